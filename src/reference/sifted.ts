@@ -1,0 +1,152 @@
+import { invalidOption } from '../errors.ts';
+import { accumulateValues, attentionScores } from './attention.ts';
+import type { AttentionInputs, ResolvedInputs } from './inputs.ts';
+import { resolveInputs } from './inputs.ts';
+
+/** What is done with the rows above the threshold; a ThresholdPolicy fits. Everything defaults to the paper's `false`. */
+export interface SiftOptions {
+  /** Divide a head's output by the probability mass that contributes to it. */
+  readonly renormalise?: boolean;
+  /** Rows that any query head of a KV group keeps contribute to all heads of the group. */
+  readonly shareGroup?: boolean;
+  /** Row S-1 is always kept. */
+  readonly keepNewest?: boolean;
+  /** The rows with the maximum score (all, if several are equal) are always kept. */
+  readonly keepLargest?: boolean;
+  /** Bytes per element of K and V, for {@link SiftedAttention.bytes}. Default 2 (f16). */
+  readonly elementBytes?: number;
+}
+
+/** Bytes of K and V for one layer and one decode step, all sequences together. */
+export interface AttentionBytes {
+  /** K rows read: all of them. */
+  readonly k: number;
+  /** V rows read: those that at least one head of the KV group keeps. */
+  readonly v: number;
+  /** k + v. */
+  readonly total: number;
+  /** What dense attention reads: 2k. */
+  readonly dense: number;
+}
+
+/** Result of {@link siftedAttention}. */
+export interface SiftedAttention {
+  /** [batch, queryHeads, headSize]; zeros for a head to which no row contributes. */
+  readonly output: Float64Array;
+  /** 1 where the head itself keeps the row, before sharing: [batch, queryHeads, capacity]. */
+  readonly kept: Uint8Array;
+  /** Rows the head itself keeps, before sharing: [batch, queryHeads]. */
+  readonly keptRows: Uint32Array;
+  /** 1 where any head of the group keeps the row: [batch, kvHeads, capacity]. */
+  readonly groupKept: Uint8Array;
+  /** V rows read per KV head, the union over its group: [batch, kvHeads]. */
+  readonly groupRows: Uint32Array;
+  /** Probability mass that contributes to each head (with sharing: the mass of the union): [batch, queryHeads]. */
+  readonly keptMass: Float64Array;
+  readonly bytes: AttentionBytes;
+}
+
+interface Decision {
+  readonly kept: Uint8Array;
+  readonly keptRows: Uint32Array;
+  readonly groupKept: Uint8Array;
+  readonly groupRows: Uint32Array;
+}
+
+/** Which rows each head keeps, and the union over each group. */
+function decide(
+  x: ResolvedInputs,
+  logProbabilities: Float64Array,
+  logThresholds: ArrayLike<number>,
+  options: SiftOptions,
+): Decision {
+  const { batch, queryHeads, kvHeads, capacity, groupSize } = x;
+  const kept = new Uint8Array(batch * queryHeads * capacity);
+  const keptRows = new Uint32Array(batch * queryHeads);
+  const groupKept = new Uint8Array(batch * kvHeads * capacity);
+  const groupRows = new Uint32Array(batch * kvHeads);
+  for (let head = 0; head < batch * queryHeads; head++) {
+    const length = x.lengths[Math.floor(head / queryHeads)]!;
+    const group = Math.floor(head / groupSize);
+    let threshold = logThresholds[head]!;
+    if (options.keepLargest) {
+      const row = logProbabilities.subarray(head * capacity, head * capacity + length);
+      threshold = Math.min(
+        threshold,
+        row.reduce((a, c) => Math.max(a, c), -Infinity),
+      );
+    }
+    for (let i = 0; i < length; i++) {
+      const newest = options.keepNewest === true && i === length - 1;
+      if (!newest && !(logProbabilities[head * capacity + i]! >= threshold)) continue;
+      kept[head * capacity + i] = 1;
+      keptRows[head]!++;
+      if (groupKept[group * capacity + i] === 0) groupRows[group]!++;
+      groupKept[group * capacity + i] = 1;
+    }
+  }
+  return { kept, keptRows, groupKept, groupRows };
+}
+
+function countBytes(x: ResolvedInputs, groupRows: Uint32Array, elementBytes: number): AttentionBytes {
+  const row = x.headSize * elementBytes;
+  const k = x.lengths.reduce((sum, length) => sum + length, 0) * x.kvHeads * row;
+  const v = groupRows.reduce((sum, rows) => sum + rows, 0) * row;
+  return { k, v, total: k + v, dense: 2 * k };
+}
+
+/**
+ * Sifted decode attention in f64: exact probabilities over all keys, and only the V rows that are kept. Row i of
+ * a head is kept iff log p_i >= its threshold. With everything kept the result is that of `denseAttention`;
+ * with nothing kept the output is zero, also when renormalising.
+ *
+ * Source: arXiv 2506.05300, step 4 of a decode step (p >= eta); `renormalise`, `shareGroup`, `keepNewest` and
+ * `keepLargest` are not in the paper.
+ *
+ * @param inputs - one decode step, see {@link AttentionInputs} for shapes
+ * @param logThresholds - natural logs of the thresholds, [batch, queryHeads]; -Infinity keeps every row
+ * @throws SiftError INVALID_OPTION when a shape does not fit or a threshold is NaN
+ */
+export function siftedAttention(
+  inputs: AttentionInputs,
+  logThresholds: ArrayLike<number>,
+  options: SiftOptions = {},
+): SiftedAttention {
+  const x = resolveInputs(inputs);
+  const { batch, queryHeads, kvHeads, headSize, capacity, groupSize } = x;
+  const heads = batch * queryHeads;
+  if (logThresholds.length !== heads) {
+    throw invalidOption('logThresholds', logThresholds, `${heads} numbers, [batch, queryHeads]`);
+  }
+  for (let head = 0; head < heads; head++) {
+    if (Number.isNaN(logThresholds[head]!)) {
+      throw invalidOption(`logThresholds[${head}]`, NaN, 'a number or -Infinity (keep every row)');
+    }
+  }
+  const elementBytes = options.elementBytes ?? 2;
+  if (!(elementBytes > 0)) throw invalidOption('elementBytes', elementBytes, 'a number > 0');
+
+  const { logProbabilities, probabilities } = attentionScores(x);
+  const decision = decide(x, logProbabilities, logThresholds, options);
+  const weights = new Float64Array(probabilities.length);
+  const keptMass = new Float64Array(heads);
+  const output = new Float64Array(heads * headSize);
+  for (let b = 0; b < batch; b++) {
+    for (let h = 0; h < queryHeads; h++) {
+      const head = b * queryHeads + h;
+      const group = b * kvHeads + Math.floor(h / groupSize);
+      const [mask, maskAt] = options.shareGroup
+        ? [decision.groupKept, group * capacity]
+        : [decision.kept, head * capacity];
+      for (let i = 0; i < x.lengths[b]!; i++) {
+        if (mask[maskAt + i] === 0) continue;
+        weights[head * capacity + i] = probabilities[head * capacity + i]!;
+        keptMass[head]! += probabilities[head * capacity + i]!;
+      }
+      const mass = keptMass[head]!;
+      if (mass === 0) continue;
+      accumulateValues(x, b, h, weights, options.renormalise ? 1 / mass : 1, output);
+    }
+  }
+  return { output, ...decision, keptMass, bytes: countBytes(x, decision.groupRows, elementBytes) };
+}

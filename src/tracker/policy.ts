@@ -1,0 +1,173 @@
+import { validatePolicy } from './policy-validate.ts';
+
+/**
+ * What a threshold aims at. `quantile` and `mass` are learned per layer and query head during the warm-up;
+ * `uniform` and `probability` are known beforehand.
+ *
+ * - `quantile`: the `tau`-quantile of the attention probabilities (paper, the SiftAttention threshold).
+ * - `mass`: the largest threshold that drops at most `epsilon` of the probability mass.
+ * - `uniform`: `p >= c / S` for S keys in the cache: c times the uniform probability.
+ * - `probability`: `p >= p0`, one fixed probability for all heads and lengths.
+ */
+export type Target =
+  | { readonly kind: 'quantile'; readonly tau: number }
+  | { readonly kind: 'mass'; readonly epsilon: number }
+  | { readonly kind: 'uniform'; readonly c: number }
+  | { readonly kind: 'probability'; readonly p: number };
+
+/**
+ * The exponent beta of the power law theta(x) = alpha * x^beta.
+ *
+ * - `free`: least squares (paper).
+ * - `fixed`: given; only the level alpha is learned.
+ * - `prior`: least squares shrunk towards `beta`, a normal prior of variance `variance`.
+ */
+export type Exponent =
+  | { readonly kind: 'free' }
+  | { readonly kind: 'fixed'; readonly beta: number }
+  | { readonly kind: 'prior'; readonly beta: number; readonly variance: number };
+
+/** The abscissa of the power law: the decode step g (1, 2, ...) or the cache length S in keys. */
+export type Axis = 'step' | 'length';
+
+/** How thresholds are found and what is done with the rows they keep. Plain data, frozen, the same for all heads. */
+export interface ThresholdPolicy {
+  /** Name for reports. */
+  readonly name: string;
+  readonly target: Target;
+  readonly axis: Axis;
+  readonly exponent: Exponent;
+  /** Dense decode steps after the prompt; learned targets are observed during them (w in the paper). */
+  readonly warmup: number;
+  /** Divide the output of a head by the probability mass it kept. */
+  readonly renormalise: boolean;
+  /** A V row that any query head of a KV group keeps serves all heads of the group. */
+  readonly shareGroup: boolean;
+  /** The row of the newest token is always kept. */
+  readonly keepNewest: boolean;
+  /** The row(s) with the maximum score are always kept. */
+  readonly keepLargest: boolean;
+  /** 0: one fit per request. Otherwise a new fit every so many decode steps (see ThresholdTracker). */
+  readonly refitEvery: number;
+  /** A non-finite fit, beta > 0 or a drifting kept fraction makes the head dense until its next fit. */
+  readonly guard: boolean;
+}
+
+/** Options of the policies that learn a quantile. */
+export interface QuantileOptions {
+  /** Share of the rows to drop, in [0, 1); 0 is dense. Default 0.875. */
+  readonly tau?: number;
+  /** Warm-up in decode steps. Default 64. */
+  readonly warmup?: number;
+}
+
+/**
+ * The paper's settings exactly: quantile target, decode-step axis, free exponent, one fit per request, output
+ * not renormalised, no sharing in a group, no row always kept, no guard.
+ *
+ * Source: SiftAttention, arXiv 2506.05300, the power-law threshold with tau and warm-up w (w = 64 by default).
+ *
+ * @param options - `tau` in [0, 1), `warmup` an integer in 2..4096
+ * @throws SiftError INVALID_OPTION
+ */
+export function paperPolicy(options: QuantileOptions = {}): ThresholdPolicy {
+  const { tau = 0.875, warmup = 64 } = options;
+  return validatePolicy({
+    name: 'paper',
+    target: { kind: 'quantile', tau },
+    axis: 'step',
+    exponent: { kind: 'free' },
+    warmup,
+    renormalise: false,
+    shareGroup: false,
+    keepNewest: false,
+    keepLargest: false,
+    refitEvery: 0,
+    guard: false,
+  });
+}
+
+/** What the policies of this project do with the kept rows, unlike the paper's. */
+const SAFE_ROWS = {
+  renormalise: true,
+  shareGroup: true,
+  keepNewest: true,
+  keepLargest: true,
+  refitEvery: 0,
+} as const;
+
+/**
+ * The quantile policy of this project: the threshold falls as 1/S (exponent fixed at -1 on the length axis), its
+ * level comes from the warm-up; renormalised, shared in the group, newest and largest rows kept, guarded.
+ *
+ * @param options - `tau` in [0, 1), `warmup` an integer in 1..4096
+ * @throws SiftError INVALID_OPTION
+ */
+export function defaultPolicy(options: QuantileOptions = {}): ThresholdPolicy {
+  const { tau = 0.875, warmup = 64 } = options;
+  return validatePolicy({
+    name: 'default',
+    target: { kind: 'quantile', tau },
+    axis: 'length',
+    exponent: { kind: 'fixed', beta: -1 },
+    warmup,
+    ...SAFE_ROWS,
+    guard: true,
+  });
+}
+
+/**
+ * Keep p >= c / S: nothing is learned, there is no warm-up. `axis` and `exponent` say the same as the formula.
+ *
+ * @param options - `c` a finite number >= 0 in units of the uniform probability 1/S; 0 is dense
+ * @throws SiftError INVALID_OPTION
+ */
+export function uniformPolicy(options: { readonly c: number }): ThresholdPolicy {
+  return validatePolicy({
+    name: 'uniform',
+    target: { kind: 'uniform', c: options.c },
+    axis: 'length',
+    exponent: { kind: 'fixed', beta: -1 },
+    warmup: 0,
+    ...SAFE_ROWS,
+    guard: false,
+  });
+}
+
+/**
+ * Keep p >= p0, one probability for all heads and lengths: nothing is learned, there is no warm-up.
+ *
+ * @param options - `p` a probability in [0, 1); 0 is dense
+ * @throws SiftError INVALID_OPTION
+ */
+export function probabilityPolicy(options: { readonly p: number }): ThresholdPolicy {
+  return validatePolicy({
+    name: 'probability',
+    target: { kind: 'probability', p: options.p },
+    axis: 'length',
+    exponent: { kind: 'fixed', beta: 0 },
+    warmup: 0,
+    ...SAFE_ROWS,
+    guard: false,
+  });
+}
+
+/** Whether the policy keeps every row whatever it observes: `tau`, `epsilon`, `c` or `p` is 0. */
+export function isDense(policy: ThresholdPolicy): boolean {
+  const { target } = policy;
+  switch (target.kind) {
+    case 'quantile':
+      return target.tau === 0;
+    case 'mass':
+      return target.epsilon === 0;
+    case 'uniform':
+      return target.c === 0;
+    case 'probability':
+      return target.p === 0;
+  }
+}
+
+/** Whether the target is learned from observations (`quantile`, `mass`), and so needs a warm-up and a fit. */
+export function isLearned(policy: ThresholdPolicy): boolean {
+  return policy.target.kind === 'quantile' || policy.target.kind === 'mass';
+}
