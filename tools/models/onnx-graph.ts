@@ -1,0 +1,110 @@
+import { createRequire } from 'node:module';
+import type { onnx as Onnx } from 'onnx-proto';
+import { toHalves } from './float16.ts';
+
+// The package is CommonJS without detectable named exports, hence the require.
+const { onnx } = createRequire(import.meta.url)('onnx-proto') as { onnx: typeof Onnx };
+
+/** ONNX element types used here (TensorProto.DataType). */
+export const DataType = { FLOAT: 1, UINT8: 2, INT32: 6, INT64: 7, FLOAT16: 10 } as const;
+export type FloatType = typeof DataType.FLOAT | typeof DataType.FLOAT16;
+
+/** Domain of ONNX Runtime's own operators. */
+export const MICROSOFT = 'com.microsoft';
+
+type Attribute = { readonly float: number } | number;
+
+/** Collects the parts of an ONNX graph and encodes them. Node `a/b` has the output `a/b/output_0`. */
+export class OnnxGraph {
+  private readonly graph: Onnx.IGraphProto & {
+    node: Onnx.INodeProto[];
+    initializer: Onnx.ITensorProto[];
+    input: Onnx.IValueInfoProto[];
+    output: Onnx.IValueInfoProto[];
+  };
+
+  constructor(name: string) {
+    this.graph = { name, node: [], initializer: [], input: [], output: [] };
+  }
+
+  /**
+   * Adds a node and returns the name of its first output.
+   *
+   * @param outputs - names of the outputs; '' leaves an optional one out
+   */
+  node(
+    name: string,
+    opType: string,
+    input: string[],
+    options: { domain?: string; attributes?: Record<string, Attribute>; outputs?: string[] } = {},
+  ): string {
+    const output = options.outputs ?? [`${name}/output_0`];
+    const attribute = Object.entries(options.attributes ?? {}).map(([key, value]) =>
+      typeof value === 'number'
+        ? { name: key, type: onnx.AttributeProto.AttributeType.INT, i: value }
+        : { name: key, type: onnx.AttributeProto.AttributeType.FLOAT, f: value.float },
+    );
+    this.graph.node.push({ name, opType, domain: options.domain ?? '', input, output, attribute });
+    return output[0]!;
+  }
+
+  /** Adds a constant of raw little-endian bytes and returns its name. */
+  raw(name: string, dataType: number, dims: readonly number[], bytes: ArrayBufferView): string {
+    const rawData = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.graph.initializer.push({ name, dataType, dims: [...dims], rawData });
+    return name;
+  }
+
+  /** Adds a floating-point constant in the given precision. */
+  float(name: string, type: FloatType, dims: readonly number[], values: Float32Array): string {
+    return this.raw(name, type, dims, type === DataType.FLOAT ? values : toHalves(values));
+  }
+
+  /** Adds int64 constants. */
+  int64(name: string, dims: readonly number[], values: bigint[]): string {
+    return this.raw(name, DataType.INT64, dims, BigInt64Array.from(values));
+  }
+
+  /** Declares an input of the graph; string dimensions are symbolic. */
+  input(name: string, elemType: number, dims: readonly (number | string)[]): string {
+    this.graph.input.push(valueInfo(name, elemType, dims));
+    return name;
+  }
+
+  /** Declares an output of the graph. */
+  output(name: string, elemType: number, dims: readonly (number | string)[]): string {
+    this.graph.output.push(valueInfo(name, elemType, dims));
+    return name;
+  }
+
+  /** Gives a node's output another name; nothing may read it yet. */
+  renameOutput(from: string, to: string): void {
+    const node = this.graph.node.find((candidate) => candidate.output?.includes(from));
+    if (!node?.output) throw new Error(`No node has the output ${from}`);
+    node.output = node.output.map((name) => (name === from ? to : name));
+  }
+
+  /** The encoded model. */
+  encode(): Uint8Array {
+    const model: Onnx.IModelProto = {
+      irVersion: 7,
+      producerName: 'sift-attention',
+      graph: this.graph,
+      opsetImport: [
+        { domain: '', version: 14 },
+        { domain: MICROSOFT, version: 1 },
+      ],
+    };
+    return onnx.ModelProto.encode(model).finish();
+  }
+}
+
+function valueInfo(name: string, elemType: number, dims: readonly (number | string)[]): Onnx.IValueInfoProto {
+  const dim = dims.map((d) => (typeof d === 'number' ? { dimValue: d } : { dimParam: d }));
+  return { name, type: { tensorType: { elemType, shape: { dim } } } };
+}
+
+/** Decodes an encoded model. */
+export function decodeOnnx(bytes: Uint8Array): Onnx.ModelProto {
+  return onnx.ModelProto.decode(bytes);
+}
