@@ -148,6 +148,6 @@ export class ThresholdTracker {
     this.logTheta = [];
     if (refitEvery === 0) this.due = Infinity;
     else while (this.due <= step) this.due += refitEvery;
-    this.windowStart = refitEvery === 0 ? Infinity : this.due - Math.min(warmup, refitEvery);
+    this.windowStart = refitEvery === 0 ? Infinity : this.due - warmup;
   }
 }
