@@ -1,0 +1,284 @@
+import { onnxruntimeWeb } from '../../../patches/onnxruntime-web.ts';
+import { SiftError } from '../../errors.ts';
+import { AttentionEncoder, createDeviceResources, type DeviceResources } from '../../kernel/encoder.ts';
+import { planStep } from '../../kernel/params.ts';
+import { canUseSubgroups } from '../../kernel/pipelines.ts';
+import { selfTest } from '../../kernel/self-test.ts';
+import type { AttentionShape } from '../../kernel/shape.ts';
+import { resolvePolicy, type SiftOptions } from '../../options.ts';
+import type { SiftReport } from '../../report.ts';
+import { isDense, type ThresholdPolicy } from '../../tracker/index.ts';
+import { shadowMethod } from '../shadow.ts';
+import { shapeKey } from './attend-call.ts';
+import { CacheRegistry, type CacheState } from './cache.ts';
+import { DeviceHook } from './device-hook.ts';
+import { probe } from './probe.ts';
+import { loadParser } from './program.ts';
+import { buildReport } from './report.ts';
+import {
+  findDecoder,
+  findRuntime,
+  type HubPipeline,
+  isHubPipeline,
+  layerOfPastKey,
+  type OrtSession,
+  type OrtTensor,
+  presentName,
+} from './runtime.ts';
+import { StepHandler } from './step-handler.ts';
+
+/** Sifted attention on one pipeline. Every method may be awaited. */
+export interface Sift {
+  /** Sifts again after {@link disable}. */
+  enable(): void;
+  /** Back to exactly the stock runtime. */
+  disable(): void;
+  /** What the plugin did, for the latest conversation. Reads back from the GPU. */
+  report(): Promise<SiftReport>;
+  /** Disables and frees everything. Also done when the pipeline is disposed of. */
+  dispose(): void;
+  /** The policy in use. */
+  readonly policy: ThresholdPolicy;
+  readonly enabled: boolean;
+}
+
+/** Sessions that have sift, to refuse it twice. */
+const taken = new WeakSet<OrtSession>();
+const resourcesOf = new WeakMap<GPUDevice, DeviceResources>();
+
+/**
+ * Routes the decode attention of a transformers.js text-generation pipeline through the sift kernel.
+ * @throws {SiftError} see `enableSift`.
+ */
+export async function enableTransformers(target: unknown, options: SiftOptions): Promise<Sift> {
+  const policy = resolvePolicy(options);
+  if (!isHubPipeline(target)) {
+    throw new SiftError(
+      'UNSUPPORTED_MODEL',
+      'enableSift takes what `await pipeline("text-generation", model, { device: "webgpu" })` of @huggingface/transformers returns.',
+      { option: 'pipeline', value: target },
+    );
+  }
+  const session = findDecoder(target);
+  if (taken.has(session)) {
+    throw new SiftError(
+      'INVALID_OPTION',
+      'This pipeline has sift already. Use the object that enableSift returned, or dispose of it first.',
+      {
+        option: 'pipeline',
+      },
+    );
+  }
+  const runtime = await findRuntime(options.device);
+  const hook = DeviceHook.of(runtime.device, await loadParser(), onnxruntimeWeb);
+  const resources = resourcesOf.get(runtime.device) ?? createDeviceResources(runtime.device);
+  resourcesOf.set(runtime.device, resources);
+  taken.add(session);
+  hook.acquire();
+  try {
+    const encoders = new Map<string, AttentionEncoder>();
+    const createEncoder = async (shape: AttentionShape) => {
+      const encoder = await provenEncoder(resources, shape);
+      encoders.set(shapeKey(shape), encoder);
+      return encoder;
+    };
+    const { reasons } = await probe(target, session.inputNames, hook, resources, createEncoder);
+    return new TransformersSift(target, session, hook, resources, encoders, policy, runtime.version, reasons);
+  } catch (error) {
+    hook.release();
+    taken.delete(session);
+    throw error;
+  }
+}
+
+/** Kernels that have passed the self-test on this device, with subgroups if those pass. */
+async function provenEncoder(resources: DeviceResources, shape: AttentionShape): Promise<AttentionEncoder> {
+  if (canUseSubgroups(resources.device)) {
+    try {
+      await selfTest(resources, shape, true);
+      return await AttentionEncoder.create(resources, shape, true);
+    } catch (error) {
+      if (!(error instanceof SiftError) || error.code !== 'SELF_TEST_FAILED') throw error;
+    }
+  }
+  await selfTest(resources, shape, false);
+  return AttentionEncoder.create(resources, shape, false);
+}
+
+class TransformersSift implements Sift {
+  enabled = true;
+  private disposed = false;
+  private readonly caches: CacheRegistry;
+  /** The next run begins a prompt, however short: `generate` was called. */
+  private promptNext = false;
+  private readonly originals: Pick<OrtSession, 'run'> & Pick<HubPipeline['model'], 'generate'>;
+  private readonly restore: (() => void)[];
+  private readonly pastKeys: readonly { name: string; layer: number }[];
+
+  constructor(
+    pipeline: HubPipeline,
+    private readonly session: OrtSession,
+    private readonly hook: DeviceHook,
+    private readonly resources: DeviceResources,
+    private readonly encoders: ReadonlyMap<string, AttentionEncoder>,
+    readonly policy: ThresholdPolicy,
+    private readonly version: string | undefined,
+    private readonly notes: readonly string[],
+  ) {
+    this.caches = new CacheRegistry(hook.device, policy);
+    this.pastKeys = session.inputNames
+      .map((name) => ({ name, layer: layerOfPastKey(name) }))
+      .filter((entry): entry is { name: string; layer: number } => entry.layer !== undefined);
+    const { model } = pipeline;
+    this.originals = {
+      run: session.run.bind(session),
+      generate: model.generate.bind(model),
+    };
+    this.restore = [
+      shadowMethod(session, 'run', (feeds, ...rest) => this.run(feeds, rest)),
+      shadowMethod(session, 'release', () => {
+        this.dispose();
+        return session.release();
+      }),
+      shadowMethod(model, 'generate', (...args) => {
+        this.promptNext = true;
+        return this.originals.generate(...args);
+      }),
+    ];
+  }
+
+  enable(): void {
+    if (this.disposed) throw new SiftError('DISPOSED', 'This sift was disposed of. Call enableSift again.');
+    this.enabled = true;
+  }
+
+  disable(): void {
+    this.enabled = false;
+  }
+
+  report(): Promise<SiftReport> {
+    return buildReport({
+      enabled: this.enabled,
+      policy: this.policy,
+      version: this.version,
+      cache: this.caches.current,
+      conversations: this.caches.conversations,
+      notes: this.notes,
+    });
+  }
+
+  dispose(): void {
+    if (this.disposed) return;
+    this.disposed = true;
+    this.enabled = false;
+    for (const restore of this.restore) restore();
+    taken.delete(this.session);
+    this.hook.release();
+    this.caches.destroy();
+  }
+
+  private async run(feeds: Record<string, OrtTensor>, rest: unknown[]): Promise<Record<string, OrtTensor>> {
+    const prompt = this.promptNext;
+    this.promptNext = false;
+    if (!this.enabled) return this.originals.run(feeds, ...rest);
+    const past = this.pastOf(feeds);
+    const newTokens = (feeds.input_ids ?? feeds.inputs_embeds)?.dims[1] ?? 0;
+    const decode = newTokens === 1 && past.length > 0 && !prompt;
+    const cache = this.cacheFor(past, decode);
+    const handler = decode ? this.beginStep(cache, feeds) : undefined;
+    let outputs: Record<string, OrtTensor>;
+    try {
+      outputs = await this.originals.run(feeds, ...rest);
+    } finally {
+      if (handler && this.hook.handler === handler) this.hook.handler = undefined;
+    }
+    this.endRun(cache, handler, outputs, past.length + newTokens);
+    return outputs;
+  }
+
+  private pastOf(feeds: Record<string, OrtTensor>): {
+    length: number;
+    batch: number;
+    buffer: GPUBuffer | undefined;
+  } {
+    const tensor = feeds[this.pastKeys[0]?.name ?? ''];
+    return {
+      length: tensor?.dims[2] ?? 0,
+      batch: tensor?.dims[0] ?? 1,
+      buffer: tensor?.location === 'gpu-buffer' ? tensor.gpuBuffer : undefined,
+    };
+  }
+
+  private cacheFor(
+    past: { length: number; batch: number; buffer: GPUBuffer | undefined },
+    decode: boolean,
+  ): CacheState {
+    const known = this.caches.find(past.buffer, past.length, past.batch);
+    if (!known) return this.caches.create(past.batch);
+    if (!decode) {
+      // Another prompt on a kept cache: thresholds are learned anew for every request.
+      known.restart();
+      this.caches.conversations++;
+    }
+    return known;
+  }
+
+  /** Sets the handler for a decode step, unless another session's run is under way on the device. */
+  private beginStep(cache: CacheState, feeds: Record<string, OrtTensor>): StepHandler | undefined {
+    cache.step++;
+    if (this.hook.handler) {
+      cache.count('another session ran at the same time');
+      return undefined;
+    }
+    const layers = new Map<GPUBuffer, number>();
+    for (const { name, layer } of this.pastKeys) {
+      const tensor = feeds[name];
+      if (tensor?.location === 'gpu-buffer') layers.set(tensor.gpuBuffer, layer);
+    }
+    const plan = planStep(this.policy, cache.step);
+    const handler = new StepHandler(this.hook, this.encoders, cache, plan, layers);
+    this.hook.handler = handler;
+    return handler;
+  }
+
+  private endRun(
+    cache: CacheState,
+    handler: StepHandler | undefined,
+    outputs: Record<string, OrtTensor>,
+    length: number,
+  ): void {
+    const key = this.pastKeys[0];
+    const present = key && outputs[presentName(key.name)];
+    if (present?.location === 'gpu-buffer') {
+      const { gpuBuffer } = present;
+      this.caches.follow(cache, gpuBuffer, length);
+      const dispose = present.dispose.bind(present);
+      present.dispose = () => {
+        this.caches.release(gpuBuffer, length);
+        dispose();
+      };
+    }
+    if (!handler) return;
+    this.resources.scratch.collect();
+    for (const reason of handler.reasons) cache.count(reason);
+    const plan = planStep(this.policy, cache.step);
+    const all = handler.attended.size === this.pastKeys.length;
+    if (!all && handler.reasons.size === 0) {
+      cache.count(
+        `${this.pastKeys.length - handler.attended.size} layers used another attention of the runtime`,
+      );
+    }
+    if (handler.attended.size > 0 && !plan.dense) {
+      cache.siftedSteps++;
+    } else {
+      cache.denseSteps++;
+      if (handler.attended.size > 0) {
+        cache.count(isDense(this.policy) ? 'every row is kept (tau 0)' : 'warm-up');
+        for (const layer of handler.attended) {
+          const shape = cache.layers.get(layer)?.shape;
+          cache.denseRows += length * cache.batch * (shape?.kvHeads ?? 0);
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,105 @@
+import { onnxruntimeWeb } from '../../../patches/onnxruntime-web.ts';
+import { shapeConstants } from '../../kernel/shape.ts';
+import type { LayerFigures, LayerState } from '../../kernel/state.ts';
+import type { HeadReport, LayerReport, SiftReport } from '../../report.ts';
+import type { Target, ThresholdPolicy } from '../../tracker/index.ts';
+import type { CacheState } from './cache.ts';
+
+/** What a report is made from. */
+export interface ReportSource {
+  enabled: boolean;
+  policy: ThresholdPolicy;
+  version: string | undefined;
+  cache: CacheState | undefined;
+  conversations: number;
+  notes: readonly string[];
+}
+
+function describeTarget(target: Target): string {
+  switch (target.kind) {
+    case 'quantile':
+      return `drop the ${target.tau} quantile`;
+    case 'mass':
+      return `drop at most ${target.epsilon} of the probability`;
+    case 'uniform':
+      return `keep p >= ${target.c} / length`;
+    case 'probability':
+      return `keep p >= ${target.p}`;
+  }
+}
+
+const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+const finite = (value: number): number => (Number.isFinite(value) ? value : 0);
+
+function headReport(head: LayerFigures['heads'][number]): HeadReport {
+  return {
+    status: head.status,
+    kept: head.totalRows > 0 ? head.keptRows / head.totalRows : 1,
+    lastKept: head.lastLength > 0 ? head.lastKept / head.lastLength : 1,
+    keptMass: head.siftedSteps > 0 ? head.massSum / head.siftedSteps : 1,
+    threshold: head.siftedSteps > 0 && head.logThreshold > -1e30 ? Math.exp(head.logThreshold) : null,
+    fit:
+      head.status === 'fitted' || head.status === 'guarded'
+        ? { alpha: finite(Math.exp(head.logAlpha)), beta: head.beta, r2: head.r2 }
+        : null,
+  };
+}
+
+function layerReport(layer: number, state: LayerState, figures: LayerFigures): LayerReport {
+  const { group } = shapeConstants(state.shape);
+  const heads = figures.heads.map(headReport);
+  const groups = figures.groups.map(({ unionRows }, i) => {
+    const total = figures.heads[i * group]?.totalRows ?? 0;
+    return total > 0 ? unionRows / total : 1;
+  });
+  return { layer, keptHead: mean(heads.map((head) => head.kept)), keptGroup: mean(groups), heads, groups };
+}
+
+/** Reads the figures of the latest conversation back and puts them in words and numbers. */
+export async function buildReport(source: ReportSource): Promise<SiftReport> {
+  const { cache, policy, version } = source;
+  const layers: LayerReport[] = [];
+  const bytes = { keysRead: 0, valuesRead: 0, valuesSaved: 0 };
+  let rowBytes = 0;
+  for (const [layer, state] of [...(cache?.layers ?? [])].sort(([a], [b]) => a - b)) {
+    const figures = await state.read();
+    const { group, elementBytes } = shapeConstants(state.shape);
+    rowBytes = state.shape.headSize * elementBytes;
+    figures.groups.forEach(({ unionRows }, i) => {
+      const total = figures.heads[i * group]?.totalRows ?? 0;
+      bytes.keysRead += total * rowBytes;
+      bytes.valuesRead += unionRows * rowBytes;
+      bytes.valuesSaved += (total - unionRows) * rowBytes;
+    });
+    layers.push(layerReport(layer, state, figures));
+  }
+  const denseBytes = (cache?.denseRows ?? 0) * rowBytes;
+  bytes.keysRead += denseBytes;
+  bytes.valuesRead += denseBytes;
+  const sifted = (cache?.siftedSteps ?? 0) > 0 && layers.length > 0;
+  return {
+    enabled: source.enabled,
+    policy: {
+      name: policy.name,
+      target: describeTarget(policy.target),
+      requestedKept: policy.target.kind === 'quantile' ? 1 - policy.target.tau : null,
+      warmup: policy.warmup,
+    },
+    runtime: {
+      name: onnxruntimeWeb.runtime,
+      version: version ?? null,
+      tested: version !== undefined && onnxruntimeWeb.testedVersions.includes(version),
+    },
+    steps: { sifted: cache?.siftedSteps ?? 0, dense: cache?.denseSteps ?? 0 },
+    conversations: source.conversations,
+    length: cache?.length ?? 0,
+    keptHead: sifted ? mean(layers.map((layer) => layer.keptHead)) : null,
+    keptGroup: sifted ? mean(layers.map((layer) => layer.keptGroup)) : null,
+    bytes,
+    layers,
+    reasons: [
+      ...[...(cache?.reasons ?? [])].map(([reason, count]) => ({ reason, count })),
+      ...source.notes.map((reason) => ({ reason: `seen while enabling: ${reason}`, count: 1 })),
+    ],
+  };
+}

@@ -1,0 +1,131 @@
+import type { AttentionEncoder, PreparedStep } from '../../kernel/encoder.ts';
+import type { StepPlan } from '../../kernel/params.ts';
+import type { LayerState } from '../../kernel/state.ts';
+import { type AttendCall, bufferOf, readAttendCall, shapeKey } from './attend-call.ts';
+import type { CacheState } from './cache.ts';
+import type { DeviceHook, Dispatch, DispatchHandler } from './device-hook.ts';
+import { isMatched } from './program.ts';
+
+/** An attention whose first program was replaced and whose second is awaited. */
+interface Pending {
+  encoder: AttentionEncoder;
+  step: PreparedStep;
+  state: LayerState;
+  /** The runtime's own first program, in case ours cannot be finished. */
+  stock: Dispatch;
+}
+
+/**
+ * Routes the attention of one decode step to our kernels. Whatever is not understood keeps the runtime's kernel, with the
+ * reason counted.
+ */
+export class StepHandler implements DispatchHandler {
+  /** Layers that went through our kernels. */
+  readonly attended = new Set<number>();
+  /** Why layers kept the runtime's kernel, in this step. */
+  readonly reasons = new Set<string>();
+  private readonly layerOfPresent = new Map<GPUBuffer, number>();
+  private readonly prepared = new Map<string, PreparedStep>();
+  private pending: Pending | undefined;
+
+  /** @param layerOfPast layer by the GPU buffer of the past keys that the caller passed to `session.run`. */
+  constructor(
+    private readonly hook: DeviceHook,
+    private readonly encoders: ReadonlyMap<string, AttentionEncoder>,
+    private readonly cache: CacheState,
+    private readonly plan: StepPlan,
+    private readonly layerOfPast: ReadonlyMap<GPUBuffer, number>,
+  ) {}
+
+  dispatch(dispatch: Dispatch): boolean {
+    const { program } = dispatch;
+    if (!program) return false;
+    if (!isMatched(program)) {
+      if (program.role !== 'copy') this.reasons.add(program.reason);
+      return false;
+    }
+    if (program.role === 'copy') {
+      const past = bufferOf(dispatch, program, 'past_key');
+      const present = bufferOf(dispatch, program, 'present_key');
+      const layer = past && this.layerOfPast.get(past.buffer);
+      if (present && layer !== undefined) this.layerOfPresent.set(present.buffer, layer);
+      return false;
+    }
+    if (program.role === 'reduce') return this.finish(dispatch);
+    const call = readAttendCall(dispatch, program, this.hook);
+    const reason = typeof call === 'string' ? call : this.begin(dispatch, call);
+    if (reason === undefined) return true;
+    this.reasons.add(reason);
+    return false;
+  }
+
+  /** Encodes our scores and gather in place of the runtime's first program; returns the reason if it cannot. */
+  private begin(dispatch: Dispatch, call: AttendCall): string | undefined {
+    if (call.newTokens !== 1) return `${call.newTokens} query rows (a short prompt)`;
+    if (call.batch !== this.cache.batch) return `batch ${call.batch} in a cache of batch ${this.cache.batch}`;
+    const layer = this.layerOfPresent.get(call.keys.buffer) ?? this.layerOfPast.get(call.keys.buffer);
+    if (layer === undefined) return 'the layer of an attention could not be told';
+    if (this.attended.has(layer)) return `layer ${layer} attends twice`;
+    const key = shapeKey(call.shape);
+    const encoder = this.encoders.get(key);
+    if (!encoder) return `no kernel was prepared for ${key}`;
+    try {
+      const step = this.prepare(encoder, call, key);
+      const state = this.cache.layer(layer, call.shape);
+      encoder.attend(dispatch.pass, step, call, state);
+      this.pending = { encoder, step, state, stock: dispatch };
+      this.attended.add(layer);
+      return undefined;
+    } catch (error) {
+      restore(dispatch);
+      return `encoding failed: ${error instanceof Error ? error.message : error}`;
+    }
+  }
+
+  /** Encodes our combine in place of the runtime's reduction. */
+  private finish(dispatch: Dispatch): boolean {
+    const { pending } = this;
+    if (!pending) return false;
+    this.pending = undefined;
+    const output = isMatched(dispatch.program!) ? bufferOf(dispatch, dispatch.program, 'output') : undefined;
+    try {
+      if (!output) throw new Error('the output of the attention was not seen');
+      pending.encoder.combine(dispatch.pass, pending.step, output, pending.state);
+      return true;
+    } catch (error) {
+      // The runtime's reduction reads what its first program writes: run that now.
+      this.reasons.add(`encoding failed: ${error instanceof Error ? error.message : error}`);
+      const { stock } = pending;
+      restore({ ...stock, pass: dispatch.pass });
+      dispatch.pass.dispatchWorkgroups(...stock.workgroups);
+      restore(dispatch);
+      return false;
+    }
+  }
+
+  /** One set of parameters serves all layers of the same geometry. */
+  private prepare(encoder: AttentionEncoder, call: AttendCall, shape: string): PreparedStep {
+    const key = [shape, call.maxLength, call.capacity, call.scale].join();
+    const known = this.prepared.get(key);
+    // The bindings of a step differ only in seqlens, which is one tensor for all layers.
+    if (known && known.lengths.buffer === call.seqlens.buffer) return known;
+    const step = encoder.prepare({
+      batch: call.batch,
+      lengths: call.seqlens,
+      lengthBias: 1,
+      maxLength: call.maxLength,
+      capacity: call.capacity,
+      scale: call.scale,
+      policy: this.cache.policy,
+      plan: this.plan,
+    });
+    this.prepared.set(key, step);
+    return step;
+  }
+}
+
+/** Sets the runtime's own pipeline and bind group again after our encoding changed them. */
+function restore(dispatch: Dispatch): void {
+  dispatch.pass.setPipeline(dispatch.pipeline);
+  dispatch.pass.setBindGroup(0, dispatch.group);
+}

@@ -1,0 +1,92 @@
+import { SiftError } from '../errors.ts';
+import type { AttentionShape } from './shape.ts';
+import { assemble, type BindingKind, KERNELS, type KernelName } from './wgsl.ts';
+
+/** A compiled kernel and the layout of its one bind group. */
+export interface Kernel {
+  pipeline: GPUComputePipeline;
+  layout: GPUBindGroupLayout;
+}
+
+/** The compiled kernels of one shape on one device. */
+export type Kernels = Readonly<Record<KernelName, Kernel>>;
+
+const BUFFER_TYPE: Record<BindingKind, GPUBufferBindingLayout> = {
+  params: { type: 'uniform', hasDynamicOffset: true, minBindingSize: 64 },
+  read: { type: 'read-only-storage' },
+  write: { type: 'storage' },
+};
+
+/**
+ * Whether the subgroup kernels may be used: the feature is on, and every subgroup size the adapter may choose is a power
+ * of two that divides the workgroup (so that no subgroup is partly filled).
+ */
+export function canUseSubgroups(device: GPUDevice): boolean {
+  const info = device.adapterInfo as GPUAdapterInfo | undefined;
+  const min = info?.subgroupMinSize ?? 0;
+  const max = info?.subgroupMaxSize ?? 0;
+  return device.features.has('subgroups') && min >= 4 && max <= 128 && (max & (max - 1)) === 0;
+}
+
+async function compile(
+  device: GPUDevice,
+  name: KernelName,
+  shape: AttentionShape,
+  subgroups: boolean,
+): Promise<Kernel> {
+  const label = `sift ${name}`;
+  const layout = device.createBindGroupLayout({
+    label,
+    entries: KERNELS[name].bindings.map((kind, binding) => ({
+      binding,
+      visibility: GPUShaderStage.COMPUTE,
+      buffer: BUFFER_TYPE[kind],
+    })),
+  });
+  const module = device.createShaderModule({ label, code: assemble(name, shape, subgroups) });
+  try {
+    const pipeline = await device.createComputePipelineAsync({
+      label,
+      layout: device.createPipelineLayout({ label, bindGroupLayouts: [layout] }),
+      compute: { module, entryPoint: 'main' },
+    });
+    return { pipeline, layout };
+  } catch (cause) {
+    const { messages } = await module.getCompilationInfo();
+    const errors = messages
+      .filter((m) => m.type === 'error')
+      .map((m) => `${m.lineNum}:${m.linePos} ${m.message}`);
+    throw new SiftError(
+      'SELF_TEST_FAILED',
+      `The ${name} kernel does not compile on this device: ${errors.join('; ') || String(cause)}`,
+      { cause },
+    );
+  }
+}
+
+/** Kernels compiled so far, by device and by shape. */
+const compiled = new WeakMap<GPUDevice, Map<string, Promise<Kernels>>>();
+
+/**
+ * The kernels of a shape, compiled once per device.
+ * @throws {SiftError} `SELF_TEST_FAILED` if the device rejects a kernel, with the compiler's messages.
+ */
+export function createKernels(
+  device: GPUDevice,
+  shape: AttentionShape,
+  subgroups: boolean,
+): Promise<Kernels> {
+  const known = compiled.get(device) ?? new Map<string, Promise<Kernels>>();
+  compiled.set(device, known);
+  const { queryHeads, kvHeads, headSize, dtype } = shape;
+  const key = [queryHeads, kvHeads, headSize, dtype, subgroups].join();
+  const kernels = known.get(key) ?? compileAll(device, shape, subgroups);
+  known.set(key, kernels);
+  return kernels;
+}
+
+async function compileAll(device: GPUDevice, shape: AttentionShape, subgroups: boolean): Promise<Kernels> {
+  const names = Object.keys(KERNELS) as KernelName[];
+  const list = await Promise.all(names.map((name) => compile(device, name, shape, subgroups)));
+  return Object.fromEntries(names.map((name, i) => [name, list[i]])) as unknown as Kernels;
+}

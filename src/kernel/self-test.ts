@@ -1,0 +1,107 @@
+import { SiftError } from '../errors.ts';
+import { attentionScores, createRandom, type Random, siftedAttention } from '../reference/index.ts';
+import { probabilityPolicy } from '../tracker/index.ts';
+import type { DeviceResources } from './encoder.ts';
+import { fromFloat16, toFloat16 } from './float16.ts';
+import type { AttentionShape } from './shape.ts';
+import { createSiftAttention } from './sift-attention.ts';
+import { download, upload } from './transfer.ts';
+
+/** Relative error that a head's output may have against the f64 reference. */
+export const ERROR_BOUND = { f32: 1e-5, f16: 2e-3 } as const;
+
+/** Keys of the self-test: several splits, the last of them not full. */
+const LENGTH = 301;
+
+/**
+ * A probability threshold around c / length that no row lies so close to that f32 rounding could decide otherwise.
+ * @param logProbabilities natural logarithms of all probabilities it will be held against.
+ */
+export function clearThreshold(random: Random, logProbabilities: ArrayLike<number>, length: number): number {
+  let best = 0.5 / length;
+  let clearance = 0;
+  for (let attempt = 0; attempt < 16; attempt++) {
+    const log = Math.log((0.1 + 2 * random.uniform()) / length);
+    let nearest = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < logProbabilities.length; i++) {
+      nearest = Math.min(nearest, Math.abs(logProbabilities[i]! - log));
+    }
+    if (nearest > clearance) {
+      clearance = nearest;
+      best = Math.exp(log);
+    }
+  }
+  return Math.min(0.9, best);
+}
+
+/**
+ * Largest error over the heads, each relative to its largest element.
+ * An f16 output below the smallest normal number has an absolute precision only.
+ */
+export function outputError(got: ArrayLike<number>, want: ArrayLike<number>, shape: AttentionShape): number {
+  let error = 0;
+  for (let head = 0; head < want.length / shape.headSize; head++) {
+    let scale = 0;
+    let worst = 0;
+    for (let i = head * shape.headSize; i < (head + 1) * shape.headSize; i++) {
+      scale = Math.max(scale, Math.abs(want[i]!));
+      const difference = Math.abs(got[i]! - want[i]!);
+      worst = Math.max(worst, Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference);
+    }
+    error = Math.max(error, worst / (Math.max(scale, shape.dtype === 'f16' ? 2 ** -14 : 0) || 1));
+  }
+  return error;
+}
+
+/**
+ * Runs the kernels of a shape once dense and once sifted and holds them against the f64 reference.
+ * @throws {SiftError} `SELF_TEST_FAILED` with the error found.
+ */
+export async function selfTest(
+  resources: DeviceResources,
+  shape: AttentionShape,
+  subgroups: boolean,
+): Promise<void> {
+  const { device } = resources;
+  const { queryHeads, kvHeads, headSize, dtype } = shape;
+  const random = createRandom(20261124);
+  const round = dtype === 'f16' ? (x: number) => fromFloat16(toFloat16(x)) : Math.fround;
+  const draw = (count: number) => Float64Array.from({ length: count }, () => round(random.normal()));
+  const [q, k, v] = [
+    draw(queryHeads * headSize),
+    draw(kvHeads * LENGTH * headSize),
+    draw(kvHeads * LENGTH * headSize),
+  ];
+  const inputs = { q, k, v, batch: 1, queryHeads, kvHeads, headSize, capacity: LENGTH, lengths: LENGTH };
+  const p = clearThreshold(random, attentionScores(inputs).logProbabilities, LENGTH);
+
+  const tensors = {
+    q: { buffer: upload(device, q, dtype) },
+    keys: { buffer: upload(device, k, dtype) },
+    values: { buffer: upload(device, v, dtype) },
+    output: { buffer: upload(device, new Float32Array(queryHeads * headSize), dtype) },
+  };
+  try {
+    for (const threshold of [0, p]) {
+      const policy = probabilityPolicy({ p: threshold });
+      const attention = await createSiftAttention(device, shape, { policy, subgroups, resources });
+      const commands = device.createCommandEncoder();
+      const pass = commands.beginComputePass();
+      attention.beginStep({ length: LENGTH }).encode(pass, 0, tensors);
+      pass.end();
+      device.queue.submit([commands.finish()]);
+      const got = await download(device, tensors.output.buffer, queryHeads * headSize, dtype);
+      attention.destroy();
+      const logs = new Float64Array(queryHeads).fill(Math.log(threshold));
+      const error = outputError(got, siftedAttention(inputs, logs, policy).output, shape);
+      if (!(error < ERROR_BOUND[dtype])) {
+        throw new SiftError(
+          'SELF_TEST_FAILED',
+          `The ${threshold === 0 ? 'dense' : 'sifted'} attention of this device differs from the reference by ${error.toExponential(2)}; allowed: ${ERROR_BOUND[dtype]}.`,
+        );
+      }
+    }
+  } finally {
+    for (const { buffer } of Object.values(tensors)) buffer.destroy();
+  }
+}

@@ -1,0 +1,129 @@
+import type { AttentionShape } from './shape.ts';
+
+const HEAD_BYTES = 64;
+const GROUP_BYTES = 16;
+
+/** Status of a head's threshold, as wgsl/common.wgsl numbers it. */
+const STATUS = ['learning', 'fitted', 'guarded', 'unfit'] as const;
+/**
+ * - `learning`: the warm-up has not ended, or the policy learns nothing.
+ * - `fitted`: the power law gives the threshold.
+ * - `guarded`: the kept fraction drifted far from its target: the head is dense until the next fit.
+ * - `unfit`: the fit was not finite, or rose with x: the head is dense until the next fit.
+ */
+export type HeadStatus = (typeof STATUS)[number];
+
+/** What a query head has learned and done. */
+export interface HeadFigures {
+  status: HeadStatus;
+  logAlpha: number;
+  beta: number;
+  r2: number;
+  /** Threshold of the last sifted step as a natural logarithm of a probability. */
+  logThreshold: number;
+  /** Rows the head itself kept at the last sifted step, of `lastLength`. */
+  lastKept: number;
+  lastLength: number;
+  /** Probability mass that took part at the last sifted step. */
+  lastMass: number;
+  /** Rows the head itself kept, over all sifted steps, and the rows there were. */
+  keptRows: number;
+  totalRows: number;
+  /** Sum over the sifted steps of the mass that took part. */
+  massSum: number;
+  siftedSteps: number;
+}
+
+/** V rows a KV group read. */
+export interface GroupFigures {
+  lastUnion: number;
+  unionRows: number;
+}
+
+/** The figures of one layer: `heads` is [batch * queryHeads], `groups` [batch * kvHeads]. */
+export interface LayerFigures {
+  heads: HeadFigures[];
+  groups: GroupFigures[];
+}
+
+/** The GPU-side state of one layer of one KV cache: fits, running figures and the learning window. */
+export class LayerState {
+  readonly heads: GPUBuffer;
+  readonly groups: GPUBuffer;
+  readonly window: GPUBuffer;
+
+  constructor(
+    private readonly device: GPUDevice,
+    readonly shape: AttentionShape,
+    readonly batch: number,
+    windowLength: number,
+  ) {
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+    const rows = batch * shape.queryHeads;
+    this.heads = device.createBuffer({ label: 'sift heads', size: rows * HEAD_BYTES, usage });
+    this.groups = device.createBuffer({
+      label: 'sift groups',
+      size: batch * shape.kvHeads * GROUP_BYTES,
+      usage,
+    });
+    this.window = device.createBuffer({
+      label: 'sift window',
+      size: rows * Math.max(1, windowLength) * 8,
+      usage,
+    });
+  }
+
+  /** Forgets everything: a new conversation begins. */
+  reset(encoder: GPUCommandEncoder): void {
+    for (const buffer of [this.heads, this.groups, this.window]) encoder.clearBuffer(buffer);
+  }
+
+  /** Reads the figures back. Waits for the GPU; never called while decoding. */
+  async read(): Promise<LayerFigures> {
+    const { heads, groups } = this;
+    const staging = this.device.createBuffer({
+      size: heads.size + groups.size,
+      usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
+    });
+    const encoder = this.device.createCommandEncoder();
+    encoder.copyBufferToBuffer(heads, 0, staging, 0, heads.size);
+    encoder.copyBufferToBuffer(groups, 0, staging, heads.size, groups.size);
+    this.device.queue.submit([encoder.finish()]);
+    await staging.mapAsync(GPUMapMode.READ);
+    const data = new DataView(staging.getMappedRange().slice(0));
+    staging.destroy();
+    return decodeFigures(data, heads.size);
+  }
+
+  destroy(): void {
+    for (const buffer of [this.heads, this.groups, this.window]) buffer.destroy();
+  }
+}
+
+function decodeFigures(data: DataView, headBytes: number): LayerFigures {
+  const f = (at: number) => data.getFloat32(at, true);
+  const u = (at: number) => data.getUint32(at, true);
+  const wide = (at: number) => u(at) + u(at + 4) * 2 ** 32;
+  const heads: HeadFigures[] = [];
+  for (let at = 0; at < headBytes; at += HEAD_BYTES) {
+    heads.push({
+      logAlpha: f(at),
+      beta: f(at + 4),
+      r2: f(at + 8),
+      status: STATUS[u(at + 12)] ?? 'unfit',
+      logThreshold: f(at + 16),
+      lastKept: u(at + 20),
+      lastLength: u(at + 24),
+      lastMass: f(at + 28),
+      keptRows: wide(at + 32),
+      totalRows: wide(at + 40),
+      massSum: f(at + 48),
+      siftedSteps: u(at + 56),
+    });
+  }
+  const groups: GroupFigures[] = [];
+  for (let at = headBytes; at < data.byteLength; at += GROUP_BYTES) {
+    groups.push({ unionRows: wide(at), lastUnion: u(at + 8) });
+  }
+  return { heads, groups };
+}

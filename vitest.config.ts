@@ -1,0 +1,51 @@
+import { playwright } from '@vitest/browser-playwright';
+import { defineConfig } from 'vitest/config';
+import { browserArgs, findBrowser } from './tools/setup/browser.mjs';
+
+const executablePath = findBrowser();
+
+export default defineConfig({
+  test: {
+    reporters: ['default'],
+    projects: [
+      // Pure TypeScript: tracker, reference, options, tools.
+      {
+        test: {
+          name: 'unit',
+          environment: 'node',
+          include: ['src/**/*.test.ts', 'tools/**/*.test.ts', 'patches/**/*.test.ts', 'bench/**/*.test.ts'],
+          exclude: ['**/*.gpu.test.ts', '**/node_modules/**'],
+        },
+      },
+      // Kernels on a WebGPU device, in the browser (software adapter without a GPU).
+      {
+        test: {
+          name: 'gpu',
+          include: ['src/**/*.gpu.test.ts'],
+          testTimeout: 600_000,
+          hookTimeout: 120_000,
+          browser: {
+            enabled: true,
+            headless: true,
+            screenshotFailures: false,
+            provider: playwright({
+              launchOptions: { ...(executablePath ? { executablePath } : {}), args: browserArgs() },
+            }),
+            instances: [{ browser: 'chromium' }],
+          },
+        },
+      },
+      // The plugin in transformers.js on a real model, and the pages, driven from Node.
+      {
+        test: {
+          name: 'e2e',
+          environment: 'node',
+          include: ['e2e/**/*.e2e.ts', 'tools/**/*.e2e.ts'],
+          testTimeout: 900_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});

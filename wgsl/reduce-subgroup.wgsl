@@ -1,0 +1,52 @@
+// Reductions over a workgroup: subgroup operations first, one slot per subgroup in workgroup memory after.
+// Every invocation must call them (uniform control flow), and every invocation receives the result.
+// The scan depends on invocations of a subgroup being consecutive; the self-test checks it.
+var<workgroup> reduce_f: array<vec4f, WG>;
+var<workgroup> reduce_u: array<u32, WG>;
+var<private> sg_size: u32;
+var<private> sg_lane: u32;
+
+// Counted, not taken from builtins, so that no kernel needs other arguments when subgroups are in use.
+fn setup_reduce() {
+  sg_size = subgroupAdd(1u);
+  sg_lane = subgroupExclusiveAdd(1u);
+}
+
+// (maximum, sum relative to it) of the softmax over all invocations' (maximum, sum).
+fn workgroup_softmax(value: vec2f, lid: u32) -> vec2f {
+  let top = subgroupMax(value.x);
+  let sum = subgroupAdd(value.y * exp(value.x - top));
+  if (sg_lane == 0u) { reduce_f[lid / sg_size] = vec4f(top, sum, 0.0, 0.0); }
+  workgroupBarrier();
+  var result = reduce_f[0].xy;
+  for (var i = 1u; i < WG / sg_size; i++) { result = merge_softmax(result, reduce_f[i].xy); }
+  workgroupBarrier();
+  return result;
+}
+
+fn workgroup_sum(value: vec4f, lid: u32) -> vec4f {
+  let part = subgroupAdd(value);
+  if (sg_lane == 0u) { reduce_f[lid / sg_size] = part; }
+  workgroupBarrier();
+  var result = reduce_f[0];
+  for (var i = 1u; i < WG / sg_size; i++) { result += reduce_f[i]; }
+  workgroupBarrier();
+  return result;
+}
+
+// x: sum of the values of the invocations before this one; y: sum over all.
+fn workgroup_scan(value: u32, lid: u32) -> vec2<u32> {
+  let before = subgroupExclusiveAdd(value);
+  let mine = lid / sg_size;
+  if (sg_lane == sg_size - 1u) { reduce_u[mine] = before + value; }
+  workgroupBarrier();
+  var offset = 0u;
+  var total = 0u;
+  for (var i = 0u; i < WG / sg_size; i++) {
+    let n = reduce_u[i];
+    offset += select(0u, n, i < mine);
+    total += n;
+  }
+  workgroupBarrier();
+  return vec2<u32>(offset + before, total);
+}

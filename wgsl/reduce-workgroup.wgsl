@@ -1,0 +1,48 @@
+// Reductions over a workgroup through workgroup memory. Every invocation must call them (uniform control flow),
+// and every invocation receives the result.
+var<workgroup> reduce_f: array<vec4f, WG>;
+var<workgroup> reduce_u: array<u32, WG>;
+
+fn setup_reduce() {}
+
+// (maximum, sum relative to it) of the softmax over all invocations' (maximum, sum).
+fn workgroup_softmax(value: vec2f, lid: u32) -> vec2f {
+  reduce_f[lid] = vec4f(value, 0.0, 0.0);
+  workgroupBarrier();
+  for (var n = WG / 2u; n > 0u; n >>= 1u) {
+    if (lid < n) { reduce_f[lid] = vec4f(merge_softmax(reduce_f[lid].xy, reduce_f[lid + n].xy), 0.0, 0.0); }
+    workgroupBarrier();
+  }
+  let result = reduce_f[0].xy;
+  workgroupBarrier();
+  return result;
+}
+
+fn workgroup_sum(value: vec4f, lid: u32) -> vec4f {
+  reduce_f[lid] = value;
+  workgroupBarrier();
+  for (var n = WG / 2u; n > 0u; n >>= 1u) {
+    if (lid < n) { reduce_f[lid] += reduce_f[lid + n]; }
+    workgroupBarrier();
+  }
+  let result = reduce_f[0];
+  workgroupBarrier();
+  return result;
+}
+
+// x: sum of the values of the invocations before this one; y: sum over all.
+fn workgroup_scan(value: u32, lid: u32) -> vec2<u32> {
+  reduce_u[lid] = value;
+  workgroupBarrier();
+  for (var n = 1u; n < WG; n <<= 1u) {
+    var add = 0u;
+    if (lid >= n) { add = reduce_u[lid - n]; }
+    workgroupBarrier();
+    reduce_u[lid] += add;
+    workgroupBarrier();
+  }
+  let inclusive = reduce_u[lid];
+  let total = reduce_u[WG - 1u];
+  workgroupBarrier();
+  return vec2<u32>(inclusive - value, total);
+}
