@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { calibrate } from './calibrate.ts';
+import type { Compensation } from './compensation.ts';
 import { buildLlama, DTYPES, type Dtype, type ModelConfig } from './llama.ts';
-import type { Bits } from './quantise.ts';
 import { readSafetensorsDir } from './safetensors.ts';
 
 /** The id of `<|endoftext|>`, which begins and ends every document. */
@@ -20,8 +21,8 @@ export const ONNX_FILES: Readonly<Record<Dtype, string>> = {
 export interface ConvertOptions {
   /** Variants to write; default all. */
   readonly dtypes?: readonly Dtype[];
-  /** Bits of the tied embedding in q4 and q4f16; default 8. */
-  readonly embeddingBits?: Bits;
+  /** Text whose last part the quantisation is fitted to; default: plain rounding, which loses more. */
+  readonly calibrationText?: string;
   /** Adds the optional input `num_logits_to_keep`; default false. */
   readonly numLogitsToKeep?: boolean;
 }
@@ -31,11 +32,11 @@ export interface ConvertOptions {
  *
  * @returns the files written and their sizes in bytes
  */
-export function convertModel(
+export async function convertModel(
   source: string,
   out: string,
   options: ConvertOptions = {},
-): { file: string; bytes: number }[] {
+): Promise<{ file: string; bytes: number }[]> {
   const config = JSON.parse(readFileSync(join(source, 'config.json'), 'utf8')) as ModelConfig;
   const weights = readSafetensorsDir(source);
   mkdirSync(join(out, 'onnx'), { recursive: true });
@@ -43,12 +44,14 @@ export function convertModel(
   writeJson(join(out, 'generation_config.json'), { bos_token_id: END_OF_TEXT, eos_token_id: END_OF_TEXT });
   writeJson(join(out, 'tokenizer_config.json'), tokenizerConfig(config));
   writeFileSync(join(out, 'tokenizer.json'), readFileSync(join(source, 'tokenizer.json')));
-  return (options.dtypes ?? DTYPES).map((dtype) => {
-    const model = buildLlama(config, weights, {
-      dtype,
-      embeddingBits: options.embeddingBits ?? 8,
-      numLogitsToKeep: options.numLogitsToKeep ?? false,
-    });
+  const dtypes = options.dtypes ?? DTYPES;
+  const { calibrationText: text, numLogitsToKeep = false } = options;
+  let compensations: ReadonlyMap<string, Compensation> = new Map();
+  if (text !== undefined && dtypes.some((dtype) => dtype.startsWith('q4'))) {
+    compensations = await calibrate(buildLlama(config, weights, { dtype: 'fp32' }), out, text);
+  }
+  return dtypes.map((dtype) => {
+    const model = buildLlama(config, weights, { dtype, numLogitsToKeep, compensations });
     const file = `onnx/${ONNX_FILES[dtype]}`;
     writeFileSync(join(out, file), model);
     return { file, bytes: model.byteLength };
@@ -97,31 +100,30 @@ function parseDtypes(list: string): Dtype[] {
   });
 }
 
-function main(): void {
+async function main(): Promise<void> {
   const { positionals, values } = parseArgs({
     allowPositionals: true,
     options: {
       dtype: { type: 'string', default: DTYPES.join(',') },
-      'embedding-bits': { type: 'string', default: '8' },
+      calibrate: { type: 'string' },
       'num-logits-to-keep': { type: 'boolean', default: false },
     },
   });
   const [source, out] = positionals;
-  const bits = Number(values['embedding-bits']);
-  if (!source || !out || positionals.length > 2 || (bits !== 4 && bits !== 8)) {
+  if (!source || !out || positionals.length > 2) {
+    const list = DTYPES.join(',');
     console.error(
-      `usage: convert.ts SRC_DIR OUT_DIR [--dtype ${DTYPES.join(',')}] [--embedding-bits 4|8] [--num-logits-to-keep]`,
+      `usage: convert.ts SRC_DIR OUT_DIR [--dtype ${list}] [--calibrate TEXT] [--num-logits-to-keep]`,
     );
     process.exitCode = 2;
     return;
   }
-  if (!existsSync(join(source, 'config.json'))) throw new Error(`${source} has no config.json`);
-  const written = convertModel(source, out, {
+  const written = await convertModel(source, out, {
     dtypes: parseDtypes(values.dtype),
-    embeddingBits: bits,
     numLogitsToKeep: values['num-logits-to-keep'],
+    ...(values.calibrate ? { calibrationText: readFileSync(values.calibrate, 'utf8') } : {}),
   });
   for (const { file, bytes } of written) console.log(`${join(out, file)}  ${(bytes / 1e6).toFixed(2)} MB`);
 }
 
-if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) main();
+if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) await main();

@@ -1,21 +1,23 @@
+import type { Compensation } from './compensation.ts';
 import { DataType, type FloatType, MICROSOFT, type OnnxGraph } from './onnx-graph.ts';
-import { type Bits, BLOCK, quantise } from './quantise.ts';
+import { BLOCK, quantise } from './quantise.ts';
 import type { Tensor } from './safetensors.ts';
 
-/** How the weights are stored: plain floats, or blocks of codes. */
+/** How the weights are stored. */
 export interface WeightFormat {
+  /** The type of activations, and of the weights that stay unquantised. */
   readonly float: FloatType;
-  /** Bits of the layers' matrices; absent when nothing is quantised. */
-  readonly bits?: Bits;
-  /** Bits of the tied embedding and output matrix when the layers are quantised. */
-  readonly embeddingBits?: Bits;
+  /** Whether matrices are stored in blocks of codes. */
+  readonly quantised: boolean;
+  /** What quantising each matrix should make up for, by the name of its constant in the unquantised graph. */
+  readonly compensations?: ReadonlyMap<string, Compensation>;
 }
 
 /** Adds the nodes that read weights to a graph, in the given format. */
 export class WeightNodes {
   private readonly graph: OnnxGraph;
   private readonly weights: ReadonlyMap<string, Tensor>;
-  readonly format: WeightFormat;
+  private readonly format: WeightFormat;
 
   constructor(graph: OnnxGraph, weights: ReadonlyMap<string, Tensor>, format: WeightFormat) {
     this.graph = graph;
@@ -28,75 +30,52 @@ export class WeightNodes {
     return this.graph.float(name, this.format.float, [length], this.get(weight, [length]));
   }
 
-  /** `x` times the transpose of a [out, in] matrix, as the node `path/MatMul`. */
+  /** `x` times the transpose of an [out, in] matrix, as the node `path/MatMul` or `path/MatMul_Q4`. */
   linear(path: string, weight: string, x: string, out: number, inner: number): string {
     const { graph, format } = this;
     const data = this.get(weight, [out, inner]);
     const parameter = `${parameterName(path)}.MatMul.weight`;
-    if (format.bits === undefined) {
+    if (!format.quantised) {
       const constant = graph.float(parameter, format.float, [inner, out], transpose(data, out, inner));
       return graph.node(`${path}/MatMul`, 'MatMul', [x, constant]);
     }
-    const matrix = quantise(data, out, inner, format.bits, format.float === DataType.FLOAT16);
-    const blocks = inner / BLOCK;
-    const codes = graph.raw(
-      `${parameter}_Q4`,
-      DataType.UINT8,
-      [out, blocks, (BLOCK * format.bits) / 8],
-      matrix.codes,
+    const compensation = format.compensations?.get(parameter);
+    const halfScales = format.float === DataType.FLOAT16;
+    const matrix = quantise(
+      data,
+      out,
+      inner,
+      4,
+      compensation ? { halfScales, compensation } : { halfScales },
     );
+    const blocks = inner / BLOCK;
+    const codes = graph.raw(`${parameter}_Q4`, DataType.UINT8, [out, blocks, BLOCK / 2], matrix.codes);
     const scales = graph.float(`${parameter}_scales`, format.float, [out, blocks], matrix.scales);
-    return this.matMulNBits(`${path}/MatMul_Q4`, [x, codes, scales], out, inner, format.bits);
+    // No accuracy_level: level 4, which many exports set, rounds the activations to 8 bits.
+    return graph.node(`${path}/MatMul_Q4`, 'MatMulNBits', [x, codes, scales], {
+      domain: MICROSOFT,
+      attributes: { K: inner, N: out, bits: 4, block_size: BLOCK },
+    });
   }
 
   /**
-   * The embedding's lookup, and a function that adds the output matrix. Quantised, both read the same codes
-   * and scales, which is why the tied matrix is stored only once.
+   * The embedding's lookup. Quantised it takes 8 bits, which cost next to no loss; the output matrix, though
+   * tied, is stored again in 4 bits, which are faster to multiply with.
    */
-  tiedEmbedding(weight: string, ids: string, vocab: number, hidden: number) {
+  embedding(path: string, weight: string, ids: string, vocab: number, hidden: number): string {
     const { graph, format } = this;
     const data = this.get(weight, [vocab, hidden]);
-    const path = '/model/embed_tokens';
-    const parameter = parameterName(path);
-    const bits = format.embeddingBits;
-    if (bits === undefined) {
-      const table = graph.float(`${parameter}.weight`, format.float, [vocab, hidden], data);
-      const embedded = graph.node(`${path}/Gather`, 'Gather', [table, ids]);
-      return { embedded, lmHead: (x: string) => this.linear('/lm_head', weight, x, vocab, hidden) };
+    const parameter = `${parameterName(path)}.weight`;
+    if (!format.quantised) {
+      const table = graph.float(parameter, format.float, [vocab, hidden], data);
+      return graph.node(`${path}/Gather`, 'Gather', [table, ids]);
     }
-    const matrix = quantise(data, vocab, hidden, bits, format.float === DataType.FLOAT16);
-    const blocks = hidden / BLOCK;
-    const codes = graph.raw(
-      `${parameter}.weight_Q${bits}`,
-      DataType.UINT8,
-      [vocab, (hidden * bits) / 8],
-      matrix.codes,
-    );
-    const scales = graph.float(`${parameter}.weight_scales`, format.float, [vocab, blocks], matrix.scales);
-    const embedded = graph.node(
-      `${path}/GatherBlockQuantized`,
-      'GatherBlockQuantized',
-      [codes, ids, scales],
-      {
-        domain: MICROSOFT,
-        attributes: { bits, block_size: BLOCK, gather_axis: 0, quantize_axis: 1 },
-      },
-    );
-    const lmHead = (x: string) => {
-      // The same bytes in the three dimensions MatMulNBits wants; the runtime folds this away.
-      const dims = [vocab, blocks, (BLOCK * bits) / 8].map(BigInt);
-      const shape = graph.int64('/lm_head/constants/shape', [3], dims);
-      const reshaped = graph.node('/lm_head/Reshape', 'Reshape', [codes, shape]);
-      return this.matMulNBits(`/lm_head/MatMul_Q${bits}`, [x, reshaped, scales], vocab, hidden, bits);
-    };
-    return { embedded, lmHead };
-  }
-
-  private matMulNBits(name: string, inputs: string[], out: number, inner: number, bits: Bits): string {
-    // No accuracy_level: level 4, which many exports set, rounds the activations to 8 bits.
-    return this.graph.node(name, 'MatMulNBits', inputs, {
+    const matrix = quantise(data, vocab, hidden, 8, { halfScales: format.float === DataType.FLOAT16 });
+    const codes = graph.raw(`${parameter}_Q8`, DataType.UINT8, [vocab, hidden], matrix.codes);
+    const scales = graph.float(`${parameter}_scales`, format.float, [vocab, hidden / BLOCK], matrix.scales);
+    return graph.node(`${path}/GatherBlockQuantized`, 'GatherBlockQuantized', [codes, ids, scales], {
       domain: MICROSOFT,
-      attributes: { K: inner, N: out, bits, block_size: BLOCK },
+      attributes: { bits: 8, block_size: BLOCK, gather_axis: 0, quantize_axis: 1 },
     });
   }
 

@@ -1,6 +1,6 @@
+import type { Compensation } from './compensation.ts';
 import { WeightNodes } from './llama-weights.ts';
 import { DataType, type FloatType, MICROSOFT, OnnxGraph } from './onnx-graph.ts';
-import type { Bits } from './quantise.ts';
 import type { Tensor } from './safetensors.ts';
 
 /** The fields of the trained models' config.json. */
@@ -24,10 +24,10 @@ export type Dtype = (typeof DTYPES)[number];
 
 export interface GraphOptions {
   readonly dtype: Dtype;
-  /** Bits of the tied embedding and output matrix in q4 and q4f16; the layers' matrices always take 4. */
-  readonly embeddingBits: Bits;
   /** Adds the input `num_logits_to_keep` (0: all), which spares long prompts the logits nobody reads. */
-  readonly numLogitsToKeep: boolean;
+  readonly numLogitsToKeep?: boolean;
+  /** For q4 and q4f16: what a calibration gave. */
+  readonly compensations?: ReadonlyMap<string, Compensation>;
 }
 
 /** Two names of a graph's values that all layers share. */
@@ -63,10 +63,10 @@ class LlamaBuilder {
     if (!config.tie_word_embeddings) throw new Error('Only tied embeddings are converted');
     this.config = config;
     this.options = options;
-    const { dtype, embeddingBits } = options;
+    const { dtype, compensations } = options;
     this.float = dtype === 'fp32' || dtype === 'q4' ? DataType.FLOAT : DataType.FLOAT16;
     const quantised = dtype === 'q4' || dtype === 'q4f16';
-    const format = quantised ? { float: this.float, bits: 4 as const, embeddingBits } : { float: this.float };
+    const format = { float: this.float, quantised, ...(compensations ? { compensations } : {}) };
     this.weights = new WeightNodes(this.graph, weights, format);
   }
 
@@ -80,7 +80,7 @@ class LlamaBuilder {
     const lengths = this.sequenceLengths();
     const rotary = this.rotaryCaches();
     const { vocab_size: vocab, hidden_size: hidden } = config;
-    const { embedded, lmHead } = this.weights.tiedEmbedding('emb.weight', ids, vocab, hidden);
+    const embedded = this.weights.embedding('/model/embed_tokens', 'emb.weight', ids, vocab, hidden);
 
     // The residual stream is added up inside SkipSimplifiedLayerNormalization, so it travels as two addends.
     let residual = embedded;
@@ -96,7 +96,8 @@ class LlamaBuilder {
     }
     const finalPath = `/model/layers.${config.num_hidden_layers}/final_norm_layernorm`;
     const final = this.norm(finalPath, 'nf.weight', residual, addend, false);
-    this.logits(lmHead(this.lastPositions(final.normed)));
+    const last = this.lastPositions(final.normed);
+    this.logits(this.weights.linear('/lm_head', 'emb.weight', last, vocab, hidden));
     return graph.encode();
   }
 

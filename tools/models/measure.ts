@@ -45,6 +45,14 @@ function maskTensor(length: number): Tensor {
   return new Tensor('int64', new BigInt64Array(length).fill(1n), [1, length]);
 }
 
+/** One run of a model on `ids` with an empty cache; all of its outputs. */
+export async function forward(
+  model: PreTrainedModel,
+  ids: readonly number[],
+): Promise<Record<string, Tensor>> {
+  return model({ input_ids: idsTensor(ids), attention_mask: maskTensor(ids.length) });
+}
+
 /** Mean next-token loss (nats) of each of the first `windows` windows of `length` tokens. */
 export async function windowLosses(
   { model }: LoadedModel,
@@ -55,10 +63,7 @@ export async function windowLosses(
   const losses: number[] = [];
   for (let w = 0; w < windows && (w + 1) * length < ids.length; w++) {
     const window = ids.slice(w * length, (w + 1) * length + 1);
-    const outputs = (await model({
-      input_ids: idsTensor(window.slice(0, length)),
-      attention_mask: maskTensor(length),
-    })) as Record<string, Tensor>;
+    const outputs = await forward(model, window.slice(0, length));
     const logits = outputs.logits!;
     losses.push(meanLoss(logits.data as Float32Array, window.slice(1)));
     for (const tensor of Object.values(outputs)) tensor.dispose();

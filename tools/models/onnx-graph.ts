@@ -95,7 +95,7 @@ export class OnnxGraph {
         { domain: MICROSOFT, version: 1 },
       ],
     };
-    return onnx.ModelProto.encode(model).finish();
+    return encodeOnnx(model);
   }
 }
 
@@ -107,4 +107,9 @@ function valueInfo(name: string, elemType: number, dims: readonly (number | stri
 /** Decodes an encoded model. */
 export function decodeOnnx(bytes: Uint8Array): Onnx.ModelProto {
   return onnx.ModelProto.decode(bytes);
+}
+
+/** Encodes a decoded (and perhaps changed) model. */
+export function encodeOnnx(model: Onnx.IModelProto): Uint8Array {
+  return onnx.ModelProto.encode(model).finish();
 }

@@ -1,3 +1,4 @@
+import type { Compensation } from './compensation.ts';
 import { fromHalfBits, toHalfBits } from './float16.ts';
 
 /** Weights per scale, along the input dimension; what the hub's exports use. */
@@ -19,38 +20,46 @@ export interface QuantisedMatrix {
   readonly scales: Float32Array;
 }
 
-/** Fractions of the range-covering scale to try: clipping the outermost weights often lowers the total error. */
-const CANDIDATES = Array.from({ length: 17 }, (_, i) => 0.7 + i * 0.025);
+export interface QuantiseOptions {
+  /** Rounds the scales to f16; default false. */
+  readonly halfScales?: boolean;
+  /** Lets the columns yet to be rounded make up for those already rounded; default: plain rounding. */
+  readonly compensation?: Compensation;
+}
 
-/**
- * Quantises a matrix. For each block several scales are tried, each refined to the least-squares scale of the
- * codes it gives, and the one of the smallest squared error is kept. The scale may be negative, so that the
- * block's largest weight can use the code range's longer side (-8 rather than +7).
- */
+/** Fractions of the range-covering scale to try: clipping the outermost weights often lowers the total error. */
+const FRACTIONS = Array.from({ length: 17 }, (_, i) => 0.7 + i * 0.025);
+
+/** Quantises a [rows, cols] matrix; each block gets the scale of least squared error among several. */
 export function quantise(
   data: Float32Array,
   rows: number,
   cols: number,
   bits: Bits,
-  halfScales = false,
+  { halfScales = false, compensation }: QuantiseOptions = {},
 ): QuantisedMatrix {
   if (data.length !== rows * cols)
     throw new Error(`quantise: ${data.length} weights are not ${rows}x${cols}`);
   if (cols % BLOCK !== 0) throw new Error(`quantise: ${cols} columns are no multiple of ${BLOCK}`);
-  const blocks = data.length / BLOCK;
+  if (compensation && compensation.size !== cols) {
+    throw new Error(`quantise: the compensation is for ${compensation.size} columns, not ${cols}`);
+  }
   const codes = new Uint8Array((data.length * bits) / 8);
-  const scales = new Float32Array(blocks);
+  const scales = new Float32Array(data.length / BLOCK);
   const zero = 1 << (bits - 1);
-  const roundScale = halfScales ? (s: number) => fromHalfBits(toHalfBits(s)) : Math.fround;
-  for (let b = 0; b < blocks; b++) {
-    const block = data.subarray(b * BLOCK, (b + 1) * BLOCK);
-    const scale = bestScale(block, zero, roundScale);
-    scales[b] = scale;
-    for (let i = 0; i < BLOCK; i++) {
-      const code = encode(block[i]!, scale, zero) + zero;
-      const at = b * BLOCK + i;
-      if (bits === 8) codes[at] = code;
-      else codes[at >> 1]! |= at & 1 ? code << 4 : code;
+  const row = new Float64Array(cols);
+  for (let r = 0; r < rows; r++) {
+    row.set(data.subarray(r * cols, (r + 1) * cols));
+    for (let start = 0; start < cols; start += BLOCK) {
+      const scale = bestScale(row.subarray(start, start + BLOCK), zero, halfScales);
+      scales[(r * cols + start) / BLOCK] = scale;
+      for (let c = start; c < start + BLOCK; c++) {
+        const code = encode(row[c]!, scale, zero);
+        const at = r * cols + c;
+        if (bits === 8) codes[at] = code + zero;
+        else codes[at >> 1]! |= at & 1 ? (code + zero) << 4 : code + zero;
+        compensation?.spread(row, c, row[c]! - code * scale);
+      }
     }
   }
   return { bits, rows, cols, codes, scales };
@@ -61,8 +70,8 @@ export function dequantise(matrix: QuantisedMatrix): Float32Array {
   const zero = 1 << (matrix.bits - 1);
   const out = new Float32Array(matrix.rows * matrix.cols);
   for (let at = 0; at < out.length; at++) {
-    const byte = matrix.bits === 8 ? matrix.codes[at]! : (matrix.codes[at >> 1]! >> (at & 1 ? 4 : 0)) & 15;
-    out[at] = (byte - zero) * matrix.scales[Math.floor(at / BLOCK)]!;
+    const code = matrix.bits === 8 ? matrix.codes[at]! : (matrix.codes[at >> 1]! >> (at & 1 ? 4 : 0)) & 15;
+    out[at] = (code - zero) * matrix.scales[Math.floor(at / BLOCK)]!;
   }
   return out;
 }
@@ -73,42 +82,26 @@ function encode(weight: number, scale: number, zero: number): number {
   return Math.max(-zero, Math.min(zero - 1, Math.round(weight / scale)));
 }
 
-function bestScale(block: Float32Array, zero: number, roundScale: (s: number) => number): number {
+/**
+ * The scale of least squared error among fractions of the one that just covers the block. Negative scales are
+ * tried too, so that the largest weight can use the code range's longer side (-8 rather than +7).
+ */
+function bestScale(block: Float64Array, zero: number, half: boolean): number {
   let peak = 0;
-  for (const w of block) if (Math.abs(w) > Math.abs(peak)) peak = w;
-  if (peak === 0) return 0;
-  const full = -peak / zero; // maps the largest weight to -zero
-  let best = roundScale(full);
-  let bestError = squaredError(block, best, zero);
-  for (const sign of [1, -1]) {
-    for (const fraction of CANDIDATES) {
-      const start = full * fraction * sign;
-      for (const scale of [roundScale(start), roundScale(refine(block, start, zero))]) {
-        const error = squaredError(block, scale, zero);
-        if (error < bestError) {
-          best = scale;
-          bestError = error;
-        }
+  for (const w of block) peak = Math.max(peak, Math.abs(w));
+  let best = 0;
+  let bestError = Number.POSITIVE_INFINITY;
+  for (const full of peak === 0 ? [] : [peak / zero, -peak / zero]) {
+    for (const fraction of FRACTIONS) {
+      const exact = full * fraction;
+      const scale = half ? fromHalfBits(toHalfBits(exact)) : Math.fround(exact);
+      let error = 0;
+      for (const w of block) error += (w - encode(w, scale, zero) * scale) ** 2;
+      if (error < bestError) {
+        best = scale;
+        bestError = error;
       }
     }
   }
   return best;
-}
-
-/** The scale of least squared error for the codes that `scale` gives. */
-function refine(block: Float32Array, scale: number, zero: number): number {
-  let wq = 0;
-  let qq = 0;
-  for (const w of block) {
-    const q = encode(w, scale, zero);
-    wq += w * q;
-    qq += q * q;
-  }
-  return qq === 0 ? scale : wq / qq;
-}
-
-function squaredError(block: Float32Array, scale: number, zero: number): number {
-  let sum = 0;
-  for (const w of block) sum += (w - encode(w, scale, zero) * scale) ** 2;
-  return sum;
 }
