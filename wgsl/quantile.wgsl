@@ -97,14 +97,14 @@ fn fit(head: u32) {
     sxx += d.x * d.x; sxy += d.x * d.y; syy += d.y * d.y;
   }
   let slope = select(0.0, sxy / sxx, sxx > 0.0);
-  let residual = max(0.0, syy - slope * sxy);
   var beta = slope;
   if (params.beta_variance == 0.0) {
     beta = params.beta;
   } else if (params.beta_variance > 0.0) {
-    let noise = max(residual / f32(max(n, 3u) - 2u), 1e-12);
+    let noise = max((syy - slope * sxy) / f32(max(n, 3u) - 2u), 1e-12);
     beta = (sxy / noise + params.beta / params.beta_variance) / (sxx / noise + 1.0 / params.beta_variance);
   }
+  let residual = max(0.0, syy - 2.0 * beta * sxy + beta * beta * sxx);
   var state = heads_state[head];
   state.log_alpha = mean.y - beta * mean.x;
   state.beta = beta;

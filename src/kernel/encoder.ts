@@ -83,24 +83,13 @@ export class AttentionEncoder {
     return { ...inputs, geometry, paramsOffset };
   }
 
-  /** Scores, thresholds where they are learned, and the gather of the kept V rows. {@link combine} must follow. */
+  /** Scores, and the gather of the V rows at or above the threshold. {@link combine} must follow. */
   attend(pass: GPUComputePassEncoder, step: PreparedStep, layer: LayerInputs, state: LayerState): void {
     const { shape } = this;
     const { blocks } = shapeConstants(shape);
     const s = this.scratchFor(step);
     const grid = [step.geometry.splits, shape.kvHeads * blocks, step.batch] as const;
     this.dispatch(pass, 'scores', step, [step.lengths, layer.q, layer.keys, s.scores, s.partials], grid);
-    if (step.plan.windowIndex >= 0) {
-      const heads = [shape.queryHeads, step.batch, 1] as const;
-      const bindings = [
-        step.lengths,
-        s.scores,
-        s.partials,
-        { buffer: state.heads },
-        { buffer: state.window },
-      ];
-      this.dispatch(pass, 'quantile', step, bindings, heads);
-    }
     const bindings = [
       step.lengths,
       s.scores,
@@ -113,7 +102,10 @@ export class AttentionEncoder {
     this.dispatch(pass, 'gather', step, bindings, grid);
   }
 
-  /** Adds up what {@link attend} left in the scratch buffers and writes `output` [batch, queryHeads, headSize]. */
+  /**
+   * Adds up what {@link attend} left in the scratch buffers and writes `output` [batch, queryHeads, headSize]; then, where
+   * thresholds are learned, records this step's. A fit holds from the next step on.
+   */
   combine(
     pass: GPUComputePassEncoder,
     step: PreparedStep,
@@ -131,6 +123,10 @@ export class AttentionEncoder {
       output,
     ];
     this.dispatch(pass, 'combine', step, bindings, [this.shape.queryHeads, step.batch, 1]);
+    if (step.plan.windowIndex >= 0) {
+      const learned = [step.lengths, s.scores, s.partials, { buffer: state.heads }, { buffer: state.window }];
+      this.dispatch(pass, 'quantile', step, learned, [this.shape.queryHeads, step.batch, 1]);
+    }
   }
 
   private scratchFor(

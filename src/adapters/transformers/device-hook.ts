@@ -60,13 +60,15 @@ export class DeviceHook {
     if (this.users++ === 0) this.install();
   }
 
-  /** Removes the hook with its last user: the device's methods are then the browser's own again. */
+  /**
+   * Removes the hook with its last user: the device's methods are then the browser's own again. What is known of the pipelines
+   * stays, so that sift can be enabled again later.
+   */
   release(): void {
     if (--this.users > 0) return;
     this.handler = undefined;
     for (const restore of this.restore) restore();
     this.restore = [];
-    DeviceHook.hooks.delete(this.device);
   }
 
   /** The bytes last written to a uniform buffer while a handler was active. */

@@ -1,0 +1,70 @@
+import { fileURLToPath } from 'node:url';
+import { type Browser, chromium, type Page } from 'playwright';
+import { createServer, type ViteDevServer } from 'vite';
+import { browserArgs, findBrowser } from '../tools/setup/browser.mjs';
+
+/** Root of the repository. */
+export const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+/** A served page in a browser of its own. */
+export interface Session {
+  page: Page;
+  /** Requests that would have left this machine; each was refused. */
+  outside: string[];
+  close(): Promise<void>;
+}
+
+/** Starts a browser that runs WebGPU (on the software adapter unless SIFT_GPU=1). */
+export function launchBrowser(): Promise<Browser> {
+  const executablePath = findBrowser();
+  return chromium.launch({ ...(executablePath ? { executablePath } : {}), args: browserArgs() });
+}
+
+/**
+ * Serves a folder or a Vite project and opens a page of it.
+ * @param path path of the page on the server.
+ * @param configFile a Vite configuration; default: the repository's root as it is.
+ */
+export async function openPage(path: string, configFile?: string): Promise<Session> {
+  const server: ViteDevServer = await createServer(
+    configFile
+      ? { configFile, server: { port: 0, open: false }, logLevel: 'error' }
+      : {
+          root: ROOT,
+          configFile: false,
+          cacheDir: '.cache/vite-e2e',
+          server: { port: 0, watch: null },
+          optimizeDeps: { exclude: ['onnxruntime-web'] },
+          logLevel: 'error',
+        },
+  );
+  await server.listen();
+  const base = server.resolvedUrls?.local[0];
+  if (!base) throw new Error('The test server did not start.');
+  const browser = await launchBrowser();
+  const page = await browser.newPage();
+  const outside: string[] = [];
+  await page.route('**/*', (route) => {
+    const { hostname, protocol } = new URL(route.request().url());
+    if (
+      protocol === 'blob:' ||
+      protocol === 'data:' ||
+      hostname === 'localhost' ||
+      hostname === '127.0.0.1'
+    ) {
+      return route.continue();
+    }
+    outside.push(route.request().url());
+    return route.abort();
+  });
+  page.on('pageerror', (error) => console.error('page error:', error.message));
+  await page.goto(new URL(path, base).href);
+  return {
+    page,
+    outside,
+    close: async () => {
+      await browser.close();
+      await server.close();
+    },
+  };
+}

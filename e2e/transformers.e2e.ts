@@ -1,0 +1,270 @@
+// The plugin in transformers.js on the embedded model, in a browser: nothing is mocked.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openPage, type Session } from './browser.ts';
+import type {} from './page/main.ts';
+import { someText } from './text.ts';
+
+/** Largest difference of a logit between stock and our dense attention: f32 rounding through three layers, times ten. */
+const LOGIT_BOUND = 2e-3;
+const PROMPT = 512;
+const NEW = 96;
+
+let session: Session;
+
+beforeAll(async () => {
+  session = await openPage('/e2e/page/index.html');
+  await session.page.waitForFunction(() => 'sift' in window);
+});
+afterAll(async () => {
+  await session?.close();
+});
+
+describe('tau 0', () => {
+  test(`the tokens of ${NEW} greedy steps are stock's, the logits differ by rounding`, async () => {
+    const result = await session.page.evaluate(
+      async ({ text, prompt, count }) => {
+        const { load, enableSift, encode, decodeForced } = window.sift;
+        const generator = await load();
+        const ids = encode(generator, text).slice(0, prompt);
+        const sift = await enableSift(generator, { tau: 0 });
+        const ours = await decodeForced(generator, ids, [], count);
+        const report = await sift.report();
+        sift.disable();
+        const stock = await decodeForced(generator, ids, [], count);
+        sift.dispose();
+        await generator.dispose();
+        let worst = 0;
+        stock.logits.forEach((row, step) => {
+          row.forEach((value, i) => {
+            worst = Math.max(worst, Math.abs(value - ours.logits[step]![i]!));
+          });
+        });
+        return { ours: ours.top, stock: stock.top, worst, report };
+      },
+      { text: someText(), prompt: PROMPT, count: NEW },
+    );
+    console.log(`tau 0: ${NEW} tokens, largest logit difference ${result.worst.toExponential(2)}`);
+    expect(result.ours).toEqual(result.stock);
+    expect(result.worst).toBeGreaterThan(0); // the same bits would mean that our kernel did not run
+    expect(result.worst).toBeLessThan(LOGIT_BOUND);
+    expect(result.report.steps).toEqual({ sifted: 0, dense: NEW });
+    expect(result.report.reasons).toEqual([{ reason: 'every row is kept (tau 0)', count: NEW }]);
+    expect(result.report.bytes.valuesSaved).toBe(0);
+    expect(result.report.bytes.valuesRead).toBe(result.report.bytes.keysRead);
+  });
+});
+
+describe('default', () => {
+  test('rows are skipped, a code is recalled after the warm-up, the text stays close to stock', async () => {
+    const statement = ' The access code for the silent harbor is 48213. Remember it.';
+    const question =
+      '\n\nQuestion: What is the access code for the silent harbor?\nAnswer: The access code for the silent harbor is';
+    const result = await session.page.evaluate(
+      async ({ text, statement, question }) => {
+        const { load, enableSift, encode, decodeForced } = window.sift;
+        const generator = await load();
+        const words = encode(generator, text);
+        const planted = encode(generator, statement);
+        const prompt = [...words.slice(0, 400), ...planted, ...words.slice(400, 1000 - planted.length)];
+        // 80 steps of the text that follows end the warm-up; the question is asked in sifted steps.
+        const forced = [...words.slice(1000, 1080), ...encode(generator, question)];
+        const sift = await enableSift(generator);
+        const ours = await decodeForced(generator, prompt, forced, 6);
+        const report = await sift.report();
+        sift.disable();
+        const stock = await decodeForced(generator, prompt, forced, 6);
+        sift.dispose();
+        const answer = (top: number[]) => generator.tokenizer.decode(top.slice(-7, -1).map(BigInt));
+        const texts = { ours: answer(ours.top), stock: answer(stock.top) };
+        await generator.dispose();
+
+        // KL of the sifted steps, and how often the most likely token is the same.
+        const logSoftmax = (row: Float32Array) => {
+          const top = row.reduce((a, b) => Math.max(a, b));
+          const sum = row.reduce((total, value) => total + Math.exp(value - top), 0);
+          return row.map((value) => value - top - Math.log(sum));
+        };
+        let kl = 0;
+        let same = 0;
+        const steps = forced.length - 64;
+        for (let step = 65; step <= forced.length; step++) {
+          const p = logSoftmax(stock.logits[step]!);
+          const q = logSoftmax(ours.logits[step]!);
+          p.forEach((value, i) => {
+            kl += (Math.exp(value) * (value - q[i]!)) / steps;
+          });
+          same += Number(stock.top[step] === ours.top[step]) / steps;
+        }
+        return { texts, kl, same, report };
+      },
+      { text: someText(), statement, question },
+    );
+    const { report, kl, same, texts } = result;
+    console.log(
+      `default: V rows read ${(100 * report.keptGroup!).toFixed(1)}%, kept per head ${(100 * report.keptHead!).toFixed(1)}%, KL ${kl.toExponential(2)}, same top-1 ${(100 * same).toFixed(1)}%, answer "${texts.ours}" (stock "${texts.stock}")`,
+    );
+    expect(texts.stock).toContain('48213');
+    expect(texts.ours).toContain('48213');
+    expect(kl).toBeLessThan(0.02);
+    expect(same).toBeGreaterThan(0.85);
+    expect(report.steps.sifted).toBeGreaterThan(40);
+    expect(report.steps.dense).toBe(64);
+    expect(report.keptGroup).toBeGreaterThan(0.05);
+    expect(report.keptGroup).toBeLessThan(0.5);
+    expect(report.keptHead).toBeGreaterThan(0.03);
+    expect(report.keptHead).toBeLessThan(0.3);
+    expect(report.bytes.valuesSaved).toBeGreaterThan(0);
+    expect(report.layers).toHaveLength(3);
+    for (const { heads } of report.layers) expect(heads).toHaveLength(8);
+    expect(JSON.parse(JSON.stringify(report))).toEqual(report);
+  });
+});
+
+describe('life', () => {
+  test('disable is stock to the token, pipelines do not disturb each other, a conversation starts anew', async () => {
+    const result = await session.page.evaluate(
+      async ({ text }) => {
+        const { load, enableSift, encode, generate } = window.sift;
+        const first = await load();
+        const second = await load();
+        const ids = encode(first, text).slice(0, 90);
+        const other = encode(first, text).slice(200, 300);
+        const sift = await enableSift(first, { warmup: 4, tau: 0.95 });
+        const paper = await enableSift(second, { mode: 'paper', warmup: 4, tau: 0.5 });
+
+        const sifted = await generate(first, ids, 12);
+        const one = await sift.report();
+        const paperTokens = await generate(second, ids, 12);
+        const [again, paperReport] = [await sift.report(), await paper.report()];
+        await generate(first, other, 10);
+        const two = await sift.report();
+
+        sift.disable();
+        const disabled = await generate(first, ids, 12);
+        const whileDisabled = await sift.report();
+        paper.dispose();
+        const plain = await generate(second, ids, 12);
+        sift.enable();
+        const enabled = await generate(first, ids, 12);
+        const three = await sift.report();
+        sift.dispose();
+        // The device is the browser's own again, and enabling once more works.
+        const own = Object.getOwnPropertyNames(window.sift.env.backends.onnx.webgpu!.device as object);
+        const anew = await enableSift(first, { warmup: 4 });
+        await generate(first, ids, 8);
+        const four = await anew.report();
+        anew.dispose();
+        const late = await window.sift.failure(() => anew.enable());
+        await first.dispose();
+        await second.dispose();
+        const summary = (r: typeof one) => ({
+          steps: r.steps,
+          conversations: r.conversations,
+          length: r.length,
+        });
+        return {
+          tokens: { sifted, paperTokens, disabled, plain, enabled },
+          one: summary(one),
+          again: summary(again),
+          two: summary(two),
+          whileDisabled: summary(whileDisabled),
+          three: summary(three),
+          four: summary(four),
+          paper: {
+            ...summary(paperReport),
+            fits: paperReport.layers[0]!.heads.map((head) => head.fit?.beta ?? null),
+          },
+          own,
+          late,
+        };
+      },
+      { text: someText() },
+    );
+    const { tokens } = result;
+    expect(tokens.disabled).toEqual(tokens.plain);
+    expect(tokens.enabled).toEqual(tokens.sifted);
+    // 12 tokens: the prompt gives the first, 11 decode steps the others, of which 4 are warm-up.
+    expect(result.one).toEqual({ steps: { sifted: 7, dense: 4 }, conversations: 1, length: 101 });
+    expect(result.again).toEqual(result.one);
+    expect(result.paper).toMatchObject({ steps: { sifted: 7, dense: 4 }, conversations: 1 });
+    expect(result.paper.fits.every((beta) => typeof beta === 'number')).toBe(true);
+    expect(result.two).toEqual({ steps: { sifted: 5, dense: 4 }, conversations: 2, length: 109 });
+    expect(result.whileDisabled).toEqual(result.two);
+    expect(result.three).toEqual({ steps: { sifted: 7, dense: 4 }, conversations: 3, length: 101 });
+    expect(result.four.steps).toEqual({ sifted: 3, dense: 4 });
+    expect(result.own).toEqual([]);
+    expect(result.late.code).toBe('DISPOSED');
+  });
+});
+
+describe('errors', () => {
+  test('each says what is wrong and what to do', async () => {
+    const failures = await session.page.evaluate(async () => {
+      const { load, enableSift, encode, generate, failure, env } = window.sift;
+      const generator = await load();
+      const result = {
+        tau: await failure(() => enableSift(generator, { tau: 1.5 })),
+        mode: await failure(() => enableSift(generator, { mode: 'fast' as never })),
+        unknown: await failure(() => enableSift(generator, { window: 3 } as never)),
+        nothing: await failure(() => enableSift(undefined)),
+        twice: { code: '', message: '' },
+        wasm: { code: '', message: '' },
+        device: { code: '', message: '' },
+      };
+      const sift = await enableSift(generator, { tau: 0 });
+      result.twice = await failure(() => enableSift(generator));
+      sift.dispose();
+      const wasm = await load({ device: 'wasm' });
+      result.wasm = await failure(() => enableSift(wasm));
+      await wasm.dispose();
+      const { webgpu } = env.backends.onnx as { webgpu: object };
+      (env.backends.onnx as { webgpu?: object }).webgpu = {};
+      result.device = await failure(() => enableSift(generator));
+      (env.backends.onnx as { webgpu?: object }).webgpu = webgpu;
+      await generate(generator, encode(generator, 'Once upon a time'), 2);
+      await generator.dispose();
+      return result;
+    });
+    expect(failures.tau).toMatchObject({ code: 'INVALID_OPTION', message: expect.stringContaining('tau') });
+    expect(failures.mode).toMatchObject({
+      code: 'INVALID_OPTION',
+      message: expect.stringContaining("'paper'"),
+    });
+    expect(failures.unknown).toMatchObject({
+      code: 'INVALID_OPTION',
+      message: expect.stringContaining('window'),
+    });
+    expect(failures.nothing.code).toBe('UNSUPPORTED_MODEL');
+    expect(failures.twice.code).toBe('INVALID_OPTION');
+    expect(failures.wasm).toMatchObject({
+      code: 'NOT_WEBGPU_PIPELINE',
+      message: expect.stringContaining("'webgpu'"),
+    });
+    expect(failures.device).toMatchObject({ code: 'NO_WEBGPU', message: expect.stringContaining('device') });
+  });
+
+  test('enabling after the first generation is refused, and the pipeline still works', async () => {
+    // A page of its own: programs compiled by an earlier pipeline of the page would be known.
+    const late = await openPage('/e2e/page/index.html');
+    try {
+      await late.page.waitForFunction(() => 'sift' in window);
+      const result = await late.page.evaluate(async () => {
+        const { load, enableSift, encode, generate, failure } = window.sift;
+        const generator = await load();
+        const ids = encode(generator, 'The old house at the end of the street');
+        const before = await generate(generator, ids, 4);
+        const error = await failure(() => enableSift(generator));
+        const after = await generate(generator, ids, 4);
+        return { before, error, after };
+      });
+      expect(result.error).toMatchObject({
+        code: 'LATE_ENABLE',
+        message: expect.stringContaining('right after pipeline()'),
+      });
+      expect(result.after).toEqual(result.before);
+      expect(late.outside).toEqual([]);
+    } finally {
+      await late.close();
+    }
+  });
+});

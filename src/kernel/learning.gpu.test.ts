@@ -1,0 +1,166 @@
+// What the kernels learn on the GPU against the tracker in f64: quantiles, fits, thresholds, kept rows, step by step.
+import { beforeAll, describe, expect, test } from 'vitest';
+import { attentionScores, createRandom, siftedAttention } from '../reference/index.ts';
+import { testDevice } from '../testing/device.ts';
+import {
+  defaultPolicy,
+  paperPolicy,
+  SessionTracker,
+  type ThresholdPolicy,
+  validatePolicy,
+} from '../tracker/index.ts';
+import { canUseSubgroups } from './pipelines.ts';
+import { outputError } from './self-test.ts';
+import type { AttentionShape } from './shape.ts';
+import { createSiftAttention } from './sift-attention.ts';
+import type { LayerFigures } from './state.ts';
+import { download, upload } from './transfer.ts';
+
+const SHAPE: AttentionShape = { queryHeads: 8, kvHeads: 2, headSize: 32, dtype: 'f32' };
+const PROMPT = 300;
+const STEPS = 24;
+const CAPACITY = PROMPT + STEPS;
+
+interface Trace {
+  /** Largest error of the output. */
+  error: number;
+  /** Row decisions per head that agree, over all sifted steps. */
+  rows: { same: number; total: number };
+  figures: LayerFigures;
+  tracker: SessionTracker;
+}
+
+/** Decodes with our kernels and, beside them, with reference and tracker; compares every step. */
+async function decode(device: GPUDevice, policy: ThresholdPolicy, subgroups: boolean): Promise<Trace> {
+  const random = createRandom(7);
+  const { queryHeads, kvHeads, headSize } = SHAPE;
+  const k = random.normals(kvHeads * CAPACITY * headSize);
+  const v = random.normals(kvHeads * CAPACITY * headSize);
+  const attention = await createSiftAttention(device, SHAPE, { policy, subgroups });
+  const tracker = new SessionTracker(policy, { layers: 1, batch: 1, queryHeads });
+  tracker.begin(PROMPT, 0);
+  const keys = { buffer: upload(device, k, 'f32') };
+  const values = { buffer: upload(device, v, 'f32') };
+  let error = 0;
+  const rows = { same: 0, total: 0 };
+  for (let step = 1; step <= STEPS; step++) {
+    const length = PROMPT + step;
+    // Heads differ in how peaked they are.
+    const q = Float32Array.from(
+      random.normals(queryHeads * headSize),
+      (x, i) => x * (0.3 + Math.floor(i / headSize) / 6),
+    );
+    const tensors = {
+      q: { buffer: upload(device, q, 'f32') },
+      keys,
+      values,
+      output: { buffer: upload(device, new Float32Array(queryHeads * headSize), 'f32') },
+    };
+    const commands = device.createCommandEncoder();
+    const pass = commands.beginComputePass();
+    attention.beginStep({ length, capacity: CAPACITY }).encode(pass, 0, tensors);
+    pass.end();
+    device.queue.submit([commands.finish()]);
+    const got = await download(device, tensors.output.buffer, queryHeads * headSize, 'f32');
+    tensors.q.buffer.destroy();
+    tensors.output.buffer.destroy();
+
+    const inputs = { q, k, v, batch: 1, queryHeads, kvHeads, headSize, capacity: CAPACITY, lengths: length };
+    tracker.begin(1, length - 1);
+    const thresholds = tracker.logThresholds(0);
+    const want = siftedAttention(inputs, thresholds, policy);
+    const sifted = step > policy.warmup;
+    if (sifted) {
+      const figures = await attention.figures();
+      figures.heads.forEach((head, h) => {
+        rows.total += length;
+        rows.same += length - Math.abs(head.lastKept - want.keptRows[h]!);
+        tracker.tracker(0, 0, h).observeKept(want.keptRows[h]! / length);
+      });
+    }
+    error = Math.max(error, outputError(got, want.output, SHAPE));
+    const { logProbabilities } = attentionScores(inputs);
+    for (let h = 0; h < queryHeads; h++) {
+      const p = logProbabilities.subarray(h * CAPACITY, h * CAPACITY + length).map(Math.exp);
+      tracker.tracker(0, 0, h).observe(step, length, p);
+    }
+  }
+  const figures = await attention.figures();
+  attention.destroy();
+  keys.buffer.destroy();
+  values.buffer.destroy();
+  return { error, rows, figures, tracker };
+}
+
+const custom = (change: Partial<ThresholdPolicy>) =>
+  validatePolicy({ ...defaultPolicy({ warmup: 8 }), ...change });
+
+const POLICIES: Record<string, ThresholdPolicy> = {
+  paper: paperPolicy({ tau: 0.75, warmup: 8 }),
+  default: defaultPolicy({ tau: 0.875, warmup: 8 }),
+  'paper, length axis': custom({ name: 'length', exponent: { kind: 'free' }, guard: false }),
+  'prior on the exponent': custom({ name: 'prior', exponent: { kind: 'prior', beta: -1, variance: 0.04 } }),
+  'mass, learned again': custom({ name: 'mass', target: { kind: 'mass', epsilon: 0.05 }, refitEvery: 6 }),
+};
+
+describe('learning on the GPU', () => {
+  let device: GPUDevice;
+  beforeAll(async () => {
+    device = await testDevice();
+  });
+
+  for (const [name, policy] of Object.entries(POLICIES)) {
+    test(`${name}: fits, thresholds and kept rows are the tracker's`, async () => {
+      const { error, rows, figures, tracker } = await decode(device, policy, canUseSubgroups(device));
+      const agreement = rows.same / rows.total;
+      console.log(
+        `${name}: rows agree ${(100 * agreement).toFixed(3)}%, output error ${error.toExponential(1)}`,
+      );
+      expect(rows.total).toBeGreaterThan(30_000);
+      expect(agreement).toBeGreaterThan(0.999);
+      expect(error).toBeLessThan(1e-5);
+      figures.heads.forEach((head, h) => {
+        const { fit, guarded } = tracker.tracker(0, 0, h);
+        expect(head.status).toBe(guarded ? (guarded === 'kept-fraction' ? 'guarded' : 'unfit') : 'fitted');
+        expect(head.logAlpha).toBeCloseTo(fit!.logAlpha, 2);
+        expect(head.beta).toBeCloseTo(fit!.beta, 2);
+        expect(head.r2).toBeCloseTo(fit!.r2, 2);
+        const log = tracker.tracker(0, 0, h).logThreshold(STEPS, CAPACITY);
+        if (!guarded) expect(head.logThreshold).toBeCloseTo(log, 3);
+      });
+    });
+  }
+
+  test('a head that drifts far from its target becomes dense', async () => {
+    // The level is learned on flat scores; then one key takes all the mass and nearly nothing is above the threshold.
+    const policy = defaultPolicy({ tau: 0.5, warmup: 2 });
+    const attention = await createSiftAttention(device, SHAPE, { policy, subgroups: false });
+    const random = createRandom(3);
+    const { queryHeads, kvHeads, headSize } = SHAPE;
+    const values = { buffer: upload(device, random.normals(kvHeads * 64 * headSize), 'f32') };
+    const output = { buffer: upload(device, new Float32Array(queryHeads * headSize), 'f32') };
+    const q = { buffer: upload(device, new Float32Array(queryHeads * headSize).fill(1), 'f32') };
+    const flat = { buffer: upload(device, random.normals(kvHeads * 64 * headSize, 0.1), 'f32') };
+    const spike = random.normals(kvHeads * 64 * headSize, 0.1);
+    for (let h = 0; h < kvHeads; h++) spike.fill(9, h * 64 * headSize, h * 64 * headSize + headSize);
+    const peaked = { buffer: upload(device, spike, 'f32') };
+    const status: string[] = [];
+    for (let step = 1; step <= 22; step++) {
+      const commands = device.createCommandEncoder();
+      const pass = commands.beginComputePass();
+      const keys = step <= 2 ? flat : peaked;
+      attention.beginStep({ length: 64 }).encode(pass, 0, { q, keys, values, output });
+      pass.end();
+      device.queue.submit([commands.finish()]);
+      status.push((await attention.figures()).heads[0]!.status);
+    }
+    expect(status[2]).toBe('fitted');
+    expect(status.at(-1)).toBe('guarded');
+    // The fit is guarded from the step after the grace period on, and then keeps every row.
+    expect(status.indexOf('guarded')).toBe(2 + 16);
+    expect((await attention.figures()).heads[0]!.lastKept).toBe(64);
+    attention.reset();
+    expect((await attention.figures()).heads[0]!.status).toBe('learning');
+    attention.destroy();
+  });
+});
