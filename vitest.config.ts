@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig } from 'vitest/config';
 import { browserArgs, findBrowser } from './tools/setup/browser.mjs';
@@ -10,6 +11,10 @@ export default defineConfig({
     projects: [
       // Pure TypeScript: tracker, reference, options, tools.
       {
+        // The package's entry for Node is not a module that Node loads.
+        resolve: {
+          alias: { wgsl_reflect: fileURLToPath(import.meta.resolve('wgsl_reflect/wgsl_reflect.module.js')) },
+        },
         test: {
           name: 'unit',
           environment: 'node',

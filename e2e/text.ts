@@ -4,7 +4,7 @@ import { ROOT } from './browser.ts';
 
 /** A stretch of text that the models were not trained on (models/text). */
 export function someText(): string {
-  const folder = process.env.SIFT_TMP ?? join(ROOT, 'models/text');
+  const folder = join(ROOT, 'models/text');
   const name = readdirSync(folder).find((file) => file.endsWith('.txt'));
   if (!name) throw new Error('models/text holds no text.');
   return readFileSync(join(folder, name), 'utf8');

@@ -4,8 +4,8 @@ import { openPage, type Session } from './browser.ts';
 import type {} from './page/main.ts';
 import { someText } from './text.ts';
 
-/** Largest difference of a logit between stock and our dense attention: f32 rounding through three layers, times ten. */
-const LOGIT_BOUND = 2e-3;
+/** Largest difference of a logit (they reach about 15) that f32 rounding explains: 7.6e-6 was seen. */
+const LOGIT_BOUND = 1e-4;
 const PROMPT = 512;
 const NEW = 96;
 
@@ -214,9 +214,11 @@ describe('errors', () => {
       const sift = await enableSift(generator, { tau: 0 });
       result.twice = await failure(() => enableSift(generator));
       sift.dispose();
-      const wasm = await load({ device: 'wasm' });
-      result.wasm = await failure(() => enableSift(wasm));
-      await wasm.dispose();
+      // The embedded model has no operators for wasm: a session that says it runs there stands for one that does.
+      const { config } = Object.values(generator.model.sessions)[0] as { config: { device: string } };
+      config.device = 'wasm';
+      result.wasm = await failure(() => enableSift(generator));
+      config.device = 'webgpu';
       const { webgpu } = env.backends.onnx as { webgpu: object };
       (env.backends.onnx as { webgpu?: object }).webgpu = {};
       result.device = await failure(() => enableSift(generator));

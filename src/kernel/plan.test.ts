@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest';
+import { planSplits } from './plan.ts';
+import type { AttentionShape } from './shape.ts';
+
+const shape = (queryHeads: number, kvHeads: number): AttentionShape => ({
+  queryHeads,
+  kvHeads,
+  headSize: 64,
+  dtype: 'f16',
+});
+
+test('the splits cover every key, none is empty, their number is bounded', () => {
+  for (const [queryHeads, kvHeads] of [
+    [8, 8],
+    [32, 8],
+    [14, 2],
+    [64, 1],
+  ] as const) {
+    for (const batch of [1, 3]) {
+      for (const length of [1, 2, 63, 127, 128, 129, 1000, 4097, 131_072, 262_144]) {
+        const { splits, chunk } = planSplits(shape(queryHeads, kvHeads), batch, length);
+        expect(splits * chunk).toBeGreaterThanOrEqual(length);
+        expect((splits - 1) * chunk).toBeLessThan(length);
+        expect(splits).toBeLessThanOrEqual(256);
+        // Counts are added in f32.
+        expect(chunk).toBeLessThan(2 ** 24);
+      }
+    }
+  }
+});
+
+test('a long context is cut into enough workgroups for a large GPU', () => {
+  const { splits } = planSplits(shape(32, 8), 1, 32_768);
+  expect(splits * 8).toBeGreaterThanOrEqual(512);
+});

@@ -1,0 +1,45 @@
+import { describe, expect, test } from 'vitest';
+import { SiftError } from './errors.ts';
+import { resolvePolicy, type SiftOptions } from './options.ts';
+import { defaultPolicy, paperPolicy, uniformPolicy } from './tracker/index.ts';
+
+function failure(options: unknown): SiftError {
+  try {
+    resolvePolicy(options as SiftOptions);
+  } catch (error) {
+    if (error instanceof SiftError) return error;
+    throw error;
+  }
+  throw new Error('It did not fail.');
+}
+
+describe('resolvePolicy', () => {
+  test('modes', () => {
+    expect(resolvePolicy({})).toEqual(defaultPolicy());
+    expect(resolvePolicy({ mode: 'paper' })).toEqual(paperPolicy());
+    expect(resolvePolicy({ mode: 'paper', tau: 0.5, warmup: 10 })).toEqual(
+      paperPolicy({ tau: 0.5, warmup: 10 }),
+    );
+    expect(resolvePolicy({ policy: uniformPolicy({ c: 1 }) })).toEqual(uniformPolicy({ c: 1 }));
+  });
+
+  test.each([
+    [{ tau: 1 }, 'tau'],
+    [{ tau: -0.1 }, 'tau'],
+    [{ tau: '0.5' }, 'tau'],
+    [{ tau: Number.NaN }, 'tau'],
+    [{ warmup: 0 }, 'warmup'],
+    [{ warmup: 2.5 }, 'warmup'],
+    [{ mode: 'quick' }, 'mode'],
+    [{ window: 3 }, 'window'],
+    [{ policy: uniformPolicy({ c: 1 }), tau: 0.5 }, 'tau'],
+    [{ policy: { name: 'mine' } }, 'target.kind'],
+    [null, 'options'],
+  ])('%o is refused by name', (options, option) => {
+    const error = failure(options);
+    expect(error.code).toBe('INVALID_OPTION');
+    expect(error.option).toBe(option);
+    expect(error.message).toContain(option);
+    expect(error.allowed).toBeTruthy();
+  });
+});
