@@ -55,6 +55,8 @@ export async function compare(
     gathered.set(name, known);
     return known;
   };
+  // The plugin must see the runtime compile its attention: enable it once before the exact run, which is stock.
+  (await enableSift(decoder.pipeline, { device: options.device })).dispose();
   for (const [index, tokens] of sequences.entries()) {
     const exact: Float32Array[] = [];
     options.progress?.(`sequence ${index + 1} of ${sequences.length}: exact`);
