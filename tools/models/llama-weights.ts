@@ -59,24 +59,20 @@ export class WeightNodes {
   }
 
   /**
-   * The embedding's lookup. Quantised it takes 8 bits, which cost next to no loss; the output matrix, though
-   * tied, is stored again in 4 bits, which are faster to multiply with.
+   * The embedding's lookup. Its table is not quantised (the output matrix, though tied, is stored again, in 4
+   * bits), but q4 keeps it in f16: the cast is of a constant, so the runtime does it once, on the CPU, when it
+   * loads the model, and the device needs no f16. GatherBlockQuantized would be smaller, but ONNX Runtime's
+   * WebAssembly CPU build lacks it.
    */
   embedding(path: string, weight: string, ids: string, vocab: number, hidden: number): string {
     const { graph, format } = this;
     const data = this.get(weight, [vocab, hidden]);
-    const parameter = `${parameterName(path)}.weight`;
-    if (!format.quantised) {
-      const table = graph.float(parameter, format.float, [vocab, hidden], data);
-      return graph.node(`${path}/Gather`, 'Gather', [table, ids]);
-    }
-    const matrix = quantise(data, vocab, hidden, 8, { halfScales: format.float === DataType.FLOAT16 });
-    const codes = graph.raw(`${parameter}_Q8`, DataType.UINT8, [vocab, hidden], matrix.codes);
-    const scales = graph.float(`${parameter}_scales`, format.float, [vocab, hidden / BLOCK], matrix.scales);
-    return graph.node(`${path}/GatherBlockQuantized`, 'GatherBlockQuantized', [codes, ids, scales], {
-      domain: MICROSOFT,
-      attributes: { bits: 8, block_size: BLOCK, gather_axis: 0, quantize_axis: 1 },
-    });
+    const widened = format.quantised && format.float === DataType.FLOAT;
+    const type = widened ? DataType.FLOAT16 : format.float;
+    const stored = graph.float(`${parameterName(path)}.weight`, type, [vocab, hidden], data);
+    const cast = { attributes: { to: DataType.FLOAT } };
+    const table = widened ? graph.node(`${path}/Cast`, 'Cast', [stored], cast) : stored;
+    return graph.node(`${path}/Gather`, 'Gather', [table, ids], { attributes: { axis: 0 } });
   }
 
   private get(name: string, shape: readonly number[]): Float32Array {

@@ -13,12 +13,11 @@ export interface LoadedModel {
   readonly tokenizer: PreTrainedTokenizer;
 }
 
+/** Where a model runs: `cpu` in Node, the others in a browser. */
+export type Device = 'cpu' | 'wasm' | 'webgpu';
+
 /** Loads a model of `env.localModelPath`. */
-export async function loadModel(
-  name: string,
-  dtype: Dtype,
-  device: 'cpu' | 'wasm' | 'webgpu',
-): Promise<LoadedModel> {
+export async function loadModel(name: string, dtype: Dtype, device: Device): Promise<LoadedModel> {
   const tokenizer = await AutoTokenizer.from_pretrained(name);
   const model = await AutoModelForCausalLM.from_pretrained(name, { dtype, device });
   return { model, tokenizer };
@@ -133,4 +132,35 @@ export async function recalls({ model, tokenizer }: LoadedModel, needle: Needle)
   const output = (await model.generate(options as never)) as Tensor;
   const ids = Array.from(output.data as BigInt64Array, Number).slice(needle.prompt.length);
   return tokenizer.decode(ids).startsWith(` ${needle.code}.`);
+}
+
+export interface Measures {
+  /** Mean loss of each window. */
+  readonly losses: number[];
+  /** Mean over the windows: what metrics.json calls valid_1024, on 64 windows of its text. */
+  readonly loss: number;
+  /** For each planted prompt, whether its code was recalled. */
+  readonly recalled: boolean[];
+}
+
+export interface MeasureOptions {
+  readonly windows: number;
+  readonly windowLength: number;
+  readonly needles: number;
+  readonly needleLength: number;
+}
+
+/** Measures a model on a text. */
+export async function measure(
+  loaded: LoadedModel,
+  text: string,
+  { windows, windowLength, needles, needleLength }: MeasureOptions,
+): Promise<Measures> {
+  const ids = encodeDocuments(loaded.tokenizer, text);
+  const losses = await windowLosses(loaded, ids, windows, windowLength);
+  const recalled: boolean[] = [];
+  for (let i = 0; i < needles; i++) {
+    recalled.push(await recalls(loaded, plantCode(loaded.tokenizer, ids, needleLength, i)));
+  }
+  return { losses, loss: losses.reduce((a, b) => a + b, 0) / losses.length, recalled };
 }
