@@ -1,5 +1,5 @@
 import type { AttentionShape } from '../../kernel/shape.ts';
-import type { DeviceHook, Dispatch } from './device-hook.ts';
+import { bufferOfEntry, type DeviceHook, type Dispatch } from './device-hook.ts';
 import type { MatchedProgram } from './program.ts';
 
 /** One dispatch of the runtime's decode attention, in our terms. */
@@ -26,8 +26,11 @@ export function bufferOf(
   program: MatchedProgram,
   name: string,
 ): GPUBufferBinding | undefined {
-  const binding = program.bindings[name];
-  return binding === undefined ? undefined : dispatch.bindings.get(binding);
+  return bufferAt(dispatch, program.bindings[name]);
+}
+
+function bufferAt(dispatch: Dispatch, binding: number | undefined): GPUBufferBinding | undefined {
+  return bufferOfEntry(dispatch.entries.find((entry) => entry.binding === binding));
 }
 
 /** Reads the runtime's bindings and uniforms. Returns the reason if they are not as expected. */
@@ -36,7 +39,7 @@ export function readAttendCall(
   program: MatchedProgram,
   hook: DeviceHook,
 ): AttendCall | string {
-  const uniformBuffer = dispatch.bindings.get(program.uniformBinding)?.buffer;
+  const uniformBuffer = bufferAt(dispatch, program.uniformBinding)?.buffer;
   const bytes = uniformBuffer && hook.uniformBytes(uniformBuffer);
   if (!bytes) return 'the uniforms of the attention were not seen';
   const uniform = (name: string): number => {

@@ -85,10 +85,18 @@ export async function enableTransformers(target: unknown, options: SiftOptions):
     const { reasons } = await probe(target, session.inputNames, hook, resources, createEncoder);
     return new TransformersSift(target, session, hook, resources, encoders, policy, runtime.version, reasons);
   } catch (error) {
-    hook.release();
     taken.delete(session);
+    releaseDevice(hook, resources);
     throw error;
   }
+}
+
+/** The device's last user frees what its users shared. */
+function releaseDevice(hook: DeviceHook, resources: DeviceResources): void {
+  if (!hook.release()) return;
+  resourcesOf.delete(hook.device);
+  resources.scratch.destroy();
+  resources.params.destroy();
 }
 
 /** Kernels that have passed the self-test on this device, with subgroups if those pass. */
@@ -173,8 +181,8 @@ class TransformersSift implements Sift {
     this.enabled = false;
     for (const restore of this.restore) restore();
     taken.delete(this.session);
-    this.hook.release();
     this.caches.destroy();
+    releaseDevice(this.hook, this.resources);
   }
 
   private async run(feeds: Record<string, OrtTensor>, rest: unknown[]): Promise<Record<string, OrtTensor>> {

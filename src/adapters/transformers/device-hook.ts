@@ -11,8 +11,8 @@ export interface Dispatch {
   known: boolean;
   pipeline: GPUComputePipeline;
   group: GPUBindGroup;
-  /** The bind group's buffers by binding number. */
-  bindings: ReadonlyMap<number, GPUBufferBinding>;
+  /** The bind group's entries. */
+  entries: readonly GPUBindGroupEntry[];
   workgroups: readonly [number, number, number];
 }
 
@@ -22,7 +22,13 @@ export interface DispatchHandler {
   dispatch(dispatch: Dispatch): boolean;
 }
 
-type BindGroupBuffers = ReadonlyMap<number, GPUBufferBinding>;
+/** The buffer that an entry binds, if it binds one. */
+export function bufferOfEntry(entry: GPUBindGroupEntry | undefined): GPUBufferBinding | undefined {
+  const resource = entry?.resource;
+  if (typeof resource !== 'object') return undefined;
+  if (resource instanceof GPUBuffer) return { buffer: resource };
+  return 'buffer' in resource ? (resource as GPUBufferBinding) : undefined;
+}
 
 /**
  * Listens to one GPUDevice: which programs the runtime compiles, what it binds, and the uniforms it writes; and lets the
@@ -46,7 +52,7 @@ export class DeviceHook {
   private restore: (() => void)[] = [];
   private readonly modules = new WeakMap<GPUShaderModule, Program>();
   private readonly pipelines = new WeakMap<GPUComputePipeline, Program | 'other'>();
-  private readonly groups = new WeakMap<GPUBindGroup, BindGroupBuffers>();
+  private readonly groups = new WeakMap<GPUBindGroup, readonly GPUBindGroupEntry[]>();
   private readonly uniforms = new WeakMap<GPUBuffer, Uint8Array<ArrayBuffer>>();
 
   private constructor(
@@ -63,12 +69,14 @@ export class DeviceHook {
   /**
    * Removes the hook with its last user: the device's methods are then the browser's own again. What is known of the pipelines
    * stays, so that sift can be enabled again later.
+   * @returns whether it was the last user.
    */
-  release(): void {
-    if (--this.users > 0) return;
+  release(): boolean {
+    if (--this.users > 0) return false;
     this.handler = undefined;
     for (const restore of this.restore) restore();
     this.restore = [];
+    return true;
   }
 
   /** The bytes last written to a uniform buffer while a handler was active. */
@@ -110,7 +118,7 @@ export class DeviceHook {
       ),
       shadowMethod(device, 'createBindGroup', (descriptor) => {
         const group = createBindGroup(descriptor);
-        if (this.handler) this.groups.set(group, buffersOf(descriptor));
+        if (this.handler) this.groups.set(group, [...descriptor.entries]);
         return group;
       }),
       shadowMethod(device, 'createCommandEncoder', (descriptor) => {
@@ -170,8 +178,8 @@ export class DeviceHook {
     };
     const raw = { setPipeline, setBindGroup, dispatchWorkgroups } as unknown as GPUComputePassEncoder;
     pass.dispatchWorkgroups = (x, y = 1, z = 1) => {
-      const bindings = group ? this.groups.get(group) : undefined;
-      if (this.handler && pipeline && group && bindings) {
+      const entries = group ? this.groups.get(group) : undefined;
+      if (this.handler && pipeline && group && entries) {
         const program = this.pipelines.get(pipeline);
         const replaced = this.handler.dispatch({
           pass: raw,
@@ -179,7 +187,7 @@ export class DeviceHook {
           known: program !== undefined,
           pipeline,
           group,
-          bindings,
+          entries,
           workgroups: [x, y, z],
         });
         if (replaced) return;
@@ -187,13 +195,4 @@ export class DeviceHook {
       dispatchWorkgroups(x, y, z);
     };
   }
-}
-
-function buffersOf(descriptor: GPUBindGroupDescriptor): BindGroupBuffers {
-  const buffers = new Map<number, GPUBufferBinding>();
-  for (const { binding, resource } of descriptor.entries) {
-    if ('buffer' in (resource as object)) buffers.set(binding, resource as GPUBufferBinding);
-    else if (resource instanceof GPUBuffer) buffers.set(binding, { buffer: resource });
-  }
-  return buffers;
 }

@@ -6,7 +6,7 @@ import type { AttentionShape } from '../../kernel/shape.ts';
 import { LayerState } from '../../kernel/state.ts';
 import { defaultPolicy } from '../../tracker/index.ts';
 import { type AttendCall, bufferOf, readAttendCall, shapeKey } from './attend-call.ts';
-import type { DeviceHook, Dispatch, DispatchHandler } from './device-hook.ts';
+import { bufferOfEntry, type DeviceHook, type Dispatch, type DispatchHandler } from './device-hook.ts';
 import { isMatched } from './program.ts';
 import { type HubPipeline, type HubTensor, layerOfPastKey, presentName } from './runtime.ts';
 
@@ -33,8 +33,11 @@ class Observer implements DispatchHandler {
   constructor(private readonly hook: DeviceHook) {}
 
   dispatch(dispatch: Dispatch): boolean {
-    const { program, known, bindings } = dispatch;
-    if (!known) for (const { buffer } of bindings.values()) this.touchedByUnknown.add(buffer);
+    const { program, known, entries } = dispatch;
+    for (const entry of known ? [] : entries) {
+      const buffer = bufferOfEntry(entry)?.buffer;
+      if (buffer) this.touchedByUnknown.add(buffer);
+    }
     if (!program) return false;
     if (!isMatched(program)) {
       if (program.role !== 'copy') this.reasons.add(program.reason);

@@ -1,0 +1,100 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import { defaultPolicy } from '../../tracker/index.ts';
+import { CacheRegistry } from './cache.ts';
+
+const SHAPE = { queryHeads: 8, kvHeads: 2, headSize: 64, dtype: 'f32' } as const;
+
+/** A device that counts the buffers that are alive. */
+class CountingDevice {
+  alive = 0;
+  readonly queue = { submit: () => {} };
+  createBuffer(): object {
+    this.alive++;
+    return { destroy: () => this.alive-- };
+  }
+  createCommandEncoder(): object {
+    return { clearBuffer: () => {}, finish: () => ({}) };
+  }
+}
+
+const tensor = () => ({}) as GPUBuffer;
+
+describe('CacheRegistry', () => {
+  beforeAll(() => {
+    Object.assign(globalThis, { GPUBufferUsage: { STORAGE: 128, COPY_SRC: 4, COPY_DST: 8 } });
+  });
+  const setUp = () => {
+    const device = new CountingDevice();
+    return { device, registry: new CacheRegistry(device as unknown as GPUDevice, defaultPolicy()) };
+  };
+
+  /** Runs a conversation: a prompt and some steps, each with new tensors; disposes of the last ones. */
+  function converse(registry: CacheRegistry, steps: number, disposeLast = true): void {
+    let buffer = tensor();
+    let state = registry.create(1);
+    registry.follow(state, buffer, 100);
+    for (let step = 1; step <= steps; step++) {
+      const found = registry.find(buffer, 99 + step, 1);
+      expect(found).toBe(state);
+      state = found!;
+      state.step++;
+      state.layer(0, SHAPE);
+      state.layer(1, SHAPE);
+      const next = tensor();
+      registry.follow(state, next, 100 + step);
+      registry.release(buffer, 99 + step); // the runtime disposes of the past it replaced
+      buffer = next;
+    }
+    if (disposeLast) registry.release(buffer, 100 + steps);
+  }
+
+  test('a state follows its cache from step to step, and buffers are reused by the next conversation', () => {
+    const { device, registry } = setUp();
+    converse(registry, 5);
+    const after = device.alive;
+    expect(after).toBe(2 * 3);
+    for (let i = 0; i < 50; i++) converse(registry, 5);
+    expect(device.alive).toBe(after);
+    expect(registry.conversations).toBe(51);
+    registry.destroy();
+    expect(device.alive).toBe(0);
+  });
+
+  test('conversations that are kept have a bound', () => {
+    const { device, registry } = setUp();
+    for (let i = 0; i < 30; i++) converse(registry, 2, false);
+    expect(device.alive).toBe(8 * 2 * 3);
+  });
+
+  test('a past of another length, batch or buffer is not followed', () => {
+    const { registry } = setUp();
+    const buffer = tensor();
+    registry.follow(registry.create(1), buffer, 100);
+    expect(registry.find(buffer, 100, 1)).toBeDefined();
+    expect(registry.find(buffer, 99, 1)).toBeUndefined();
+    expect(registry.find(buffer, 100, 2)).toBeUndefined();
+    expect(registry.find(tensor(), 100, 1)).toBeUndefined();
+    expect(registry.find(undefined, 100, 1)).toBeUndefined();
+  });
+
+  test('a conversation that goes on is not taken for another', () => {
+    const { registry } = setUp();
+    const buffer = tensor();
+    const state = registry.create(1);
+    registry.follow(state, buffer, 100);
+    expect(registry.create(1)).not.toBe(state);
+    registry.release(buffer, 100);
+    expect(registry.create(1)).toBe(state);
+  });
+
+  test('a restart forgets steps, rows and reasons', () => {
+    const { registry } = setUp();
+    const state = registry.create(1);
+    state.layer(0, SHAPE);
+    Object.assign(state, { step: 7, siftedSteps: 3, denseSteps: 4, denseRows: 9 });
+    state.count('warm-up');
+    state.restart();
+    expect(state).toMatchObject({ step: 0, siftedSteps: 0, denseSteps: 0, denseRows: 0 });
+    expect(state.reasons.size).toBe(0);
+  });
+});
