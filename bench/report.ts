@@ -1,0 +1,80 @@
+import type { Timing } from './timing.ts';
+import type { Errors } from './verify.ts';
+
+/** One line of the results; times in microseconds of one layer's attention in a decode step. */
+export interface Row {
+  gpu: string;
+  dtype: string;
+  heads: number;
+  kvHeads: number;
+  headSize: number;
+  length: number;
+  /** The fraction of V rows that a KV group was to read. */
+  kept: number;
+  /** The fraction that the groups read, and that the heads kept themselves. */
+  keptGroup: number;
+  keptHead: number;
+  stockUs: number | null;
+  denseUs: number;
+  siftUs: number;
+  warmupUs: number;
+  /** Bytes of K, the kept V rows, and the scores written and read, over the copy bandwidth. */
+  floorUs: number;
+  /** Bytes of K and V over the copy bandwidth. */
+  denseFloorUs: number;
+  /** 10th and 90th percentile of each median, and the number of samples. */
+  spread: Record<'stock' | 'dense' | 'sift' | 'warmup', Timing | null>;
+  /** Buffer sets in rotation, and calls in a sample. */
+  sets: number;
+  calls: number;
+  errors: Errors;
+}
+
+export function floors(
+  row: Pick<Row, 'dtype' | 'heads' | 'kvHeads' | 'headSize' | 'length' | 'keptGroup'>,
+  gigabytesPerSecond: number,
+): Pick<Row, 'floorUs' | 'denseFloorUs'> {
+  const k = row.length * row.kvHeads * row.headSize * (row.dtype === 'f16' ? 2 : 4);
+  const scores = 8 * row.length * row.heads;
+  const us = (bytes: number) => bytes / gigabytesPerSecond / 1000;
+  return { floorUs: us(k * (1 + row.keptGroup) + scores), denseFloorUs: us(2 * k) };
+}
+
+const number = (value: number | null): string =>
+  value === null ? '–' : value < 100 ? value.toFixed(1) : value.toFixed(0);
+
+const range = (timing: Timing | null): string =>
+  timing ? `${number(timing.median)} (${number(timing.p10)}–${number(timing.p90)})` : '–';
+
+/** The rows as a Markdown table. */
+export function markdown(rows: readonly Row[]): string {
+  const head = [
+    'type',
+    'heads',
+    'size',
+    'keys',
+    'V read',
+    'stock µs (p10–p90)',
+    'dense µs',
+    'sift µs',
+    'warm-up µs',
+    'floor dense / sift µs',
+    'stock / sift',
+    'dense / sift',
+  ];
+  const lines = rows.map((row) => [
+    row.dtype,
+    `${row.heads}/${row.kvHeads}`,
+    row.headSize,
+    row.length,
+    `${(100 * row.keptGroup).toFixed(1)}%`,
+    range(row.spread.stock),
+    range(row.spread.dense),
+    range(row.spread.sift),
+    range(row.spread.warmup),
+    `${number(row.denseFloorUs)} / ${number(row.floorUs)}`,
+    row.stockUs === null ? '–' : (row.stockUs / row.siftUs).toFixed(2),
+    (row.denseUs / row.siftUs).toFixed(2),
+  ]);
+  return [head, head.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}

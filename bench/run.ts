@@ -1,0 +1,205 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { AttentionShape, DType } from '../src/kernel/shape.ts';
+import { type CapturedProgram, RuntimeCapture } from './capture.ts';
+import { describeDevice, openDevice, startDawn } from './dawn.ts';
+import { cacheBytes, createInputs, destroyInputs } from './inputs.ts';
+import { createVariants, keptFractions } from './kernels.ts';
+import { loadOrt } from './ort.ts';
+import { floors, markdown, type Row } from './report.ts';
+import { createStock } from './stock.ts';
+import { copyBandwidth, PassTimer, timeInTurns, type Variant } from './timing.ts';
+import { verifyConformance, verifyVariants } from './verify.ts';
+
+const USAGE = `usage: run.mjs [options]
+  --lengths LIST     keys in the cache           [2048,8192,32768,131072]
+  --heads N          query heads                 [32]
+  --kv-heads N       KV heads                    [8]
+  --head-size LIST   elements of a row           [64,128]
+  --dtype f16|f32                                [f16 if the device has it]
+  --kept LIST        fractions of V rows to read [0.27,0.12]
+  --repeat N         samples of each variant     [40]
+  --rotate-mb N      K and V in rotation         [512]
+  --copy-mb N        buffer of the copy test     [512]
+  --no-stock         leave the runtime out
+  --verify N         instead run N conformance cases for each type
+  --json FILE        write the results`;
+
+const { values: options } = parseArgs({
+  options: {
+    lengths: { type: 'string', default: '2048,8192,32768,131072' },
+    heads: { type: 'string', default: '32' },
+    'kv-heads': { type: 'string', default: '8' },
+    'head-size': { type: 'string', default: '64,128' },
+    dtype: { type: 'string' },
+    kept: { type: 'string', default: '0.27,0.12' },
+    repeat: { type: 'string', default: '40' },
+    'rotate-mb': { type: 'string', default: '512' },
+    'copy-mb': { type: 'string', default: '512' },
+    'no-stock': { type: 'boolean', default: false },
+    verify: { type: 'string' },
+    json: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+/** Calls whose inputs, scratch space and bind groups one sample may hold. */
+const MAX_CALLS = 64;
+
+function numbers(list: string, name: string): number[] {
+  return list.split(',').map((text) => {
+    const value = Number(text);
+    if (!(value > 0)) throw new Error(`--${name}: ${text} is no positive number`);
+    return value;
+  });
+}
+
+const started = performance.now();
+const log = (text: string) =>
+  console.error(`[${((performance.now() - started) / 1000).toFixed(1)} s] ${text}`);
+
+function writeJson(data: object): void {
+  if (!options.json) return;
+  mkdirSync(dirname(options.json), { recursive: true });
+  writeFileSync(options.json, `${JSON.stringify(data, null, 1)}\n`);
+}
+
+/** Captures the runtime's programs for every shape and length. */
+async function captureAll(shapes: readonly AttentionShape[], lengths: readonly number[]) {
+  const captured = new Map<string, CapturedProgram[]>();
+  const ort = await loadOrt();
+  const capture = new RuntimeCapture(ort);
+  try {
+    for (const shape of shapes) {
+      for (const length of lengths) {
+        try {
+          const programs = await capture.decodeStep(shape, length);
+          captured.set(`${shape.headSize} ${length}`, programs);
+          log(`captured ${programs.map((p) => `${p.label} ${p.workgroups.join('x')}`).join(', ')}`);
+        } catch (error) {
+          log(`no stock kernels for ${length} keys: ${error instanceof Error ? error.message : error}`);
+          process.exitCode = 1;
+        }
+      }
+    }
+  } finally {
+    capture.restore();
+  }
+  return { captured, version: ort.env.versions?.web ?? 'unknown' };
+}
+
+/** Verifies and times one shape at one length. */
+async function measure(
+  device: GPUDevice,
+  timer: PassTimer,
+  shape: AttentionShape,
+  length: number,
+  programs: CapturedProgram[] | undefined,
+  gigabytesPerSecond: number,
+): Promise<Row[]> {
+  const rotate = Number(options['rotate-mb']) * 1e6;
+  const setCount = Math.min(MAX_CALLS, Math.max(2, Math.ceil(rotate / (2 * cacheBytes(shape, length)))));
+  const calls = Math.max(4, setCount);
+  const sets = await createInputs(device, shape, length, setCount);
+  const output = device.createBuffer({
+    size: Math.ceil((shape.queryHeads * shape.headSize * 4) / 16) * 16,
+    usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+  });
+  const fractions = numbers(options.kept, 'kept');
+  const ours = await createVariants(device, shape, length, fractions, sets, output);
+  const stock = programs && (await createStock(device, programs, length, sets, output));
+  try {
+    const errors = await verifyVariants(device, shape, length, sets[0]!, output, ours, stock);
+    const { failures, ...figures } = errors;
+    log(`${shape.dtype} ${shape.headSize} x ${length}: ${JSON.stringify(figures)}`);
+    if (failures.length > 0) {
+      log(`NOT TIMED: ${failures.join('; ')}`);
+      process.exitCode = 1;
+      return [];
+    }
+    for (const { variant } of ours.sifted) variant.attention.reset();
+    ours.warmup.attention.reset();
+    const variants: Variant[] = [ours.dense, ...ours.sifted.map((s) => s.variant), ours.warmup];
+    if (stock) variants.unshift({ name: 'stock', encode: (pass, call) => stock.encode(pass, call) });
+    const times = await timeInTurns(timer, variants, calls, Number(options.repeat));
+    const timing = (name: string) => times.get(name) ?? null;
+    const rows: Row[] = [];
+    for (const { kept, variant } of ours.sifted) {
+      const base = {
+        ...{ gpu: describeDevice(device), dtype: shape.dtype, heads: shape.queryHeads },
+        ...{ kvHeads: shape.kvHeads, headSize: shape.headSize, length, kept },
+        ...(await keptFractions(variant.attention, length)),
+      };
+      const spread = {
+        ...{ stock: timing('stock'), dense: timing('dense') },
+        ...{ sift: timing(variant.name), warmup: timing('warmup') },
+      };
+      rows.push({
+        ...base,
+        stockUs: spread.stock?.median ?? null,
+        denseUs: spread.dense!.median,
+        siftUs: spread.sift!.median,
+        warmupUs: spread.warmup!.median,
+        ...floors(base, gigabytesPerSecond),
+        ...{ spread, sets: setCount, calls, errors },
+      });
+    }
+    return rows;
+  } finally {
+    ours.destroy();
+    stock?.destroy();
+    output.destroy();
+    destroyInputs(sets);
+  }
+}
+
+async function main(): Promise<void> {
+  if (options.help) return console.log(USAGE);
+  const gpu = await startDawn();
+  const device = await openDevice(gpu);
+  log(`${describeDevice(device)}: ${[...device.features].join(', ')}`);
+  if (options.verify !== undefined) {
+    const results = await verifyConformance(device, Number(options.verify));
+    for (const r of results) {
+      console.log(
+        `${r.dtype} subgroups ${r.subgroups}: ${r.cases} cases, worst error ${r.worst.toExponential(2)} (${r.worstCase}), over the bound ${r.failures.length}, other counts ${r.countsDiffer.length}`,
+      );
+      for (const line of [...r.failures, ...r.countsDiffer]) console.log(`  ${line}`);
+      if (r.failures.length + r.countsDiffer.length > 0) process.exitCode = 1;
+    }
+    return writeJson({ gpu: describeDevice(device), date: new Date().toISOString(), conformance: results });
+  }
+
+  const dtype = (options.dtype ?? (device.features.has('shader-f16') ? 'f16' : 'f32')) as DType;
+  const lengths = numbers(options.lengths, 'lengths');
+  const shapes = numbers(options['head-size'], 'head-size').map(
+    (headSize): AttentionShape => ({
+      ...{ queryHeads: Number(options.heads), kvHeads: Number(options['kv-heads']), headSize, dtype },
+    }),
+  );
+  const { captured, version } = options['no-stock']
+    ? { captured: new Map<string, CapturedProgram[]>(), version: 'not run' }
+    : await captureAll(shapes, lengths);
+  const timer = new PassTimer(device);
+  const bandwidth = await copyBandwidth(device, timer, Math.round(Number(options['copy-mb']) * 62500) * 16);
+  const best = Math.max(bandwidth.kernel, bandwidth.copyBufferToBuffer);
+  log(`copy: ${best.toFixed(1)} GB/s ${JSON.stringify(bandwidth)}`);
+  const rows: Row[] = [];
+  for (const shape of shapes) {
+    for (const length of lengths) {
+      rows.push(
+        ...(await measure(device, timer, shape, length, captured.get(`${shape.headSize} ${length}`), best)),
+      );
+      const { vendor, architecture, description, device: chip } = device.adapterInfo;
+      const adapter = { vendor, architecture, description, chip };
+      writeJson({ adapter, date: new Date().toISOString(), runtime: version, bandwidth, rows });
+    }
+  }
+  console.log(`${describeDevice(device)}; copy ${best.toFixed(0)} GB/s; onnxruntime-web ${version}\n`);
+  console.log(markdown(rows));
+}
+
+await main();
+// Dawn's threads would keep the process alive.
+process.exit();

@@ -1,0 +1,130 @@
+import { canUseSubgroups } from '../src/kernel/pipelines.ts';
+import { ERROR_BOUND, outputError } from '../src/kernel/self-test.ts';
+import type { AttentionShape, DType } from '../src/kernel/shape.ts';
+import { download } from '../src/kernel/transfer.ts';
+import { denseAttention, siftedAttention } from '../src/reference/index.ts';
+import { describeCase, drawCase, drawShape, runCase } from '../src/testing/conformance.ts';
+import type { InputSet } from './inputs.ts';
+import type { OurVariants } from './kernels.ts';
+import type { StockAttention } from './stock.ts';
+
+/** Longest cache for which the f64 reference is computed. */
+const REFERENCE_LENGTH = 8192;
+/** The runtime keeps partial results in the element type; more than this means that it computed something else. */
+const STOCK_BOUND = { f32: 1e-3, f16: 5e-2 } as const;
+
+/** Errors of each variant, relative to the largest element of a head. */
+export interface Errors {
+  /** What `stock` and `dense` are held against. */
+  against: 'reference' | 'dense';
+  stock: number | undefined;
+  dense: number | undefined;
+  warmup: number;
+  /** By wanted fraction; undefined where no reference was computed. */
+  sifted: Record<string, number | undefined>;
+  failures: string[];
+}
+
+type Encode = (pass: GPUComputePassEncoder) => void;
+
+/** Computes the first set's outputs with every variant, so that nothing is timed that computes something else. */
+export async function verifyVariants(
+  device: GPUDevice,
+  shape: AttentionShape,
+  length: number,
+  set: InputSet,
+  output: GPUBuffer,
+  ours: OurVariants,
+  stock: StockAttention | undefined,
+): Promise<Errors> {
+  const { queryHeads, kvHeads, headSize, dtype } = shape;
+  const count = queryHeads * headSize;
+  const run = async (encode: Encode) => {
+    const encoder = device.createCommandEncoder();
+    encoder.clearBuffer(output);
+    const pass = encoder.beginComputePass();
+    encode(pass);
+    pass.end();
+    device.queue.submit([encoder.finish()]);
+    return download(device, output, count, dtype);
+  };
+  const own = (variant: OurVariants['dense']) => {
+    variant.begin();
+    return run((pass) => variant.encode(pass, 0));
+  };
+  const dense = await own(ours.dense);
+  const warmup = await own(ours.warmup);
+  const theirs = stock && (await run((pass) => stock.encode(pass, 0)));
+  const failures: string[] = [];
+  const check = (name: string, error: number, bound: number) => {
+    if (!(error < bound)) failures.push(`${name}: error ${error.toExponential(2)}, allowed ${bound}`);
+    return error;
+  };
+
+  const reference = length <= REFERENCE_LENGTH;
+  const inputs = reference
+    ? {
+        q: await download(device, set.q, count, dtype),
+        k: await download(device, set.keys, kvHeads * length * headSize, dtype),
+        v: await download(device, set.values, kvHeads * length * headSize, dtype),
+        ...{ batch: 1, queryHeads, kvHeads, headSize, capacity: length, lengths: length },
+      }
+    : undefined;
+  const want = inputs ? denseAttention(inputs).output : dense;
+  const sifted: Errors['sifted'] = {};
+  for (const { kept, policy, variant } of ours.sifted) {
+    const got = await own(variant);
+    if (!got.every(Number.isFinite)) failures.push(`sift ${kept}: output is not finite`);
+    if (!inputs || policy.target.kind !== 'uniform') continue;
+    const logs = new Float64Array(queryHeads).fill(Math.log(policy.target.c / length));
+    const error = outputError(got, siftedAttention(inputs, logs, policy).output, shape);
+    sifted[kept] = check(`sift ${kept}`, error, ERROR_BOUND[dtype]);
+  }
+  return {
+    against: inputs ? 'reference' : 'dense',
+    stock: theirs && check('stock', outputError(theirs, want, shape), STOCK_BOUND[dtype]),
+    dense: inputs && check('dense', outputError(dense, want, shape), ERROR_BOUND[dtype]),
+    warmup: check('warm-up', outputError(warmup, want, shape), ERROR_BOUND[dtype]),
+    sifted,
+    failures,
+  };
+}
+
+/** The worst errors of a number of drawn conformance cases. */
+export interface ConformanceResult {
+  dtype: DType;
+  subgroups: boolean;
+  cases: number;
+  worst: number;
+  worstCase: string;
+  /** Cases over the bound. */
+  failures: string[];
+  /** Cases whose counts of kept rows were not the reference's. */
+  countsDiffer: string[];
+}
+
+/** Runs cases of src/testing/conformance.ts for each element type that the device has, with and without subgroups. */
+export async function verifyConformance(device: GPUDevice, cases: number): Promise<ConformanceResult[]> {
+  const results: ConformanceResult[] = [];
+  for (const dtype of ['f16', 'f32'] as const) {
+    for (const subgroups of canUseSubgroups(device) ? [true, false] : [false]) {
+      const result: ConformanceResult = {
+        ...{ dtype, subgroups, cases, worst: 0, worstCase: '', failures: [], countsDiffer: [] },
+      };
+      for (let seed = 1; seed <= cases; seed++) {
+        // Four cases a shape: compiling takes longer than running.
+        const c = drawCase(seed, drawShape(Math.ceil(seed / 4), dtype), { subgroups });
+        const { error, countsAgree } = await runCase(device, c);
+        if (!countsAgree) result.countsDiffer.push(describeCase(c));
+        if (!(error < ERROR_BOUND[dtype]))
+          result.failures.push(`${describeCase(c)}: ${error.toExponential(2)}`);
+        if (!(error <= result.worst)) {
+          result.worst = error;
+          result.worstCase = describeCase(c);
+        }
+      }
+      results.push(result);
+    }
+  }
+  return results;
+}

@@ -1,0 +1,46 @@
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { defineConfig, type Plugin } from 'vite';
+
+const OUT = '.cache/bench';
+const ORT_MODULE = 'ort.webgpu.bundle.min.mjs';
+const ORT_WASM = 'ort-wasm-simd-threaded.asyncify.wasm';
+
+/** The model builder loads onnx-proto through a require that bundling would leave in place. */
+const bundleOnnxProto: Plugin = {
+  name: 'bundle-onnx-proto',
+  enforce: 'pre',
+  transform(code, id) {
+    if (!id.endsWith('/tools/models/onnx-graph.ts')) return null;
+    const require = /createRequire\(import\.meta\.url\)\('onnx-proto'\)/;
+    if (!require.test(code)) this.error('onnx-graph.ts no longer requires onnx-proto as expected');
+    return { code: `import onnxProto from 'onnx-proto';\n${code.replace(require, 'onnxProto')}`, map: null };
+  },
+};
+
+/** Puts the runtime beside the bundle: a machine without npm needs this one folder and a build of Dawn. */
+const carryRuntime: Plugin = {
+  name: 'carry-runtime',
+  closeBundle() {
+    const dist = dirname(createRequire(import.meta.url).resolve('onnxruntime-web/webgpu'));
+    mkdirSync(join(OUT, 'ort'), { recursive: true });
+    copyFileSync(join(dist, ORT_MODULE), join(OUT, 'ort', ORT_MODULE));
+    writeFileSync(join(OUT, 'ort', `${ORT_WASM}.gz`), gzipSync(readFileSync(join(dist, ORT_WASM))));
+  },
+};
+
+// The benchmark as one Node script, .cache/bench/run.mjs.
+export default defineConfig({
+  plugins: [bundleOnnxProto, carryRuntime],
+  ssr: { noExternal: true, external: ['webgpu', 'onnxruntime-web'] },
+  build: {
+    ssr: 'bench/run.ts',
+    outDir: OUT,
+    emptyOutDir: false,
+    target: 'node20',
+    minify: false,
+    rollupOptions: { output: { entryFileNames: 'run.mjs', codeSplitting: false } },
+  },
+});
