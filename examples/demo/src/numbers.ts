@@ -1,0 +1,54 @@
+import type { SiftReport } from '../../../src/index.ts';
+import { create } from './dom.ts';
+import { bytes, count, percent } from './format.ts';
+
+function figure(name: string, value: string, note: string): HTMLElement {
+  return create(
+    'div',
+    { className: 'figure' },
+    create('dt', { textContent: name }),
+    create(
+      'dd',
+      {},
+      create('strong', { textContent: value, className: value.length > 12 ? 'long' : '' }),
+      create('small', { textContent: note }),
+    ),
+  );
+}
+
+/** Shows what a report counts. */
+export function showNumbers(list: HTMLElement, reasons: HTMLElement, report: SiftReport): void {
+  const { keysRead, valuesRead, valuesSaved } = report.bytes;
+  const all = keysRead + valuesRead + valuesSaved;
+  const { version, tested, name } = report.runtime;
+  const asked = report.policy.requestedKept;
+  list.replaceChildren(
+    figure(
+      'V rows read',
+      report.keptGroup === null ? '–' : percent(report.keptGroup),
+      'in sifted steps, by at least one head of a KV group',
+    ),
+    figure(
+      'Rows kept by a head',
+      report.keptHead === null ? '–' : percent(report.keptHead),
+      asked === null ? report.policy.target : `${percent(asked)} asked for`,
+    ),
+    figure('K read', bytes(keysRead), 'keys are always read in full'),
+    figure('V read', bytes(valuesRead), 'warm-up included'),
+    figure(
+      'V not read',
+      bytes(valuesSaved),
+      all > 0 ? `${percent(valuesSaved / all)} of all bytes of K and V` : '',
+    ),
+    figure('Steps', `${count(report.steps.sifted)} sifted`, `${count(report.steps.dense)} read every row`),
+    figure('Keys in the cache', count(report.length), 'prompt and generated tokens'),
+    figure('Runtime', version ?? 'unknown', `${name}, ${tested ? 'tested version' : 'not a tested version'}`),
+  );
+  reasons.replaceChildren(
+    ...(report.reasons.length > 0
+      ? report.reasons.map(({ reason, count: times }) =>
+          create('li', {}, create('b', { textContent: `${count(times)} ×` }), ` ${reason}`),
+        )
+      : [create('li', { textContent: 'Nothing to report.' })]),
+  );
+}
