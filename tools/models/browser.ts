@@ -1,14 +1,11 @@
 import { basename, dirname, relative, resolve, sep } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright';
 import { createServer, type ViteDevServer } from 'vite';
 import { browserArgs, findBrowser } from '../setup/browser.mjs';
 import type { Dtype } from './llama.ts';
 import type { Device, MeasureOptions, Measures } from './measure.ts';
 import type { PageModel } from './page.ts';
-
-/** The repository's root. */
-export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+import { ROOT } from './root.ts';
 
 /** A model folder inside the repository, and how to run it. */
 export interface BrowserModel {
