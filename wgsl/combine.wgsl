@@ -64,12 +64,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     state.rows_lo += length;
     state.rows_hi += u32(state.rows_lo < length);
     state.mass_sum += mass / l;
-    let fraction = f32(kept_rows) / f32(length);
-    state.ema = select(0.9 * state.ema + 0.1 * fraction, fraction, state.age == 0u);
+    state.ema = select(0.9 * state.ema + 0.1 * state.mass_last, state.mass_last, state.age == 0u);
     state.steps += 1u;
     state.age += 1u;
-    if (has(params.flags, FLAG_GUARD) && state.status == FITTED && params.target_kept > 0.0 && state.age > 16u &&
-        (state.ema < 0.25 * params.target_kept || state.ema > 4.0 * params.target_kept)) {
+    // The guard (src/tracker/guard.ts): a head that lost half of its probability keeps every row until the next fit.
+    if (has(params.flags, FLAG_GUARD) && state.status == FITTED && state.age > 16u && !(state.ema >= 0.5)) {
       state.status = GUARDED;
     }
     heads_state[head] = state;

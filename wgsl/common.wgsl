@@ -37,8 +37,8 @@ struct Params {
   log_alpha: f32,
   beta: f32,            // prior mean of the exponent, or the analytic exponent
   beta_variance: f32,   // 0: fixed at the mean; negative: free
-  target_kept: f32,     // kept fraction that the guard expects, 0: unknown
-  pad: u32,
+  pad0: u32,
+  pad1: u32,
 }
 
 // What a head has learned, and what it did last. Read back only by report().

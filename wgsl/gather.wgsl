@@ -18,12 +18,11 @@ const ACC = HEADS * LANE_WORDS * V4;
 const PER_HEAD = WG / GROUP;             // invocations that add up one head's partials
 const KEY_BITS = 24u;                    // of a list entry; the bits above say which heads keep the row themselves
 
-var<workgroup> head_part: array<vec2f, WG>;
 var<workgroup> head_max: array<f32, GROUP>;
 var<workgroup> head_cut: array<f32, GROUP>;       // keep if score >= cut
 var<workgroup> list: array<u32, TILE>;            // kept keys of the tile
 var<workgroup> weight: array<f32, HEADS * TILE>;  // exp(score - max) of the kept keys, 0 where a head does not share
-var<workgroup> spill: array<vec4f, WG * V4>;
+var<workgroup> spill: array<vec4f, WG * V4>;     // partial softmaxes first, partial outputs at the end
 var<workgroup> spill_stat: array<vec2f, ROWS>;
 
 @compute @workgroup_size(WG)
@@ -43,11 +42,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
       part = merge_softmax(part, partials[(group0 + my_head) * params.splits + i]);
     }
   }
-  head_part[lid] = part;
+  spill[lid] = vec4f(part, 0.0, 0.0);
   workgroupBarrier();
   if (lid < GROUP) {
-    var softmax = head_part[lid * PER_HEAD];
-    for (var i = 1u; i < PER_HEAD; i++) { softmax = merge_softmax(softmax, head_part[lid * PER_HEAD + i]); }
+    var softmax = spill[lid * PER_HEAD].xy;
+    for (var i = 1u; i < PER_HEAD; i++) { softmax = merge_softmax(softmax, spill[lid * PER_HEAD + i].xy); }
     let state = group0 + lid;
     let eta = log_threshold(heads_state[state].status, heads_state[state].log_alpha, heads_state[state].beta, length);
     var cut = LOWEST;

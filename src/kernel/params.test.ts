@@ -83,7 +83,6 @@ describe('writeParams', () => {
     );
     expect(view.getFloat32(48, true)).toBe(-1);
     expect(view.getFloat32(52, true)).toBe(0);
-    expect(view.getFloat32(56, true)).toBe(0.25);
   });
 
   test('c / S is given as a law on the length', () => {

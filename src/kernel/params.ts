@@ -112,8 +112,6 @@ export function writeParams(
     ['f', logAlpha],
     ['f', beta],
     ['f', variance],
-    ['f', target.kind === 'quantile' ? 1 - target.tau : 0],
-    ['u', 0],
   ];
   words.forEach(([kind, value], i) => {
     if (kind === 'u') view.setUint32(4 * i, value, true);

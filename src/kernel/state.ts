@@ -8,7 +8,7 @@ const STATUS = ['learning', 'fitted', 'guarded', 'unfit'] as const;
 /**
  * - `learning`: the warm-up has not ended, or the policy learns nothing.
  * - `fitted`: the power law gives the threshold.
- * - `guarded`: the kept fraction drifted far from its target: the head is dense until the next fit.
+ * - `guarded`: the head lost half of its probability: it is dense until the next fit.
  * - `unfit`: the fit was not finite, or rose with x: the head is dense until the next fit.
  */
 export type HeadStatus = (typeof STATUS)[number];

@@ -32,7 +32,7 @@ describe('policies', () => {
     const same = (Object.keys(paper) as (keyof ThresholdPolicy)[]).filter(
       (key) => JSON.stringify(paper[key]) === JSON.stringify(ours[key]),
     );
-    expect(same.sort()).toEqual(['refitEvery', 'target', 'warmup']);
+    expect(same.sort()).toEqual(['target', 'warmup']);
     expect(ours).toMatchObject({ axis: 'length', exponent: { kind: 'fixed', beta: -1 }, guard: true });
   });
 

@@ -49,7 +49,7 @@ export interface ThresholdPolicy {
   readonly keepLargest: boolean;
   /** 0: one fit per request. Otherwise a new fit every so many decode steps (see ThresholdTracker). */
   readonly refitEvery: number;
-  /** A non-finite fit, beta > 0 or a drifting kept fraction makes the head dense until its next fit. */
+  /** A non-finite fit, beta > 0 or the loss of half of the probability makes the head dense until its next fit. */
   readonly guard: boolean;
 }
 
@@ -112,6 +112,8 @@ export function defaultPolicy(options: QuantileOptions = {}): ThresholdPolicy {
     exponent: { kind: 'fixed', beta: -1 },
     warmup,
     ...SAFE_ROWS,
+    // What the guard made dense is learned again.
+    refitEvery: 512,
     guard: true,
   });
 }

@@ -72,21 +72,21 @@ describe('heads', () => {
     decode(session, 4);
     for (let n = 0; n < 17; n++) {
       session.begin(1, session.current.length);
-      session.observeKept(0, [0.1, 0.1, 0.9, 0.1, 0.1, 0.1]);
+      session.observeMass(0, [0.9, 0.9, 0.1, 0.9, 0.9, 0.9]);
     }
     session.begin(1, session.current.length);
     const dense = Array.from(session.logThresholds(0), (v) => v === -Infinity);
     expect(dense).toEqual([false, false, true, false, false, false]);
-    expect(session.tracker(0, 0, 2).guarded).toBe('kept-fraction');
+    expect(session.tracker(0, 0, 2).guarded).toBe('kept-mass');
     expect(session.tracker(1, 0, 2).guarded).toBeUndefined();
   });
 
-  it('do not take dense steps of the warm-up for kept fractions', () => {
+  it('do not take dense steps of the warm-up for kept masses', () => {
     const session = new SessionTracker(defaultPolicy({ warmup: 4 }), SHAPE);
     session.begin(100, 0);
     session.begin(1, 100);
-    session.observeKept(0, Array(HEADS).fill(1));
-    expect(session.tracker(0, 0, 0).keptFraction).toBeNaN();
+    session.observeMass(0, Array(HEADS).fill(1));
+    expect(session.tracker(0, 0, 0).keptMass).toBeNaN();
   });
 
   it('are checked by index and number', () => {
@@ -95,7 +95,7 @@ describe('heads', () => {
     expect(() => session.tracker(0, 2, 0)).toThrow(expect.objectContaining({ option: 'batch' }));
     expect(() => session.tracker(0, 0, 3)).toThrow(expect.objectContaining({ option: 'queryHead' }));
     expect(() => session.observe(0, [1])).toThrow(expect.objectContaining({ option: 'logThresholds' }));
-    expect(() => session.observeKept(0, [1])).toThrow(expect.objectContaining({ option: 'fractions' }));
+    expect(() => session.observeMass(0, [1])).toThrow(expect.objectContaining({ option: 'masses' }));
   });
 });
 

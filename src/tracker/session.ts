@@ -22,7 +22,7 @@ export interface Position {
 /**
  * The thresholds of all layers, sequences and query heads that belong to one KV cache. Two conversations are two
  * caches, hence two sessions. Call {@link begin} once per forward pass, then per layer ask for
- * {@link logThresholds} and report to {@link observe} and {@link observeKept}.
+ * {@link logThresholds} and report to {@link observe} and {@link observeMass}.
  *
  * Thresholds are learned anew for every request (arXiv 2506.05300: one fit per request): an empty past, another
  * prompt on the same cache, or a past that does not continue the last pass (a cache that was cut or swapped)
@@ -139,16 +139,16 @@ export class SessionTracker {
   }
 
   /**
-   * Tells the guards which share of its rows each head of one layer kept at a sifted pass.
+   * Tells the guards how much probability each head of one layer kept at a sifted pass.
    *
-   * @param fractions - rows kept / S before sharing, [batch, queryHeads]
+   * @param masses - probability of the rows that took part, [batch, queryHeads]
    * @throws SiftError INVALID_OPTION for a wrong layer or length
    */
-  observeKept(layer: number, fractions: ArrayLike<number>): void {
-    const trackers = this.layer(layer, 'fractions', fractions);
+  observeMass(layer: number, masses: ArrayLike<number>): void {
+    const trackers = this.layer(layer, 'masses', masses);
     if (this.position.step <= this.policy.warmup) return;
     trackers.forEach((tracker, i) => {
-      tracker.observeKept(fractions[i]!);
+      tracker.observeMass(masses[i]!);
     });
   }
 

@@ -1,6 +1,6 @@
 import { invalidOption } from '../errors.ts';
-import type { GuardReason, KeptAverage } from './guard.ts';
-import { isDrifting, judgeFit, NO_KEPT, targetFraction, updateKept } from './guard.ts';
+import type { GuardReason, MassAverage } from './guard.ts';
+import { isDrifting, judgeFit, NO_MASS, updateMass } from './guard.ts';
 import type { ThresholdPolicy } from './policy.ts';
 import { isDense, isLearned } from './policy.ts';
 import { MIN_POINTS } from './policy-validate.ts';
@@ -33,7 +33,7 @@ export class ThresholdTracker {
   private windowStart = 0;
   private currentFit: PowerLawFit | undefined;
   private currentGuard: GuardReason | undefined;
-  private kept: KeptAverage = NO_KEPT;
+  private mass: MassAverage = NO_MASS;
 
   /** @param policy - from a policy constructor or `validatePolicy` */
   constructor(policy: ThresholdPolicy) {
@@ -50,7 +50,7 @@ export class ThresholdTracker {
     this.windowStart = this.learns ? 0 : Infinity;
     this.currentFit = undefined;
     this.currentGuard = undefined;
-    this.kept = NO_KEPT;
+    this.mass = NO_MASS;
   }
 
   /** The fit in use, also one that failed; undefined before the first and for targets that are not learned. */
@@ -63,9 +63,9 @@ export class ThresholdTracker {
     return this.currentGuard;
   }
 
-  /** Moving average of the kept fraction since the last fit; NaN before the first `observeKept`. */
-  get keptFraction(): number {
-    return this.kept.mean;
+  /** Moving average of the kept mass since the last fit; NaN before the first `observeMass`. */
+  get keptMass(): number {
+    return this.mass.mean;
   }
 
   /** Whether an observation of this decode step would be used. */
@@ -114,18 +114,16 @@ export class ThresholdTracker {
   }
 
   /**
-   * Tells the guard which share of its rows this head kept at one sifted step (its own decision, before sharing
-   * in the group). Without a guard, a fit or a quantile target it only feeds {@link keptFraction}; dense
-   * steps are not to be reported, and are ignored while the head is guarded.
+   * Tells the guard how much probability the rows held that took part at one sifted step (with sharing: the union of
+   * the group). Without a guard or a fit it only feeds {@link keptMass}; dense steps are not to be reported, and are
+   * ignored while the head is guarded.
    *
-   * @param fraction - rows kept / S, in [0, 1]; a value that is not a number trips the guard
+   * @param mass - probability in [0, 1]; a value that is not a number trips the guard
    */
-  observeKept(fraction: number): void {
+  observeMass(mass: number): void {
     if (this.currentGuard) return;
-    this.kept = updateKept(this.kept, fraction);
-    const target = targetFraction(this.policy);
-    if (!this.policy.guard || !this.currentFit || target === undefined) return;
-    if (isDrifting(this.kept, target)) this.currentGuard = 'kept-fraction';
+    this.mass = updateMass(this.mass, mass);
+    if (this.policy.guard && this.currentFit && isDrifting(this.mass)) this.currentGuard = 'kept-mass';
   }
 
   private abscissa(step: number, length: number): number {
@@ -143,7 +141,7 @@ export class ThresholdTracker {
     const { exponent, guard, refitEvery, warmup } = this.policy;
     this.currentFit = fitPowerLaw(this.x, this.logTheta, exponent);
     this.currentGuard = guard ? judgeFit(this.currentFit) : undefined;
-    this.kept = NO_KEPT;
+    this.mass = NO_MASS;
     this.x = [];
     this.logTheta = [];
     if (refitEvery === 0) this.due = Infinity;

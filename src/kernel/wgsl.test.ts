@@ -1,0 +1,71 @@
+import { describe, expect, test } from 'vitest';
+import { WgslReflect } from 'wgsl_reflect';
+import type { AttentionShape } from './shape.ts';
+import { assemble, KERNELS, type KernelName } from './wgsl.ts';
+
+/** WebGPU's default limits: what every device has. */
+const MAX_WORKGROUP_STORAGE = 16_384;
+const MAX_STORAGE_BUFFERS = 8;
+
+const shapes: AttentionShape[] = [1, 2, 4, 7, 8, 9, 16, 64].flatMap((group) =>
+  [4, 8, 20, 64, 80, 128, 256].flatMap((headSize) =>
+    (['f32', 'f16'] as const).map((dtype) => ({ queryHeads: 2 * group, kvHeads: 2, headSize, dtype })),
+  ),
+);
+
+/** Workgroup variables that a function uses, also through the functions it calls. */
+function workgroupBytes(code: string): number {
+  const reflect = new WgslReflect(code);
+  const bodies = new Map<string, string>();
+  for (const { name, startLine, endLine } of reflect.functions) {
+    bodies.set(
+      name,
+      code
+        .split('\n')
+        .slice(startLine - 1, endLine)
+        .join('\n'),
+    );
+  }
+  const reached = new Set<string>();
+  const visit = (name: string) => {
+    if (reached.has(name)) return;
+    reached.add(name);
+    const body = bodies.get(name) ?? '';
+    for (const other of bodies.keys()) if (new RegExp(`\\b${other}\\(`).test(body)) visit(other);
+  };
+  visit('main');
+  const text = [...reached].map((name) => bodies.get(name)).join('\n');
+  const constants = Object.fromEntries(
+    [...code.matchAll(/const (\w+)(?:: \w+)? = ([^;]+);/g)].map((m) => [m[1]!, m[2]!]),
+  );
+  const evaluate = (expression: string): number => {
+    let current = expression;
+    for (let i = 0; i < 8; i++) current = current.replace(/\b[A-Z]\w+\b/g, (name) => `(${constants[name]})`);
+    return Function(`const max = Math.max; return Math.floor(${current.replace(/(\d)u\b/g, '$1')})`)();
+  };
+  const bytes: Record<string, number> = { f32: 4, u32: 4, vec2f: 8, vec4f: 16, 'atomic<u32>': 4 };
+  let total = 0;
+  for (const [, name, type] of code.matchAll(/var<workgroup> (\w+): ([^;]+);/g)) {
+    if (!new RegExp(`\\b${name}\\b`).test(text)) continue;
+    const array = /^array<(.+), ([^,]+)>$/.exec(type!);
+    total += array ? bytes[array[1]!]! * evaluate(array[2]!) : bytes[type!]!;
+  }
+  return total;
+}
+
+describe('kernels fit the limits that every WebGPU device has', () => {
+  for (const name of Object.keys(KERNELS) as KernelName[]) {
+    test(name, () => {
+      const { bindings, workgroupSize } = KERNELS[name];
+      expect(workgroupSize).toBeLessThanOrEqual(256);
+      expect(bindings.filter((kind) => kind !== 'params').length).toBeLessThanOrEqual(MAX_STORAGE_BUFFERS);
+      for (const shape of shapes) {
+        for (const subgroups of [false, true]) {
+          const bytes = workgroupBytes(assemble(name, shape, subgroups).replace('enable subgroups;', ''));
+          expect(bytes, `${JSON.stringify(shape)} ${subgroups}`).toBeGreaterThan(0);
+          expect(bytes, `${JSON.stringify(shape)} ${subgroups}`).toBeLessThanOrEqual(MAX_WORKGROUP_STORAGE);
+        }
+      }
+    });
+  }
+});
