@@ -6,8 +6,8 @@ import { openPage, ROOT, type Session } from './browser.ts';
 
 const LAYERS = 3;
 const HEADS = 8;
-const WARMUP = 8;
-const NEW_TOKENS = 20;
+const WARMUP = 6;
+const NEW_TOKENS = 16;
 
 let session: Session;
 

@@ -50,6 +50,7 @@ export class Charts {
     this.steps = Math.max(steps, 1);
     this.charts[0]?.setData(thresholdData(points));
     this.charts[1]?.setData(keptData(points));
+    if (points.length > 0) for (const chart of this.charts) chart.setLegend({ idx: points.length - 1 });
     const drawn = points.filter((point) => point.threshold !== null).length;
     this.thresholds.dataset.points = String(drawn);
     this.kept.dataset.points = String(points.length);

@@ -22,8 +22,15 @@ export class History {
   add(report: SiftReport): void {
     const step = report.steps.sifted + report.steps.dense;
     if (report.layers.length === 0 || step <= (this.points.at(-1)?.step ?? 0)) return;
-    const heads = report.layers.flatMap((layer) => layer.heads);
+    const { warmup } = report.policy;
     const sifting = report.steps.sifted > 0;
+    const last = this.points.at(-1)?.step ?? 0;
+    if (sifting && last < warmup && warmup < step) {
+      // No reading is needed to know the end of the warm-up: every row was kept until then.
+      const uniform = 1 / (report.length - (step - warmup));
+      this.points.push({ step: warmup, threshold: null, uniform, keptHead: 1, keptGroup: 1 });
+    }
+    const heads = report.layers.flatMap((layer) => layer.heads);
     this.points.push({
       step,
       threshold: sifting ? spread(heads.map((head) => head.threshold)) : null,
