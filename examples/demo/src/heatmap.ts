@@ -5,7 +5,7 @@ import { percent, short } from './format.ts';
 const STATUS: Record<HeadReport['status'], string> = {
   learning: 'learning: every row is kept',
   fitted: 'sifting with the fitted threshold',
-  guarded: 'every row kept: the kept fraction had drifted',
+  guarded: 'every row kept: half of the probability had been lost',
   unfit: 'every row kept: the fit was unusable',
 };
 
