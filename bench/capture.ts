@@ -1,32 +1,9 @@
-import { WgslReflect } from 'wgsl_reflect';
 import type { AttentionShape } from '../src/kernel/shape.ts';
+import { type CapturedProgram, type Compiled, captureDispatch } from './captured.ts';
 import { attentionModel, type OrtModule } from './ort.ts';
 
-/** A binding of a captured program. */
-export interface CapturedBinding {
-  binding: number;
-  name: string;
-  access: 'uniform' | 'read' | 'read_write';
-  /** Bytes that were bound. */
-  bytes: number;
-  /** What a uniform buffer held. */
-  uniform: Uint8Array<ArrayBuffer> | undefined;
-}
-
-/** A dispatch of the runtime, as plain data. */
-export interface CapturedProgram {
-  label: string;
-  code: string;
-  constants: Record<string, number>;
-  workgroups: readonly [number, number, number];
-  bindings: CapturedBinding[];
-}
-
-interface Compiled {
-  label: string;
-  code: string;
-  constants: Record<string, number>;
-}
+/** How the labels of the runtime's programs for a decode step's attention begin. */
+const LABEL = 'FlashAttentionDecode';
 
 type Method = (this: object, ...args: never[]) => unknown;
 
@@ -42,6 +19,7 @@ export class RuntimeCapture {
   private readonly current = new WeakMap<object, { pipeline?: Compiled; group?: GPUBindGroupEntry[] }>();
   private readonly undo: (() => void)[] = [];
   private programs: CapturedProgram[] = [];
+  private seen: string[] = [];
 
   constructor(private readonly ort: OrtModule) {
     this.wrap();
@@ -74,6 +52,7 @@ export class RuntimeCapture {
         : new ort.Tensor('float32', new Float32Array(size).fill(0.5), [1, 1, size]);
     };
     this.programs = [];
+    this.seen = [];
     const results = await session.run({
       query: row(queryHeads),
       key: row(kvHeads),
@@ -87,12 +66,10 @@ export class RuntimeCapture {
     for (const tensor of Object.values(results)) tensor.dispose();
     await session.release();
     for (const buffer of buffers) buffer.destroy();
-    const found = this.programs.filter(({ label }) => label.startsWith('FlashAttentionDecode'));
-    if (found.length !== 2) {
-      const seen = this.programs.map(({ label }) => label).join(', ');
-      throw new Error(`The runtime did not run its two decode programs; it ran: ${seen || 'nothing'}`);
+    if (this.programs.length !== 2) {
+      throw new Error(`The runtime did not run its two decode programs, but: ${this.seen.join(', ')}`);
     }
-    return found;
+    return this.programs;
   }
 
   /** Takes the wrappers away. */
@@ -209,34 +186,13 @@ export class RuntimeCapture {
       (original) =>
         function (x: number, y = 1, z = 1) {
           const { pipeline, group } = state(this);
-          if (pipeline && group) self.programs.push(self.describe(pipeline, group, [x, y, z]));
+          if (pipeline?.label.startsWith(LABEL) && group) {
+            self.programs.push(captureDispatch(pipeline, group, [x, y, z], self.uniforms));
+          }
+          self.seen.push(pipeline?.label || 'unknown');
           return (original as (...args: unknown[]) => unknown).call(this, x, y, z);
         },
     );
-  }
-
-  private describe(
-    program: Compiled,
-    group: GPUBindGroupEntry[],
-    workgroups: readonly [number, number, number],
-  ): CapturedProgram {
-    const reflect = new WgslReflect(program.code);
-    const variables = [...reflect.storage, ...reflect.uniforms];
-    const bindings = group.map(({ binding, resource }): CapturedBinding => {
-      const { buffer, size } = (
-        resource instanceof GPUBuffer ? { buffer: resource } : resource
-      ) as GPUBufferBinding;
-      const variable = variables.find((v) => v.binding === binding);
-      const uniform = reflect.uniforms.some((v) => v.binding === binding);
-      return {
-        binding,
-        name: variable?.name ?? `binding ${binding}`,
-        access: uniform ? 'uniform' : variable?.access === 'read_write' ? 'read_write' : 'read',
-        bytes: size ?? buffer.size,
-        uniform: uniform ? this.uniforms.get(buffer)?.slice() : undefined,
-      };
-    });
-    return { ...program, workgroups, bindings };
   }
 }
 

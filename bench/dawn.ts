@@ -1,10 +1,14 @@
 import { createRequire } from 'node:module';
+import { resolve } from 'node:path';
 
 /** Off in the benchmark alone: Dawn rounds timestamps to 0.07 ms otherwise. */
 const FLAGS = [
   'enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia',
   'disable-dawn-features=timestamp_quantization',
 ];
+
+/** What our kernels or the runtime's may use. */
+const FEATURES = /^timestamp-query$|^shader-f16$|subgroup/;
 
 /** Dawn crashes if its instance is collected before its devices. */
 let instance: GPU | undefined;
@@ -13,7 +17,9 @@ let instance: GPU | undefined;
 export async function startDawn(): Promise<GPU> {
   if (instance) return instance;
   const build = process.env.DAWN_NODE;
-  const dawn = build ? createRequire(import.meta.url)(build) : await import('webgpu');
+  const dawn = build
+    ? createRequire(import.meta.url)(build.includes('/') ? resolve(build) : build)
+    : await import('webgpu');
   Object.assign(globalThis, dawn.globals);
   const gpu = dawn.create(FLAGS) as GPU;
   instance = gpu;
@@ -27,7 +33,6 @@ export async function openDevice(gpu: GPU): Promise<GPUDevice> {
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) throw new Error('No WebGPU adapter.');
   if (!adapter.features.has('timestamp-query')) throw new Error('The adapter has no timestamp queries.');
-  const wanted: GPUFeatureName[] = ['timestamp-query', 'subgroups', 'shader-f16'];
   const { limits } = adapter;
   const names = [
     'maxStorageBufferBindingSize',
@@ -41,7 +46,7 @@ export async function openDevice(gpu: GPU): Promise<GPUDevice> {
     'maxStorageBuffersPerShaderStage',
   ] as const;
   const device = await adapter.requestDevice({
-    requiredFeatures: wanted.filter((name) => adapter.features.has(name)),
+    requiredFeatures: [...adapter.features].filter((name) => FEATURES.test(name)) as GPUFeatureName[],
     requiredLimits: Object.fromEntries(names.map((name) => [name, limits[name]])),
   });
   device.addEventListener('uncapturederror', (event) => {

@@ -1,4 +1,4 @@
-import type { CapturedBinding, CapturedProgram } from './capture.ts';
+import type { CapturedBinding, CapturedProgram } from './captured.ts';
 import type { InputSet } from './inputs.ts';
 
 /** Replays the runtime's captured attention programs on buffers of the benchmark. */
