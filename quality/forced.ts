@@ -12,6 +12,8 @@ export interface ForcedOptions {
   warmup: number;
   device: GPUDevice;
   progress?: (message: string) => void;
+  /** Called after each sequence with the figures so far. */
+  partial?: (figures: QualityFigures[]) => void;
 }
 
 /** One sequence under one policy: log-probabilities of the counted steps go to `visit`. */
@@ -49,7 +51,7 @@ export async function compare(
   policies: readonly { name: string; policy: ThresholdPolicy }[],
   options: ForcedOptions,
 ): Promise<QualityFigures[]> {
-  const gathered = new Map<string, { nll: number[]; kl: number[]; same: number[]; reports: SiftReport[] }>();
+  const gathered = new Map<string, Gathered>();
   const entry = (name: string) => {
     const known = gathered.get(name) ?? { nll: [], kl: [], same: [], reports: [] };
     gathered.set(name, known);
@@ -77,7 +79,19 @@ export async function compare(
       figures.reports.push(await sift.report());
       sift.dispose();
     }
+    options.partial?.(summarise(gathered));
   }
+  return summarise(gathered);
+}
+
+interface Gathered {
+  nll: number[];
+  kl: number[];
+  same: number[];
+  reports: SiftReport[];
+}
+
+function summarise(gathered: ReadonlyMap<string, Gathered>): QualityFigures[] {
   return [...gathered].map(([policy, { nll, kl, same, reports }]) => ({
     policy,
     ppl: Math.exp(mean(nll)),

@@ -1,4 +1,4 @@
-// npm run quality -- --model DIR [--dtype fp16] [--tokens FILE] [--prompt 4096] [--steps 1024] [--sequences 4] [--taus 0.5,0.875] [--json FILE]
+// npm run quality -- --model DIR [--dtype fp16] [--tokens FILE] [--prompt 4096] [--steps 1024] [--sequences 4] [--first 0] [--taus 0.5,0.875] [--json FILE]
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -18,16 +18,17 @@ const { values: args } = parseArgs({
     prompt: { type: 'string', default: '4096' },
     steps: { type: 'string', default: '1024' },
     sequences: { type: 'string', default: '4' },
+    first: { type: 'string', default: '0' },
     taus: { type: 'string', default: '0.5,0.75,0.875,0.95' },
+    'default-taus': { type: 'string', default: '0,0.5,0.75,0.875,0.95' },
     json: { type: 'string' },
   },
 });
 
-const TAUS = args.taus.split(',').map(Number);
+const numbers = (list: string) => list.split(',').filter(Boolean).map(Number);
 const policies = [
-  { name: 'dense (tau 0)', policy: defaultPolicy({ tau: 0 }) },
-  ...TAUS.map((tau) => ({ name: `paper ${tau}`, policy: paperPolicy({ tau }) })),
-  ...TAUS.map((tau) => ({ name: `default ${tau}`, policy: defaultPolicy({ tau }) })),
+  ...numbers(args.taus).map((tau) => ({ name: `paper ${tau}`, policy: paperPolicy({ tau }) })),
+  ...numbers(args['default-taus']).map((tau) => ({ name: `default ${tau}`, policy: defaultPolicy({ tau }) })),
 ];
 
 const ort = await loadRuntime();
@@ -45,7 +46,12 @@ const session = await ort.InferenceSession.create(
   },
 );
 const device = (await (ort.env.webgpu as unknown as { device: GPUDevice }).device) as GPUDevice;
-const [prompt, steps, count] = [Number(args.prompt), Number(args.steps), Number(args.sequences)];
+const [prompt, steps, count, first] = [args.prompt, args.steps, args.sequences, args.first].map(Number) as [
+  number,
+  number,
+  number,
+  number,
+];
 if (!existsSync(args.tokens)) throw new Error(`${args.tokens} is missing: make it with quality/tokenise.ts.`);
 const bytes = readFileSync(args.tokens);
 const all = Array.from(new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2));
@@ -53,7 +59,7 @@ const length = prompt + steps + 1;
 const sequences = Array.from({ length: count }, (_, i) => {
   const start = Math.floor((i * (all.length - length)) / Math.max(1, count));
   return all.slice(start, start + length);
-});
+}).slice(first);
 const decoder = new Decoder(
   ort,
   session,
@@ -65,28 +71,28 @@ const gpu = device.adapterInfo
   ? `${device.adapterInfo.vendor} ${device.adapterInfo.architecture}`
   : 'unknown';
 const started = performance.now();
-const results = await compare(decoder, sequences, policies, {
+const percent = (value: number | null) => (value === null ? '100.0%' : `${(100 * value).toFixed(1)}%`);
+const row = (r: QualityFigures) =>
+  `| ${r.policy} | ${r.ppl.toFixed(3)} | ${r.klMean.toFixed(5)} | ${r.klMedian.toFixed(5)} | ${percent(r.top1)} | ${percent(r.keptHead)} | ${percent(r.keptGroup)} |`;
+const HEADER = [
+  '| policy | ppl | mean KL | median KL | same top-1 | kept | group |',
+  '|---|---|---|---|---|---|---|',
+];
+
+/** Prints and writes what there is after each sequence, so that an interrupted run leaves its part. */
+function show(results: QualityFigures[]): void {
+  console.log([...HEADER, ...results.map(row)].join('\n'));
+  if (!args.json) return;
+  const settings = { gpu, model, dtype, prompt, steps, sequences: count, first };
+  writeFileSync(args.json, `${JSON.stringify({ ...settings, results }, null, 1)}\n`);
+}
+
+await compare(decoder, sequences, policies, {
   prompt,
   steps,
   warmup: 64,
   device,
   progress: (message) => console.log(`${((performance.now() - started) / 1000).toFixed(0)} s ${message}`),
+  partial: show,
 });
-
-const percent = (value: number | null) => (value === null ? '100.0%' : `${(100 * value).toFixed(1)}%`);
-const row = (r: QualityFigures) =>
-  `| ${r.policy} | ${r.ppl.toFixed(3)} | ${r.klMean.toFixed(5)} | ${r.klMedian.toFixed(5)} | ${percent(r.top1)} | ${percent(r.keptHead)} | ${percent(r.keptGroup)} |`;
-console.log(
-  [
-    '| policy | ppl | mean KL | median KL | same top-1 | kept | group |',
-    '|---|---|---|---|---|---|---|',
-    ...results.map(row),
-  ].join('\n'),
-);
-if (args.json) {
-  writeFileSync(
-    args.json,
-    `${JSON.stringify({ gpu, model, dtype, prompt, steps, sequences: count, results }, null, 1)}\n`,
-  );
-}
 process.exit(0); // onnxruntime and Dawn keep the process alive
