@@ -78,7 +78,7 @@ export class LayerState {
     for (const buffer of [this.heads, this.groups, this.window]) encoder.clearBuffer(buffer);
   }
 
-  /** Reads the figures back. Waits for the GPU; never called while decoding. */
+  /** Reads the figures back as they are when all work submitted so far is done. The decode loop never calls this. */
   async read(): Promise<LayerFigures> {
     const { heads, groups } = this;
     const staging = this.device.createBuffer({

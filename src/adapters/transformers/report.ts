@@ -61,22 +61,32 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
   const layers: LayerReport[] = [];
   const bytes = { keysRead: 0, valuesRead: 0, valuesSaved: 0 };
   let rowBytes = 0;
-  for (const [layer, state] of [...(cache?.layers ?? [])].sort(([a], [b]) => a - b)) {
-    const figures = await state.read();
+  // Counters now and all reads submitted at once: a report taken while decoding must not mix steps.
+  const counted = {
+    sifted: cache?.siftedSteps ?? 0,
+    dense: cache?.denseSteps ?? 0,
+    denseRows: cache?.denseRows ?? 0,
+    length: cache?.length ?? 0,
+    reasons: [...(cache?.reasons ?? [])],
+  };
+  const states = [...(cache?.layers ?? [])].sort(([a], [b]) => a - b);
+  const read = await Promise.all(states.map(([, state]) => state.read()));
+  for (const [i, [layer, state]] of states.entries()) {
+    const figures = read[i]!;
     const { group, elementBytes } = shapeConstants(state.shape);
     rowBytes = state.shape.headSize * elementBytes;
-    figures.groups.forEach(({ unionRows }, i) => {
-      const total = figures.heads[i * group]?.totalRows ?? 0;
+    figures.groups.forEach(({ unionRows }, g) => {
+      const total = figures.heads[g * group]?.totalRows ?? 0;
       bytes.keysRead += total * rowBytes;
       bytes.valuesRead += unionRows * rowBytes;
       bytes.valuesSaved += (total - unionRows) * rowBytes;
     });
     layers.push(layerReport(layer, state, figures));
   }
-  const denseBytes = (cache?.denseRows ?? 0) * rowBytes;
+  const denseBytes = counted.denseRows * rowBytes;
   bytes.keysRead += denseBytes;
   bytes.valuesRead += denseBytes;
-  const sifted = (cache?.siftedSteps ?? 0) > 0 && layers.length > 0;
+  const sifted = counted.sifted > 0 && layers.length > 0;
   return {
     enabled: source.enabled,
     policy: {
@@ -90,15 +100,15 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
       version: version ?? null,
       tested: version !== undefined && onnxruntimeWeb.testedVersions.includes(version),
     },
-    steps: { sifted: cache?.siftedSteps ?? 0, dense: cache?.denseSteps ?? 0 },
+    steps: { sifted: counted.sifted, dense: counted.dense },
     conversations: source.conversations,
-    length: cache?.length ?? 0,
+    length: counted.length,
     keptHead: sifted ? mean(layers.map((layer) => layer.keptHead)) : null,
     keptGroup: sifted ? mean(layers.map((layer) => layer.keptGroup)) : null,
     bytes,
     layers,
     reasons: [
-      ...[...(cache?.reasons ?? [])].map(([reason, count]) => ({ reason, count })),
+      ...counted.reasons.map(([reason, count]) => ({ reason, count })),
       ...source.notes.map((reason) => ({ reason: `seen while enabling: ${reason}`, count: 1 })),
     ],
   };
