@@ -34,7 +34,9 @@ function installDependencies() {
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
   // onnxruntime-node comes with transformers.js; its binary is not needed, and its install script downloads it.
   // Not `npm ci`: it refuses a lock file that lacks optional packages for other platforms.
-  run(npm, ['install', '--no-save', '--no-audit', '--no-fund'], { env: { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' } });
+  run(npm, ['install', '--no-save', '--no-audit', '--no-fund'], {
+    env: { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' },
+  });
   mkdirSync(dirname(stamp), { recursive: true });
   writeFileSync(stamp, lock);
 }
