@@ -61,7 +61,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let end = min(begin + params.chunk, length);
   let share = has(params.flags, FLAG_SHARE);
   let newest = select(0xffffffffu, length - 1u, has(params.flags, FLAG_NEWEST));
-  let v_base = (batch * KV_HEADS + kv_head) * params.capacity;
   let slot = lid / LANES;
   let lane = lid % LANES;
   var acc: array<vec4f, ACC>;
@@ -102,7 +101,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     workgroupBarrier();
     for (var i = slot; i < place.y; i += ROWS) {
       let entry = list[i];
-      let row = (v_base + extractBits(entry, 0u, KEY_BITS)) * WORDS;
+      let row = v_row(batch, kv_head, extractBits(entry, 0u, KEY_BITS));
       for (var h = 0u; h < HEADS; h++) {
         stat[h] += vec2f(weight[h * TILE + i], f32(extractBits(entry, KEY_BITS + h, 1u)));
       }

@@ -29,14 +29,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let length = u32(lengths[batch]) + params.length_bias;
   let begin = wid.x * params.chunk;
   let end = min(begin + params.chunk, length);
-  let k_base = (batch * KV_HEADS + kv_head) * params.capacity;
   var softmax: array<vec2f, HEADS>;                      // (maximum, sum) of this invocation's keys
   for (var h = 0u; h < HEADS; h++) { softmax[h] = vec2f(LOWEST, 0.0); }
 
   for (var key = begin + lid; key < end; key += WG) {
     var acc: array<f32, HEADS>;
     for (var h = 0u; h < HEADS; h++) { acc[h] = 0.0; }
-    let row = (k_base + key) * WORDS;
+    let row = k_row(batch, kv_head, key);
     for (var w = 0u; w < WORDS; w++) {
       let word = keys[row + w];
       let lo = word_lo(word);

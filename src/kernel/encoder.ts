@@ -1,4 +1,5 @@
 import type { ThresholdPolicy } from '../tracker/index.ts';
+import { CONTIGUOUS_KV, KV_BINDING, type KvLayout } from './kv-layout.ts';
 import { type Geometry, ParamsRing, type StepPlan } from './params.ts';
 import { createKernels, type Kernel, type Kernels } from './pipelines.ts';
 import { planSplits } from './plan.ts';
@@ -45,6 +46,8 @@ export interface LayerInputs {
   q: GPUBufferBinding;
   keys: GPUBufferBinding;
   values: GPUBufferBinding;
+  /** Further buffers of the encoder's {@link KvLayout}, a page table for one. */
+  kv?: readonly GPUBufferBinding[];
 }
 
 /** Encodes the passes of a decode step for one shape. Knows WebGPU, knows no runtime. */
@@ -63,9 +66,14 @@ export class AttentionEncoder {
     resources: DeviceResources,
     shape: AttentionShape,
     subgroups: boolean,
+    kv: KvLayout = CONTIGUOUS_KV,
   ): Promise<AttentionEncoder> {
     validateShape(shape);
-    return new AttentionEncoder(shape, resources, await createKernels(resources.device, shape, subgroups));
+    return new AttentionEncoder(
+      shape,
+      resources,
+      await createKernels(resources.device, shape, subgroups, kv),
+    );
   }
 
   /** Plans a step and writes its parameters; once a step serves all layers of one geometry. */
@@ -89,7 +97,14 @@ export class AttentionEncoder {
     const { blocks } = shapeConstants(shape);
     const s = this.scratchFor(step);
     const grid = [step.geometry.splits, shape.kvHeads * blocks, step.batch] as const;
-    this.dispatch(pass, 'scores', step, [step.lengths, layer.q, layer.keys, s.scores, s.partials], grid);
+    this.dispatch(
+      pass,
+      'scores',
+      step,
+      [step.lengths, layer.q, layer.keys, s.scores, s.partials],
+      grid,
+      layer.kv,
+    );
     const bindings = [
       step.lengths,
       s.scores,
@@ -99,7 +114,7 @@ export class AttentionEncoder {
       s.partOut,
       s.partStat,
     ];
-    this.dispatch(pass, 'gather', step, bindings, grid);
+    this.dispatch(pass, 'gather', step, bindings, grid, layer.kv);
   }
 
   /**
@@ -149,6 +164,7 @@ export class AttentionEncoder {
     step: PreparedStep,
     bindings: readonly GPUBufferBinding[],
     grid: readonly [number, number, number],
+    kv: readonly GPUBufferBinding[] = [],
   ): void {
     const kernel: Kernel = this.kernels[name];
     const { device, params } = this.resources;
@@ -157,6 +173,7 @@ export class AttentionEncoder {
       entries: [
         { binding: 0, resource: { buffer: params.buffer, size: 64 } },
         ...bindings.map((resource, i) => ({ binding: i + 1, resource })),
+        ...kv.map((resource, i) => ({ binding: KV_BINDING + i, resource })),
       ],
     });
     pass.setPipeline(kernel.pipeline);

@@ -1,4 +1,5 @@
 import { SiftError } from '../errors.ts';
+import { KV_BINDING, type KvLayout } from './kv-layout.ts';
 import type { AttentionShape } from './shape.ts';
 import { assemble, type BindingKind, KERNELS, type KernelName } from './wgsl.ts';
 
@@ -28,22 +29,33 @@ export function canUseSubgroups(device: GPUDevice): boolean {
   return device.features.has('subgroups') && min >= 4 && max <= 128 && (max & (max - 1)) === 0;
 }
 
+/** Binding numbers and kinds of a kernel, those of the KV layout last. */
+function bindingsOf(name: KernelName, kv: KvLayout): [binding: number, kind: BindingKind][] {
+  const { bindings, usesKv } = KERNELS[name];
+  const extra = usesKv ? kv.bindings : 0;
+  return [
+    ...bindings.map((kind, i): [number, BindingKind] => [i, kind]),
+    ...Array.from({ length: extra }, (_, i): [number, BindingKind] => [KV_BINDING + i, 'read']),
+  ];
+}
+
 async function compile(
   device: GPUDevice,
   name: KernelName,
   shape: AttentionShape,
   subgroups: boolean,
+  kv: KvLayout,
 ): Promise<Kernel> {
   const label = `sift ${name}`;
   const layout = device.createBindGroupLayout({
     label,
-    entries: KERNELS[name].bindings.map((kind, binding) => ({
+    entries: bindingsOf(name, kv).map(([binding, kind]) => ({
       binding,
       visibility: GPUShaderStage.COMPUTE,
       buffer: BUFFER_TYPE[kind],
     })),
   });
-  const module = device.createShaderModule({ label, code: assemble(name, shape, subgroups) });
+  const module = device.createShaderModule({ label, code: assemble(name, shape, subgroups, kv) });
   try {
     const pipeline = await device.createComputePipelineAsync({
       label,
@@ -75,18 +87,24 @@ export function createKernels(
   device: GPUDevice,
   shape: AttentionShape,
   subgroups: boolean,
+  kv: KvLayout,
 ): Promise<Kernels> {
   const known = compiled.get(device) ?? new Map<string, Promise<Kernels>>();
   compiled.set(device, known);
   const { queryHeads, kvHeads, headSize, dtype } = shape;
-  const key = [queryHeads, kvHeads, headSize, dtype, subgroups].join();
-  const kernels = known.get(key) ?? compileAll(device, shape, subgroups);
+  const key = [queryHeads, kvHeads, headSize, dtype, subgroups, kv.name].join();
+  const kernels = known.get(key) ?? compileAll(device, shape, subgroups, kv);
   known.set(key, kernels);
   return kernels;
 }
 
-async function compileAll(device: GPUDevice, shape: AttentionShape, subgroups: boolean): Promise<Kernels> {
+async function compileAll(
+  device: GPUDevice,
+  shape: AttentionShape,
+  subgroups: boolean,
+  kv: KvLayout,
+): Promise<Kernels> {
   const names = Object.keys(KERNELS) as KernelName[];
-  const list = await Promise.all(names.map((name) => compile(device, name, shape, subgroups)));
+  const list = await Promise.all(names.map((name) => compile(device, name, shape, subgroups, kv)));
   return Object.fromEntries(names.map((name, i) => [name, list[i]])) as unknown as Kernels;
 }

@@ -10,6 +10,7 @@ import storageF16x4Source from '../../wgsl/storage-f16x4.wgsl?raw';
 import storageF16x8Source from '../../wgsl/storage-f16x8.wgsl?raw';
 import storageF32Source from '../../wgsl/storage-f32.wgsl?raw';
 import thresholdSource from '../../wgsl/threshold.wgsl?raw';
+import { CONTIGUOUS_KV, type KvLayout } from './kv-layout.ts';
 import { type AttentionShape, shapeConstants } from './shape.ts';
 
 /** The passes of a decode step, in order. `quantile` runs only while thresholds are learned. */
@@ -24,6 +25,8 @@ export interface KernelSource {
   source: string;
   /** Evaluates `log_threshold` of threshold.wgsl. */
   usesThreshold: boolean;
+  /** Reads rows of K or V. */
+  usesKv: boolean;
   bindings: readonly BindingKind[];
   workgroupSize: number;
 }
@@ -33,6 +36,7 @@ export const KERNELS: Readonly<Record<KernelName, KernelSource>> = {
     name: 'scores',
     source: scoresSource,
     usesThreshold: false,
+    usesKv: true,
     bindings: ['params', 'read', 'read', 'read', 'write', 'write'],
     workgroupSize: 128,
   },
@@ -40,6 +44,7 @@ export const KERNELS: Readonly<Record<KernelName, KernelSource>> = {
     name: 'quantile',
     source: quantileSource,
     usesThreshold: false,
+    usesKv: false,
     bindings: ['params', 'read', 'read', 'read', 'write', 'write'],
     workgroupSize: 256,
   },
@@ -47,6 +52,7 @@ export const KERNELS: Readonly<Record<KernelName, KernelSource>> = {
     name: 'gather',
     source: gatherSource,
     usesThreshold: true,
+    usesKv: true,
     bindings: ['params', 'read', 'read', 'read', 'read', 'read', 'write', 'write'],
     workgroupSize: 128,
   },
@@ -54,6 +60,7 @@ export const KERNELS: Readonly<Record<KernelName, KernelSource>> = {
     name: 'combine',
     source: combineSource,
     usesThreshold: true,
+    usesKv: false,
     bindings: ['params', 'read', 'read', 'read', 'read', 'write', 'write', 'write'],
     workgroupSize: 128,
   },
@@ -81,7 +88,12 @@ function declare(constants: Record<string, number>): string {
  * The complete WGSL of a kernel for one shape.
  * @param subgroups use subgroup operations; the device must have the feature and its subgroups must divide 128.
  */
-export function assemble(name: KernelName, shape: AttentionShape, subgroups: boolean): string {
+export function assemble(
+  name: KernelName,
+  shape: AttentionShape,
+  subgroups: boolean,
+  kv: KvLayout = CONTIGUOUS_KV,
+): string {
   const kernel = KERNELS[name];
   const c = shapeConstants(shape);
   const lanes = Math.min(32, 2 ** Math.ceil(Math.log2(c.words)));
@@ -106,6 +118,7 @@ export function assemble(name: KernelName, shape: AttentionShape, subgroups: boo
     storageSource(shape),
     subgroups ? reduceSubgroupSource : reduceWorkgroupSource,
     kernel.source,
+    kernel.usesKv ? kv.source : '',
     kernel.usesThreshold ? thresholdSource : '',
   ].join('\n');
 }
