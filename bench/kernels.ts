@@ -1,4 +1,4 @@
-import { createDeviceResources } from '../src/kernel/encoder.ts';
+import { createDeviceResources, type SiftForm } from '../src/kernel/encoder.ts';
 import type { AttentionShape } from '../src/kernel/shape.ts';
 import { createSiftAttention, type DecodeStep, type SiftAttention } from '../src/kernel/sift-attention.ts';
 import {
@@ -36,12 +36,41 @@ export class OurAttention implements Variant {
       output: { buffer: this.output },
     });
   }
+
+  /** Forgets all, and learns thresholds on as many of the sets as the policy's warm-up asks for. */
+  learn(device: GPUDevice): void {
+    this.attention.reset();
+    const { policy } = this.attention;
+    if (policy.target.kind !== 'quantile') return;
+    for (let i = 0; i < policy.warmup; i++) {
+      const commands = device.createCommandEncoder();
+      const pass = commands.beginComputePass();
+      this.begin();
+      this.encode(pass, i);
+      pass.end();
+      device.queue.submit([commands.finish()]);
+    }
+  }
 }
 
-/** Dense, sifted at each wanted fraction, and a step of a learned policy's warm-up. */
+/** What decides which rows are read. */
+export interface SiftCase {
+  /** Share of rows that each head drops, learned in 16 steps; or undefined. */
+  tau: number | undefined;
+  /** Share of V rows that a group of independent heads with normal scores reads under a uniform level; or undefined. */
+  kept: number | undefined;
+  form: SiftForm;
+}
+
+export interface SiftedVariant extends SiftCase {
+  policy: ThresholdPolicy;
+  variant: OurAttention;
+}
+
+/** Dense, every sifted case, and a step of a learned policy's warm-up. */
 export interface OurVariants {
   dense: OurAttention;
-  sifted: { kept: number; policy: ThresholdPolicy; variant: OurAttention }[];
+  sifted: SiftedVariant[];
   warmup: OurAttention;
   destroy(): void;
 }
@@ -50,21 +79,25 @@ export async function createVariants(
   device: GPUDevice,
   shape: AttentionShape,
   length: number,
-  kept: readonly number[],
+  cases: readonly SiftCase[],
   sets: readonly InputSet[],
   output: GPUBuffer,
 ): Promise<OurVariants> {
   const resources = createDeviceResources(device);
-  const make = async (name: string, policy: ThresholdPolicy) => {
-    const attention = await createSiftAttention(device, shape, { policy, resources });
+  const make = async (name: string, policy: ThresholdPolicy, form: SiftForm = 'two-pass') => {
+    const attention = await createSiftAttention(device, shape, { policy, resources, form });
     return new OurAttention(name, attention, length, sets, output);
   };
   const dense = await make('dense', probabilityPolicy({ p: 0 }));
   const warmup = await make('warmup', defaultPolicy({ warmup: 4096 }));
-  const sifted: OurVariants['sifted'] = [];
-  for (const fraction of kept) {
-    const policy = uniformPolicy({ c: uniformLevel(fraction, shape) });
-    sifted.push({ kept: fraction, policy, variant: await make(`sift ${fraction}`, policy) });
+  const sifted: SiftedVariant[] = [];
+  for (const { tau, kept, form } of cases) {
+    const policy =
+      tau === undefined
+        ? uniformPolicy({ c: uniformLevel(kept!, shape) })
+        : defaultPolicy({ tau, warmup: 16 });
+    const name = `sift ${tau === undefined ? `kept ${kept}` : `tau ${tau}`} ${form}`;
+    sifted.push({ tau, kept, form, policy, variant: await make(name, policy, form) });
   }
   return {
     dense,
@@ -86,6 +119,8 @@ export async function keptFractions(
   const { heads, groups } = await attention.figures(0);
   const sum = (list: number[]) => list.reduce((a, b) => a + b, 0);
   const steps = heads[0]?.siftedSteps ?? 0;
+  // A dense policy counts nothing.
+  if (steps === 0) return { keptHead: 1, keptGroup: 1 };
   return {
     keptHead: sum(heads.map((h) => h.keptRows)) / sum(heads.map((h) => h.totalRows)),
     keptGroup: sum(groups.map((g) => g.unionRows)) / (groups.length * steps * length),

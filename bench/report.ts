@@ -1,3 +1,4 @@
+import type { SiftForm } from '../src/kernel/encoder.ts';
 import type { Timing } from './timing.ts';
 import type { Errors } from './verify.ts';
 
@@ -9,8 +10,12 @@ export interface Row {
   kvHeads: number;
   headSize: number;
   length: number;
-  /** The fraction of V rows that a KV group was to read. */
-  kept: number;
+  /** Standard normal K and V, or those of a model. */
+  scores: 'recorded' | 'normal';
+  /** Share of rows that each head was to drop, or fraction of V rows that a KV group was to read. */
+  tau: number | null;
+  kept: number | null;
+  form: SiftForm;
   /** The fraction that the groups read, and that the heads kept themselves. */
   keptGroup: number;
   keptHead: number;
@@ -18,7 +23,7 @@ export interface Row {
   denseUs: number;
   siftUs: number;
   warmupUs: number;
-  /** Bytes of K, the kept V rows, and the scores written and read, over the copy bandwidth. */
+  /** Bytes of K, the kept V rows, and in two passes the scores, written and read, over the copy bandwidth. */
   floorUs: number;
   /** Bytes of K and V over the copy bandwidth. */
   denseFloorUs: number;
@@ -31,11 +36,11 @@ export interface Row {
 }
 
 export function floors(
-  row: Pick<Row, 'dtype' | 'heads' | 'kvHeads' | 'headSize' | 'length' | 'keptGroup'>,
+  row: Pick<Row, 'dtype' | 'heads' | 'kvHeads' | 'headSize' | 'length' | 'keptGroup' | 'form'>,
   gigabytesPerSecond: number,
 ): Pick<Row, 'floorUs' | 'denseFloorUs'> {
   const k = row.length * row.kvHeads * row.headSize * (row.dtype === 'f16' ? 2 : 4);
-  const scores = 8 * row.length * row.heads;
+  const scores = row.form === 'two-pass' ? 8 * row.length * row.heads : 0;
   const us = (bytes: number) => bytes / gigabytesPerSecond / 1000;
   return { floorUs: us(k * (1 + row.keptGroup) + scores), denseFloorUs: us(2 * k) };
 }
@@ -53,6 +58,9 @@ export function markdown(rows: readonly Row[]): string {
     'heads',
     'size',
     'keys',
+    'scores',
+    'tau',
+    'form',
     'V read',
     'stock µs (p10–p90)',
     'dense µs',
@@ -67,6 +75,9 @@ export function markdown(rows: readonly Row[]): string {
     `${row.heads}/${row.kvHeads}`,
     row.headSize,
     row.length,
+    row.scores,
+    row.tau ?? '–',
+    row.form,
     `${(100 * row.keptGroup).toFixed(1)}%`,
     range(row.spread.stock),
     range(row.spread.dense),

@@ -1,13 +1,15 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { SiftForm } from '../src/kernel/encoder.ts';
 import type { AttentionShape, DType } from '../src/kernel/shape.ts';
 import { RuntimeCapture } from './capture.ts';
 import type { CapturedProgram } from './captured.ts';
 import { describeDevice, openDevice, startDawn } from './dawn.ts';
 import { cacheBytes, createInputs, destroyInputs } from './inputs.ts';
-import { createVariants, keptFractions } from './kernels.ts';
+import { createVariants, keptFractions, type SiftCase } from './kernels.ts';
 import { loadOrt } from './ort.ts';
+import { loadRecording, recordedInputs } from './recorded.ts';
 import { floors, markdown, type Row } from './report.ts';
 import { createStock } from './stock.ts';
 import { copyBandwidth, PassTimer, timeInTurns, type Variant } from './timing.ts';
@@ -15,11 +17,14 @@ import { verifyConformance, verifyVariants } from './verify.ts';
 
 const USAGE = `usage: run.mjs [options]
   --lengths LIST     keys in the cache           [2048,8192,32768,131072]
-  --heads N          query heads                 [32]
+  --heads LIST       query heads                 [32]
   --kv-heads N       KV heads                    [8]
   --head-size LIST   elements of a row           [64,128]
-  --dtype f16|f32                                [f16 if the device has it]
-  --kept LIST        fractions of V rows to read [0.27,0.12]
+  --dtype LIST       f16, f32                    [f16 if the device has it]
+  --kept LIST        fractions of V rows to read, scores being normal [0.27,0.12; none if --tau is given]
+  --tau LIST         shares of rows that a head drops, learned
+  --form LIST        two-pass, one-pass          [two-pass,one-pass]
+  --recorded FILE    q, K and V of a model (bench/record.py) in place of normal ones
   --repeat N         samples of each variant     [40]
   --rotate-mb N      K and V in rotation         [512]
   --copy-mb N        buffer of the copy test     [512]
@@ -34,7 +39,10 @@ const { values: options } = parseArgs({
     'kv-heads': { type: 'string', default: '8' },
     'head-size': { type: 'string', default: '64,128' },
     dtype: { type: 'string' },
-    kept: { type: 'string', default: '0.27,0.12' },
+    kept: { type: 'string' },
+    tau: { type: 'string' },
+    form: { type: 'string', default: 'two-pass,one-pass' },
+    recorded: { type: 'string' },
     repeat: { type: 'string', default: '40' },
     'rotate-mb': { type: 'string', default: '512' },
     'copy-mb': { type: 'string', default: '512' },
@@ -56,6 +64,8 @@ function numbers(list: string, name: string): number[] {
   });
 }
 
+const recording = options.recorded === undefined ? undefined : loadRecording(options.recorded);
+
 const started = performance.now();
 const log = (text: string) =>
   console.error(`[${((performance.now() - started) / 1000).toFixed(1)} s] ${text}`);
@@ -64,6 +74,20 @@ function writeJson(data: object): void {
   if (!options.json) return;
   mkdirSync(dirname(options.json), { recursive: true });
   writeFileSync(options.json, `${JSON.stringify(data, null, 1)}\n`);
+}
+
+const shapeKey = (shape: AttentionShape, length: number) => JSON.stringify([shape, length]);
+
+/** The sifted cases that were asked for. */
+function siftCases(): SiftCase[] {
+  const forms = options.form.split(',') as SiftForm[];
+  const taus = options.tau === undefined ? [] : options.tau.split(',').map(Number);
+  const kept = options.kept ?? (taus.length > 0 ? undefined : '0.27,0.12');
+  const levels = kept === undefined ? [] : numbers(kept, 'kept');
+  return [
+    ...taus.map((tau) => ({ tau, kept: undefined })),
+    ...levels.map((level) => ({ tau: undefined, kept: level })),
+  ].flatMap((c) => forms.map((form) => ({ ...c, form })));
 }
 
 /** Captures the runtime's programs for every shape and length. */
@@ -76,7 +100,7 @@ async function captureAll(shapes: readonly AttentionShape[], lengths: readonly n
       for (const length of lengths) {
         try {
           const programs = await capture.decodeStep(shape, length);
-          captured.set(`${shape.headSize} ${length}`, programs);
+          captured.set(shapeKey(shape, length), programs);
           log(`captured ${programs.map((p) => `${p.label} ${p.workgroups.join('x')}`).join(', ')}`);
         } catch (error) {
           log(`no stock kernels for ${length} keys: ${error instanceof Error ? error.message : error}`);
@@ -102,13 +126,14 @@ async function measure(
   const rotate = Number(options['rotate-mb']) * 1e6;
   const setCount = Math.min(MAX_CALLS, Math.max(2, Math.ceil(rotate / (2 * cacheBytes(shape, length)))));
   const calls = Math.max(4, setCount);
-  const sets = await createInputs(device, shape, length, setCount);
+  const sets = recording
+    ? recordedInputs(device, recording, shape, length, setCount)
+    : await createInputs(device, shape, length, setCount);
   const output = device.createBuffer({
     size: Math.ceil((shape.queryHeads * shape.headSize * 4) / 16) * 16,
     usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
   });
-  const fractions = numbers(options.kept, 'kept');
-  const ours = await createVariants(device, shape, length, fractions, sets, output);
+  const ours = await createVariants(device, shape, length, siftCases(), sets, output);
   const stock = programs && (await createStock(device, programs, length, sets, output));
   try {
     const errors = await verifyVariants(device, shape, length, sets[0]!, output, ours, stock);
@@ -119,17 +144,23 @@ async function measure(
       process.exitCode = 1;
       return [];
     }
-    for (const { variant } of ours.sifted) variant.attention.reset();
+    for (const { variant } of ours.sifted) variant.learn(device);
     ours.warmup.attention.reset();
     const variants: Variant[] = [ours.dense, ...ours.sifted.map((s) => s.variant), ours.warmup];
     if (stock) variants.unshift({ name: 'stock', encode: (pass, call) => stock.encode(pass, call) });
     const times = await timeInTurns(timer, variants, calls, Number(options.repeat));
     const timing = (name: string) => times.get(name) ?? null;
     const rows: Row[] = [];
-    for (const { kept, variant } of ours.sifted) {
+    for (const { tau, kept, form, variant } of ours.sifted) {
       const base = {
         ...{ gpu: describeDevice(device), dtype: shape.dtype, heads: shape.queryHeads },
-        ...{ kvHeads: shape.kvHeads, headSize: shape.headSize, length, kept },
+        ...{ kvHeads: shape.kvHeads, headSize: shape.headSize, length },
+        ...{
+          scores: recording ? ('recorded' as const) : ('normal' as const),
+          tau: tau ?? null,
+          kept: kept ?? null,
+          form,
+        },
         ...(await keptFractions(variant.attention, length)),
       };
       const spread = {
@@ -172,12 +203,19 @@ async function main(): Promise<void> {
     return writeJson({ gpu: describeDevice(device), date: new Date().toISOString(), conformance: results });
   }
 
-  const dtype = (options.dtype ?? (device.features.has('shader-f16') ? 'f16' : 'f32')) as DType;
+  const dtypes = (options.dtype ?? (device.features.has('shader-f16') ? 'f16' : 'f32')).split(',') as DType[];
   const lengths = numbers(options.lengths, 'lengths');
-  const shapes = numbers(options['head-size'], 'head-size').map(
-    (headSize): AttentionShape => ({
-      ...{ queryHeads: Number(options.heads), kvHeads: Number(options['kv-heads']), headSize, dtype },
-    }),
+  const shapes = dtypes.flatMap((dtype) =>
+    numbers(options['head-size'], 'head-size').flatMap((headSize) =>
+      numbers(options.heads, 'heads').map(
+        (queryHeads): AttentionShape => ({
+          queryHeads,
+          kvHeads: Number(options['kv-heads']),
+          headSize,
+          dtype,
+        }),
+      ),
+    ),
   );
   const { captured, version } = options['no-stock']
     ? { captured: new Map<string, CapturedProgram[]>(), version: 'not run' }
@@ -190,7 +228,7 @@ async function main(): Promise<void> {
   for (const shape of shapes) {
     for (const length of lengths) {
       rows.push(
-        ...(await measure(device, timer, shape, length, captured.get(`${shape.headSize} ${length}`), best)),
+        ...(await measure(device, timer, shape, length, captured.get(shapeKey(shape, length)), best)),
       );
       const { vendor, architecture, description, device: chip } = device.adapterInfo;
       const adapter = { vendor, architecture, description, chip };

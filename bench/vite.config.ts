@@ -31,16 +31,19 @@ const carryRuntime: Plugin = {
   },
 };
 
-// The benchmark as one Node script, .cache/bench/run.mjs.
+// The benchmark and the sweep as Node scripts, .cache/bench/run.mjs and sweep.mjs.
 export default defineConfig({
   plugins: [bundleOnnxProto, carryRuntime],
   ssr: { noExternal: true, external: ['webgpu', 'onnxruntime-web'] },
   build: {
-    ssr: 'bench/run.ts',
+    ssr: true,
     outDir: OUT,
     emptyOutDir: false,
     target: 'node20',
     minify: false,
-    rollupOptions: { output: { entryFileNames: 'run.mjs', codeSplitting: false } },
+    rollupOptions: {
+      input: { run: 'bench/run.ts', sweep: 'bench/sweep.ts', overhead: 'bench/overhead.ts' },
+      output: { entryFileNames: '[name].mjs' },
+    },
   },
 });

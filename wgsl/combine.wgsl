@@ -1,61 +1,78 @@
-// Combine: adds the splits' partial outputs, divides by the kept mass (or, in paper mode, by the whole), writes the
-// attention output, and keeps the head's running figures and its guard.
+// Combine: adds the splits' partial outputs, each relative to its split's maximum, divides by the kept mass (or, in paper mode, by the
+// whole), writes the attention output, and keeps the head's running figures and its guard.
 // Grid: (QUERY_HEADS, batch).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> lengths: array<i32>;                  // [batch]
 @group(0) @binding(2) var<storage, read> partials: array<vec2f>;               // [batch, QUERY_HEADS, splits]
-@group(0) @binding(3) var<storage, read> part_out: array<vec4f>;               // [batch, QUERY_HEADS, splits, HEAD_SIZE / 4]
-@group(0) @binding(4) var<storage, read> part_stat: array<vec4f>;              // [batch, QUERY_HEADS, splits]
-@group(0) @binding(5) var<storage, read_write> heads_state: array<HeadState>;  // [batch, QUERY_HEADS]
-@group(0) @binding(6) var<storage, read_write> groups_state: array<GroupState>; // [batch, KV_HEADS]
-@group(0) @binding(7) var<storage, read_write> output: array<Word>;            // [batch, QUERY_HEADS, HEAD_SIZE]
+@group(0) @binding(3) var<storage, read> part_out: array<vec4f>;               // [batch, QUERY_HEADS, splits, PART]
+@group(0) @binding(4) var<storage, read_write> heads_state: array<HeadState>;  // [batch, QUERY_HEADS]
+@group(0) @binding(5) var<storage, read_write> groups_state: array<GroupState>; // [batch, KV_HEADS]
+@group(0) @binding(6) var<storage, read_write> output: array<Word>;            // [batch, QUERY_HEADS, HEAD_SIZE]
 
 const VECS = HEAD_SIZE / 4u;
-const SLOTS = max(1u, WG / VECS);        // splits added side by side
-var<workgroup> sums: array<vec4f, SLOTS * VECS>;
+const ADDERS = max(1u, WG / VECS);       // splits added side by side
+var<workgroup> sums: array<vec4f, ADDERS * VECS>;
+var<workgroup> factors: array<f32, MAX_SPLITS>;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   setup_reduce();
   let head = wid.y * QUERY_HEADS + wid.x;
   let base = head * params.splits;
+  let dense = has(params.flags, FLAG_DENSE);
 
   var part = vec2f(LOWEST, 0.0);
-  var stat = vec4f(0.0);                                 // (kept mass, kept, union, 0); counts are exact up to 2^24
   for (var i = lid; i < params.splits; i += WG) {
-    part = merge_softmax(part, partials[base + i]);
-    stat += part_stat[base + i];
+    let split = partials[base + i];
+    factors[i] = split.x;
+    part = merge_softmax(part, split);
   }
-  let l = workgroup_softmax(part, lid).y;
-  stat = workgroup_sum(stat, lid);
+  let softmax = workgroup_softmax(part, lid);            // a barrier for the factors, too
+  let l = softmax.y;
+
+  for (var i = lid; i < ADDERS * VECS; i += WG) {
+    var sum = vec4f(0.0);
+    for (var start = i / VECS; start < params.splits; start += 4u * ADDERS) {
+      // Four at a time: loads in flight.
+      var loaded: array<vec4f, 4>;
+      for (var j = 0u; j < 4u; j++) { // unroll
+        loaded[j] = part_out[(base + min(start + j * ADDERS, params.splits - 1u)) * PART + i % VECS];
+      }
+      for (var j = 0u; j < 4u; j++) { // unroll
+        let split = start + j * ADDERS;
+        if (split < params.splits) { sum += exp(factors[split] - softmax.x) * loaded[j]; }
+      }
+    }
+    sums[i] = sum;
+  }
+  var stat = vec4f(l, 0.0, 0.0, 0.0);                    // (kept mass, kept, union, 0); counts are exact up to 2^24
+  if (!dense) {
+    stat = vec4f(0.0);
+    for (var i = lid; i < params.splits; i += WG) {
+      stat += part_out[(base + i) * PART + PART - 1u] * vec4f(exp(factors[i] - softmax.x), 1.0, 1.0, 1.0);
+    }
+    stat = workgroup_sum(stat, lid);
+  }
+  workgroupBarrier();
   let mass = stat.x;
   let denominator = select(l, mass, has(params.flags, FLAG_RENORMALISE));
   let inverse = select(0.0, 1.0 / denominator, denominator > 0.0);
-
-  for (var i = lid; i < SLOTS * VECS; i += WG) {
-    var sum = vec4f(0.0);
-    for (var split = i / VECS; split < params.splits; split += SLOTS) { sum += part_out[(base + split) * VECS + i % VECS]; }
-    sums[i] = sum;
-  }
-  workgroupBarrier();
   for (var w = lid; w < WORDS; w += WG) {
     var lo = vec4f(0.0);
     var hi = vec4f(0.0);
-    for (var s = 0u; s < SLOTS; s++) {
+    for (var s = 0u; s < ADDERS; s++) {
       lo += sums[s * VECS + w * V4];
       if (V4 == 2u) { hi += sums[s * VECS + w * V4 + 1u]; }
     }
     output[head * WORDS + w] = pack_word(lo * inverse, hi * inverse);
   }
 
-  let kept_rows = u32(stat.y);
-  let union_rows = u32(stat.z);
-  if (lid == 0u && !has(params.flags, FLAG_DENSE)) {
-    let length = u32(lengths[wid.y]) + params.length_bias;
+  if (lid == WG - 1u && !dense) {
     var state = heads_state[head];
-    let eta = log_threshold(state.status, state.log_alpha, state.beta, length);
-    state.log_eta = eta;
+    let kept_rows = u32(stat.y);
+    let length = u32(lengths[wid.y]) + params.length_bias;
+    state.log_eta = log_threshold(state.status, state.log_alpha, state.beta, length);
     state.kept_last = kept_rows;
     state.length_last = length;
     state.mass_last = mass / l;
@@ -71,8 +88,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     if (has(params.flags, FLAG_GUARD) && state.status == FITTED && state.age > 16u && !(state.ema >= 0.5)) {
       state.status = GUARDED;
     }
-    heads_state[head] = state;
     if (wid.x % GROUP == 0u) {
+      let union_rows = u32(stat.z);
       let g = wid.y * KV_HEADS + wid.x / GROUP;
       var group_state = groups_state[g];
       group_state.union_last = union_rows;
@@ -80,5 +97,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
       group_state.union_hi += u32(group_state.union_lo < union_rows);
       groups_state[g] = group_state;
     }
+    heads_state[head] = state;
   }
 }

@@ -3,6 +3,10 @@
 //   HEADS       query heads handled by a workgroup  BLOCKS  ceil(GROUP / HEADS)
 //   WORDS       storage words of a row              V4      vec4f per storage word
 //   WG          invocations of a workgroup          QUERY_HEADS, KV_HEADS
+//   SUBGROUP    invocations of a subgroup at least  MAX_SPLITS
+//   PART        vec4f of a split's result: the output, and (kept mass, kept rows, rows read, 0)
+//   SCORE_BINS  bins of the quantile                    BINS_EACH  of them per invocation
+// Loops marked "unroll" may be unrolled in the text (src/kernel/unroll.ts).
 
 const LOWEST: f32 = -3.4e38;  // stands for -inf: WGSL may assume that infinities do not occur
 const FLAG_RENORMALISE = 1u;

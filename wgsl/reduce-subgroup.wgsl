@@ -1,8 +1,8 @@
 // Reductions over a workgroup: subgroup operations first, one slot per subgroup in workgroup memory after.
 // Every invocation must call them (uniform control flow), and every invocation receives the result.
 // The scan depends on invocations of a subgroup being consecutive; the self-test checks it.
-var<workgroup> reduce_f: array<vec4f, WG>;
-var<workgroup> reduce_u: array<u32, WG>;
+var<workgroup> reduce_f: array<vec4f, WG / SUBGROUP>;
+var<workgroup> reduce_u: array<u32, WG / SUBGROUP>;
 var<private> sg_size: u32;
 var<private> sg_lane: u32;
 

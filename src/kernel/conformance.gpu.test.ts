@@ -30,4 +30,46 @@ describe('kernels against the f64 reference', () => {
     console.log(`worst relative error: f32 ${worst.f32.toExponential(2)}, f16 ${worst.f16.toExponential(2)}`);
     expect(wrong).toEqual([]);
   });
+
+  // The kernels are those of the test before.
+  test('one pass is exact where its bound sees every key, and else keeps a superset', async ({ skip }) => {
+    if (!canUseSubgroups(device)) skip();
+    const wrong: string[] = [];
+    let exact = 0;
+    for (let shapeSeed = 0; shapeSeed < 12; shapeSeed += 2) {
+      const shape = drawShape(shapeSeed);
+      for (let i = 0; i < CASES_PER_SHAPE; i++) {
+        const drawn = drawCase(1000 * shapeSeed + i, shape, { subgroups: true });
+        const keepLargest = i % 2 === 0 && drawn.policy.keepLargest;
+        const policy = { ...drawn.policy, renormalise: true, keepLargest };
+        const c = { ...drawn, policy, form: 'one-pass' as const };
+        const { error, countsAgree } = await runCase(device, c);
+        if (error > 0) exact++;
+        if (!(error < ERROR_BOUND[shape.dtype]) || !countsAgree) {
+          wrong.push(`${describeCase(c)}: error ${error}, counts agree: ${countsAgree}`);
+        }
+      }
+    }
+    expect(wrong).toEqual([]);
+    expect(exact).toBeGreaterThan(10);
+  });
+
+  // What a GPU runs. Few heads: unrolled text takes the software adapter long to compile.
+  test('unrolled kernels compute the same', async () => {
+    const wrong: string[] = [];
+    for (const shape of [
+      { queryHeads: 2, kvHeads: 1, headSize: 64, dtype: 'f16' },
+      { queryHeads: 1, kvHeads: 1, headSize: 20, dtype: 'f32' },
+    ] as const) {
+      for (let seed = 1; seed <= CASES_PER_SHAPE; seed++) {
+        const drawn = drawCase(seed, shape, { subgroups: canUseSubgroups(device) });
+        const c = { ...drawn, tuning: { unrolled: true, workgroups: 64 } };
+        const { error, countsAgree } = await runCase(device, c);
+        if (!(error < ERROR_BOUND[shape.dtype]) || !countsAgree) {
+          wrong.push(`${describeCase(c)}: error ${error}, counts agree: ${countsAgree}`);
+        }
+      }
+    }
+    expect(wrong).toEqual([]);
+  });
 });

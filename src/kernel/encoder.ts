@@ -1,12 +1,13 @@
 import type { ThresholdPolicy } from '../tracker/index.ts';
-import { CONTIGUOUS_KV, KV_BINDING, type KvLayout } from './kv-layout.ts';
+import { CONTIGUOUS_KV, type KvLayout } from './kv-layout.ts';
 import { type Geometry, ParamsRing, type StepPlan } from './params.ts';
 import { createKernels, type Kernel, type Kernels } from './pipelines.ts';
 import { planSplits } from './plan.ts';
-import { Scratch } from './scratch.ts';
+import { Scratch, type ScratchName } from './scratch.ts';
 import { type AttentionShape, shapeConstants, validateShape } from './shape.ts';
 import type { LayerState } from './state.ts';
-import type { KernelName } from './wgsl.ts';
+import { type Tuning, tuningOf } from './tuning.ts';
+import { SCORE_BINS } from './wgsl.ts';
 
 /** Resources that all encoders of a device share. */
 export interface DeviceResources {
@@ -18,6 +19,14 @@ export interface DeviceResources {
 export function createDeviceResources(device: GPUDevice): DeviceResources {
   return { device, scratch: new Scratch(device), params: new ParamsRing(device) };
 }
+
+/**
+ * - `two-pass`: the scores and their exact log-normaliser first, then the rows at or above the threshold.
+ * - `one-pass`: the threshold is held against the scores themselves, with a lower bound of the log-normaliser from the first and the
+ *   newest keys. What is kept is a superset of the two-pass form's, and no score is written. Where it cannot be done (a step that
+ *   learns, paper mode, groups of more than 8 heads, no subgroups): two passes.
+ */
+export type SiftForm = 'two-pass' | 'one-pass';
 
 /** Inputs of a decode step that stay the same from its first pass to its last. */
 export interface StepInputs {
@@ -33,6 +42,8 @@ export interface StepInputs {
   scale: number;
   policy: ThresholdPolicy;
   plan: StepPlan;
+  /** How a sifted step runs; default `'two-pass'`. */
+  form?: SiftForm;
 }
 
 /** A step whose parameters are in place; pass it on to the layers. */
@@ -50,12 +61,22 @@ export interface LayerInputs {
   kv?: readonly GPUBufferBinding[];
 }
 
+/** Keys that one workgroup of the histogram counts. */
+const KEYS_PER_HISTOGRAM = 8192;
+
+const NO_BUFFERS: readonly GPUBufferBinding[] = [];
+
 /** Encodes the passes of a decode step for one shape. Knows WebGPU, knows no runtime. */
 export class AttentionEncoder {
+  /** Reused by every dispatch. */
+  private readonly bindings: GPUBufferBinding[] = [];
+  private readonly offset = new Uint32Array(1);
+
   private constructor(
     readonly shape: AttentionShape,
     readonly resources: DeviceResources,
     private readonly kernels: Kernels,
+    private readonly tuning: Tuning,
   ) {}
 
   /**
@@ -67,18 +88,16 @@ export class AttentionEncoder {
     shape: AttentionShape,
     subgroups: boolean,
     kv: KvLayout = CONTIGUOUS_KV,
+    tuning: Tuning = tuningOf(resources.device),
   ): Promise<AttentionEncoder> {
     validateShape(shape);
-    return new AttentionEncoder(
-      shape,
-      resources,
-      await createKernels(resources.device, shape, subgroups, kv),
-    );
+    const kernels = await createKernels(resources.device, shape, subgroups, kv, tuning);
+    return new AttentionEncoder(shape, resources, kernels, tuning);
   }
 
   /** Plans a step and writes its parameters; once a step serves all layers of one geometry. */
   prepare(inputs: StepInputs): PreparedStep {
-    const { splits, chunk } = planSplits(this.shape, inputs.batch, inputs.maxLength);
+    const { splits, chunk } = planSplits(this.shape, inputs.batch, inputs.maxLength, this.tuning);
     const geometry: Geometry = {
       lengthBias: inputs.lengthBias,
       capacity: inputs.capacity,
@@ -91,30 +110,40 @@ export class AttentionEncoder {
     return { ...inputs, geometry, paramsOffset };
   }
 
-  /** Scores, and the gather of the V rows at or above the threshold. {@link combine} must follow. */
+  /**
+   * Attention of every split: dense in one pass, or the scores and the gather of the V rows at or above the threshold.
+   * {@link combine} must follow.
+   */
   attend(pass: GPUComputePassEncoder, step: PreparedStep, layer: LayerInputs, state: LayerState): void {
-    const { shape } = this;
-    const { blocks } = shapeConstants(shape);
-    const s = this.scratchFor(step);
-    const grid = [step.geometry.splits, shape.kvHeads * blocks, step.batch] as const;
-    this.dispatch(
-      pass,
-      'scores',
-      step,
-      [step.lengths, layer.q, layer.keys, s.scores, s.partials],
-      grid,
-      layer.kv,
-    );
-    const bindings = [
-      step.lengths,
-      s.scores,
-      s.partials,
-      { buffer: state.heads },
-      layer.values,
-      s.partOut,
-      s.partStat,
-    ];
-    this.dispatch(pass, 'gather', step, bindings, grid, layer.kv);
+    const { shape, kernels } = this;
+    const { splits } = step.geometry;
+    const workgroups = shape.kvHeads * shapeConstants(shape).blocks;
+    const kv = layer.kv ?? NO_BUFFERS;
+    const learns = step.plan.windowIndex >= 0;
+    const dense = step.plan.dense && (learns ? kernels.denseLearn : kernels.dense);
+    if (dense) {
+      const list = this.begin(step.lengths, layer.q, layer.keys, layer.values);
+      list.push(this.scratch('partials', step), this.scratch('partOut', step));
+      if (learns) list.push(this.scratch('scores', step));
+      this.dispatch(pass, dense, step, state, splits, workgroups, step.batch, kv);
+      return;
+    }
+    if (this.inOnePass(step)) {
+      const cuts = this.scratch('cuts', step);
+      this.begin(step.lengths, layer.q, layer.keys, state.headsBinding, cuts);
+      this.dispatch(pass, kernels.bound!, step, state, shape.kvHeads, 1, step.batch, kv);
+      const list = this.begin(step.lengths, layer.q, layer.keys, layer.values);
+      list.push(this.scratch('partials', step), this.scratch('partOut', step), cuts);
+      this.dispatch(pass, kernels.sift!, step, state, splits, workgroups, step.batch, kv);
+      return;
+    }
+    const scores = this.scratch('scores', step);
+    const partials = this.scratch('partials', step);
+    this.begin(step.lengths, layer.q, layer.keys, scores, partials);
+    this.dispatch(pass, kernels.scores!, step, state, splits, workgroups, step.batch, kv);
+    const list = this.begin(step.lengths, scores, partials, state.headsBinding, layer.values);
+    list.push(this.scratch('partOut', step));
+    this.dispatch(pass, kernels.gather!, step, state, splits, workgroups, step.batch, kv);
   }
 
   /**
@@ -127,57 +156,70 @@ export class AttentionEncoder {
     output: GPUBufferBinding,
     state: LayerState,
   ): void {
-    const s = this.scratchFor(step);
-    const bindings = [
-      step.lengths,
-      s.partials,
-      s.partOut,
-      s.partStat,
-      { buffer: state.heads },
-      { buffer: state.groups },
-      output,
-    ];
-    this.dispatch(pass, 'combine', step, bindings, [this.shape.queryHeads, step.batch, 1]);
+    const { kernels } = this;
+    const { queryHeads } = this.shape;
+    const partials = this.scratch('partials', step);
+    const list = this.begin(step.lengths, partials, this.scratch('partOut', step));
+    list.push(state.headsBinding, state.groupsBinding, output);
+    this.dispatch(pass, kernels.combine!, step, state, queryHeads, step.batch, 1, NO_BUFFERS);
     if (step.plan.windowIndex >= 0) {
-      const learned = [step.lengths, s.scores, s.partials, { buffer: state.heads }, { buffer: state.window }];
-      this.dispatch(pass, 'quantile', step, learned, [this.shape.queryHeads, step.batch, 1]);
+      const scores = this.scratch('scores', step);
+      const bins = this.scratch('bins', step);
+      this.begin(step.lengths, scores, partials, bins);
+      const parts = Math.ceil(step.maxLength / KEYS_PER_HISTOGRAM);
+      this.dispatch(pass, kernels.histogram!, step, state, parts, queryHeads, step.batch, NO_BUFFERS);
+      this.begin(step.lengths, scores, partials, bins, state.headsBinding, state.windowBinding);
+      this.dispatch(pass, kernels.quantile!, step, state, queryHeads, step.batch, 1, NO_BUFFERS);
     }
   }
 
-  private scratchFor(
-    step: PreparedStep,
-  ): Record<'scores' | 'partials' | 'partOut' | 'partStat', GPUBufferBinding> {
-    const { scratch } = this.resources;
-    const rows = step.batch * this.shape.queryHeads;
-    const { splits, scoreStride } = step.geometry;
-    return {
-      scores: { buffer: scratch.get('scores', rows * scoreStride * 4) },
-      partials: { buffer: scratch.get('partials', rows * splits * 8) },
-      partOut: { buffer: scratch.get('partOut', rows * splits * this.shape.headSize * 4) },
-      partStat: { buffer: scratch.get('partStat', rows * splits * 16) },
-    };
+  /** One pass needs no scores afterwards, one workgroup for all heads of a group, and an output divided by what was kept. */
+  private inOnePass(step: PreparedStep): boolean {
+    return (
+      step.form === 'one-pass' &&
+      !step.plan.dense &&
+      step.plan.windowIndex < 0 &&
+      step.policy.renormalise &&
+      shapeConstants(this.shape).blocks === 1 &&
+      this.kernels.sift !== undefined
+    );
   }
 
+  private scratch(name: ScratchName, step: PreparedStep): GPUBufferBinding {
+    const rows = step.batch * this.shape.queryHeads;
+    const { splits, scoreStride } = step.geometry;
+    const perRow = {
+      scores: scoreStride * 4,
+      partials: splits * 8,
+      partOut: splits * (this.shape.headSize + 4) * 4,
+      bins: SCORE_BINS * 4,
+      cuts: 4,
+    };
+    return this.resources.scratch.get(name, rows * perRow[name]);
+  }
+
+  private begin(...bindings: readonly GPUBufferBinding[]): GPUBufferBinding[] {
+    this.bindings.length = 0;
+    this.bindings.push(...bindings);
+    return this.bindings;
+  }
+
+  /** Dispatches a kernel with the buffers begun. */
   private dispatch(
     pass: GPUComputePassEncoder,
-    name: KernelName,
+    kernel: Kernel,
     step: PreparedStep,
-    bindings: readonly GPUBufferBinding[],
-    grid: readonly [number, number, number],
-    kv: readonly GPUBufferBinding[] = [],
+    state: LayerState,
+    x: number,
+    y: number,
+    z: number,
+    kv: readonly GPUBufferBinding[],
   ): void {
-    const kernel: Kernel = this.kernels[name];
     const { device, params } = this.resources;
-    const group = device.createBindGroup({
-      layout: kernel.layout,
-      entries: [
-        { binding: 0, resource: { buffer: params.buffer, size: 64 } },
-        ...bindings.map((resource, i) => ({ binding: i + 1, resource })),
-        ...kv.map((resource, i) => ({ binding: KV_BINDING + i, resource })),
-      ],
-    });
     pass.setPipeline(kernel.pipeline);
-    pass.setBindGroup(0, group, [step.paramsOffset]);
-    pass.dispatchWorkgroups(...grid);
+    this.offset[0] = step.paramsOffset;
+    const group = state.bindGroups.get(device, kernel, params.buffer, this.bindings, kv);
+    pass.setBindGroup(0, group, this.offset, 0, 1);
+    pass.dispatchWorkgroups(x, y, z);
   }
 }

@@ -1,7 +1,15 @@
 import { SiftError } from '../errors.ts';
-import { KV_BINDING, type KvLayout } from './kv-layout.ts';
+import { CONTIGUOUS_KV, KV_BINDING, type KvLayout } from './kv-layout.ts';
 import type { AttentionShape } from './shape.ts';
-import { assemble, type BindingKind, KERNELS, type KernelName } from './wgsl.ts';
+import { type Tuning, tuningOf } from './tuning.ts';
+import {
+  assemble,
+  type BindingKind,
+  type KernelName,
+  type KernelSource,
+  kernelSources,
+  type Target,
+} from './wgsl.ts';
 
 /** A compiled kernel and the layout of its one bind group. */
 export interface Kernel {
@@ -9,8 +17,8 @@ export interface Kernel {
   layout: GPUBindGroupLayout;
 }
 
-/** The compiled kernels of one shape on one device. */
-export type Kernels = Readonly<Record<KernelName, Kernel>>;
+/** The compiled kernels of one shape on one device; `dense` and `denseLearn` only where there are subgroups. */
+export type Kernels = Readonly<Partial<Record<KernelName, Kernel>>>;
 
 const BUFFER_TYPE: Record<BindingKind, GPUBufferBindingLayout> = {
   params: { type: 'uniform', hasDynamicOffset: true, minBindingSize: 64 },
@@ -30,8 +38,10 @@ export function canUseSubgroups(device: GPUDevice): boolean {
 }
 
 /** Binding numbers and kinds of a kernel, those of the KV layout last. */
-function bindingsOf(name: KernelName, kv: KvLayout): [binding: number, kind: BindingKind][] {
-  const { bindings, usesKv } = KERNELS[name];
+function bindingsOf(
+  { bindings, usesKv }: KernelSource,
+  kv: KvLayout,
+): [binding: number, kind: BindingKind][] {
   const extra = usesKv ? kv.bindings : 0;
   return [
     ...bindings.map((kind, i): [number, BindingKind] => [i, kind]),
@@ -42,20 +52,20 @@ function bindingsOf(name: KernelName, kv: KvLayout): [binding: number, kind: Bin
 async function compile(
   device: GPUDevice,
   name: KernelName,
+  source: KernelSource,
   shape: AttentionShape,
-  subgroups: boolean,
-  kv: KvLayout,
+  target: Target,
 ): Promise<Kernel> {
   const label = `sift ${name}`;
   const layout = device.createBindGroupLayout({
     label,
-    entries: bindingsOf(name, kv).map(([binding, kind]) => ({
+    entries: bindingsOf(source, target.kv ?? CONTIGUOUS_KV).map(([binding, kind]) => ({
       binding,
       visibility: GPUShaderStage.COMPUTE,
       buffer: BUFFER_TYPE[kind],
     })),
   });
-  const module = device.createShaderModule({ label, code: assemble(name, shape, subgroups, kv) });
+  const module = device.createShaderModule({ label, code: assemble(name, shape, target) });
   try {
     const pipeline = await device.createComputePipelineAsync({
       label,
@@ -87,24 +97,23 @@ export function createKernels(
   device: GPUDevice,
   shape: AttentionShape,
   subgroups: boolean,
-  kv: KvLayout,
+  kv: KvLayout = CONTIGUOUS_KV,
+  tuning: Tuning = tuningOf(device),
 ): Promise<Kernels> {
   const known = compiled.get(device) ?? new Map<string, Promise<Kernels>>();
   compiled.set(device, known);
   const { queryHeads, kvHeads, headSize, dtype } = shape;
-  const key = [queryHeads, kvHeads, headSize, dtype, subgroups, kv.name].join();
-  const kernels = known.get(key) ?? compileAll(device, shape, subgroups, kv);
+  const subgroupSize = subgroups ? device.adapterInfo.subgroupMinSize : 0;
+  const key = JSON.stringify([queryHeads, kvHeads, headSize, dtype, subgroupSize, kv.name, tuning]);
+  const kernels = known.get(key) ?? compileAll(device, shape, { subgroupSize, kv, tuning });
   known.set(key, kernels);
   return kernels;
 }
 
-async function compileAll(
-  device: GPUDevice,
-  shape: AttentionShape,
-  subgroups: boolean,
-  kv: KvLayout,
-): Promise<Kernels> {
-  const names = Object.keys(KERNELS) as KernelName[];
-  const list = await Promise.all(names.map((name) => compile(device, name, shape, subgroups, kv)));
-  return Object.fromEntries(names.map((name, i) => [name, list[i]])) as unknown as Kernels;
+async function compileAll(device: GPUDevice, shape: AttentionShape, target: Target): Promise<Kernels> {
+  const sources = Object.entries(kernelSources(target)) as [KernelName, KernelSource][];
+  const list = await Promise.all(
+    sources.map(async ([name, source]) => [name, await compile(device, name, source, shape, target)]),
+  );
+  return Object.fromEntries(list) as Kernels;
 }

@@ -1,7 +1,7 @@
 import { SiftError } from '../errors.ts';
 
 /** Names of the scratch buffers of a decode step. */
-export type ScratchName = 'scores' | 'partials' | 'partOut' | 'partStat';
+export type ScratchName = 'scores' | 'partials' | 'partOut' | 'bins' | 'cuts';
 
 /**
  * Buffers that live only within one layer's attention, shared by all layers and sessions of a device: their passes run one
@@ -9,10 +9,8 @@ export type ScratchName = 'scores' | 'partials' | 'partOut' | 'partStat';
  * destroyed later, by {@link Scratch.collect}.
  */
 export class Scratch {
-  private readonly buffers = new Map<ScratchName, GPUBuffer>();
+  private readonly buffers = new Map<ScratchName, { buffer: GPUBuffer }>();
   private retired: GPUBuffer[] = [];
-  /** Changes whenever a buffer is replaced: bind groups made before are stale. */
-  generation = 0;
 
   constructor(private readonly device: GPUDevice) {}
 
@@ -20,9 +18,10 @@ export class Scratch {
    * A buffer of at least `bytes`.
    * @throws {SiftError} `OUT_OF_MEMORY` if the device's binding limit is below that.
    */
-  get(name: ScratchName, bytes: number): GPUBuffer {
-    const current = this.buffers.get(name);
-    if (current && current.size >= bytes) return current;
+  get(name: ScratchName, bytes: number): GPUBufferBinding {
+    const known = this.buffers.get(name);
+    const current = known?.buffer;
+    if (known && known.buffer.size >= bytes) return known;
     const limit = Math.min(this.device.limits.maxStorageBufferBindingSize, this.device.limits.maxBufferSize);
     if (bytes > limit) {
       throw new SiftError(
@@ -39,9 +38,9 @@ export class Scratch {
       usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC,
     });
     if (current) this.retired.push(current);
-    this.buffers.set(name, buffer);
-    this.generation++;
-    return buffer;
+    const binding = { buffer };
+    this.buffers.set(name, binding);
+    return binding;
   }
 
   /** Destroys outgrown buffers. Call when all work that named them has been submitted. */
@@ -52,7 +51,7 @@ export class Scratch {
 
   destroy(): void {
     this.collect();
-    for (const buffer of this.buffers.values()) buffer.destroy();
+    for (const { buffer } of this.buffers.values()) buffer.destroy();
     this.buffers.clear();
   }
 }

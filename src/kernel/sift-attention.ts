@@ -5,11 +5,14 @@ import {
   createDeviceResources,
   type DeviceResources,
   type LayerInputs,
+  type SiftForm,
 } from './encoder.ts';
+import { CONTIGUOUS_KV } from './kv-layout.ts';
 import { planStep } from './params.ts';
 import { canUseSubgroups } from './pipelines.ts';
 import type { AttentionShape } from './shape.ts';
 import { type LayerFigures, LayerState } from './state.ts';
+import { type Tuning, tuningOf } from './tuning.ts';
 
 /** Options of {@link createSiftAttention}. */
 export interface SiftAttentionOptions {
@@ -23,6 +26,10 @@ export interface SiftAttentionOptions {
   subgroups?: boolean;
   /** Share scratch buffers with other instances on the device. */
   resources?: DeviceResources;
+  /** How sifted steps run; default `'two-pass'`. */
+  form?: SiftForm;
+  /** @internal Other than the device's own, for measurements. */
+  tuning?: Partial<Tuning>;
 }
 
 /** What a decode step has in common for all layers. */
@@ -65,6 +72,7 @@ export class SiftAttention {
     layers: number,
     readonly batch: number,
     private readonly ownsResources: boolean,
+    private readonly form: SiftForm = 'two-pass',
   ) {
     const { device } = encoder.resources;
     this.states = Array.from(
@@ -98,6 +106,7 @@ export class SiftAttention {
       scale: shape.scale ?? 1 / Math.sqrt(this.encoder.shape.headSize),
       policy: this.policy,
       plan,
+      form: this.form,
     });
     return {
       step: plan.step,
@@ -158,6 +167,7 @@ export async function createSiftAttention(
     if (!Number.isInteger(value) || value < 1) throw invalidOption(name, value, 'an integer of at least 1');
   }
   const resources = options.resources ?? createDeviceResources(device);
-  const encoder = await AttentionEncoder.create(resources, shape, subgroups);
-  return new SiftAttention(encoder, policy, layers, batch, options.resources === undefined);
+  const tuning = { ...tuningOf(device), ...options.tuning };
+  const encoder = await AttentionEncoder.create(resources, shape, subgroups, CONTIGUOUS_KV, tuning);
+  return new SiftAttention(encoder, policy, layers, batch, options.resources === undefined, options.form);
 }

@@ -1,3 +1,4 @@
+import { BindGroupCache } from './bind-groups.ts';
 import type { AttentionShape } from './shape.ts';
 
 const HEAD_BYTES = 64;
@@ -51,6 +52,10 @@ export class LayerState {
   readonly heads: GPUBuffer;
   readonly groups: GPUBuffer;
   readonly window: GPUBuffer;
+  readonly headsBinding: GPUBufferBinding;
+  readonly groupsBinding: GPUBufferBinding;
+  readonly windowBinding: GPUBufferBinding;
+  readonly bindGroups = new BindGroupCache();
 
   constructor(
     private readonly device: GPUDevice,
@@ -71,6 +76,9 @@ export class LayerState {
       size: rows * Math.max(1, windowLength) * 8,
       usage,
     });
+    this.headsBinding = { buffer: this.heads };
+    this.groupsBinding = { buffer: this.groups };
+    this.windowBinding = { buffer: this.window };
   }
 
   /** Forgets everything: a new conversation begins. */

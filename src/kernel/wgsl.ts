@@ -1,70 +1,136 @@
+import binsSource from '../../wgsl/bins.wgsl?raw';
+import boundSource from '../../wgsl/bound.wgsl?raw';
 import combineSource from '../../wgsl/combine.wgsl?raw';
 import commonSource from '../../wgsl/common.wgsl?raw';
 import compareSource from '../../wgsl/compare.wgsl?raw';
+import dropScoreSource from '../../wgsl/drop-score.wgsl?raw';
+import flashSource from '../../wgsl/flash.wgsl?raw';
 import gatherSource from '../../wgsl/gather.wgsl?raw';
+import histogramSource from '../../wgsl/histogram.wgsl?raw';
+import keepAboveSource from '../../wgsl/keep-above.wgsl?raw';
+import keepAllSource from '../../wgsl/keep-all.wgsl?raw';
 import quantileSource from '../../wgsl/quantile.wgsl?raw';
 import reduceSubgroupSource from '../../wgsl/reduce-subgroup.wgsl?raw';
 import reduceWorkgroupSource from '../../wgsl/reduce-workgroup.wgsl?raw';
+import rowsSource from '../../wgsl/rows.wgsl?raw';
 import scoresSource from '../../wgsl/scores.wgsl?raw';
+import scoresRowsSource from '../../wgsl/scores-rows.wgsl?raw';
+import softmaxSubgroupSource from '../../wgsl/softmax-subgroup.wgsl?raw';
+import softmaxWorkgroupSource from '../../wgsl/softmax-workgroup.wgsl?raw';
 import storageF16x4Source from '../../wgsl/storage-f16x4.wgsl?raw';
 import storageF16x8Source from '../../wgsl/storage-f16x8.wgsl?raw';
 import storageF32Source from '../../wgsl/storage-f32.wgsl?raw';
+import storeScoreSource from '../../wgsl/store-score.wgsl?raw';
 import thresholdSource from '../../wgsl/threshold.wgsl?raw';
 import { CONTIGUOUS_KV, type KvLayout } from './kv-layout.ts';
+import { MAX_SPLITS } from './plan.ts';
 import { type AttentionShape, shapeConstants } from './shape.ts';
+import { DEFAULT_TUNING, type Tuning } from './tuning.ts';
+import { unroll } from './unroll.ts';
 
-/** The passes of a decode step, in order. `quantile` runs only while thresholds are learned. */
-export type KernelName = 'scores' | 'quantile' | 'gather' | 'combine';
+/**
+ * The kernels of a decode step. A dense step is `dense` and `combine` (`denseLearn` where thresholds are learned, which leaves
+ * the scores behind); a sifted one `scores`, `gather` and `combine`, or `bound`, `sift` and `combine`; `histogram` and `quantile` come
+ * last in a step that learns.
+ */
+export type KernelName =
+  | 'dense'
+  | 'denseLearn'
+  | 'bound'
+  | 'sift'
+  | 'scores'
+  | 'gather'
+  | 'combine'
+  | 'histogram'
+  | 'quantile';
+
+/** Bins that the scores of a head are counted in while thresholds are learned. */
+export const SCORE_BINS = 2048;
 
 /** What a binding of a kernel is, in the order of its `@binding` numbers. */
 export type BindingKind = 'params' | 'read' | 'write';
 
-/** A kernel as a value: its own WGSL, its bindings and its workgroup size. */
+/** A kernel as a value: its WGSL, in order, its bindings and its workgroup size. */
 export interface KernelSource {
-  name: KernelName;
-  source: string;
-  /** Evaluates `log_threshold` of threshold.wgsl. */
-  usesThreshold: boolean;
-  /** Reads rows of K or V. */
-  usesKv: boolean;
+  sources: readonly string[];
   bindings: readonly BindingKind[];
   workgroupSize: number;
+  /** Reads rows of K or V. */
+  usesKv: boolean;
 }
 
-export const KERNELS: Readonly<Record<KernelName, KernelSource>> = {
-  scores: {
-    name: 'scores',
-    source: scoresSource,
-    usesThreshold: false,
+/** What kernels are assembled for, beside the shape. */
+export interface Target {
+  /** Invocations that a subgroup has at least; 0: no subgroup operations. */
+  subgroupSize: number;
+  kv?: KvLayout;
+  tuning?: Tuning;
+}
+
+/** The kernels that there are for a target: without subgroups, a dense step is a sifted one that keeps every row. */
+export function kernelSources(target: Target): Partial<Record<KernelName, KernelSource>> {
+  const { subgroupSize, tuning = DEFAULT_TUNING } = target;
+  const subgroups = subgroupSize > 0;
+  const reduce = subgroups ? reduceSubgroupSource : reduceWorkgroupSource;
+  const softmax = subgroups ? softmaxSubgroupSource : softmaxWorkgroupSource;
+  const flash: KernelSource = {
+    sources: [rowsSource, flashSource, keepAllSource, dropScoreSource],
+    bindings: ['params', 'read', 'read', 'read', 'read', 'write', 'write'],
+    workgroupSize: tuning.flashWorkgroup,
     usesKv: true,
-    bindings: ['params', 'read', 'read', 'read', 'write', 'write'],
-    workgroupSize: 128,
-  },
-  quantile: {
-    name: 'quantile',
-    source: quantileSource,
-    usesThreshold: false,
-    usesKv: false,
-    bindings: ['params', 'read', 'read', 'read', 'write', 'write'],
-    workgroupSize: 256,
-  },
-  gather: {
-    name: 'gather',
-    source: gatherSource,
-    usesThreshold: true,
-    usesKv: true,
-    bindings: ['params', 'read', 'read', 'read', 'read', 'read', 'write', 'write'],
-    workgroupSize: 128,
-  },
-  combine: {
-    name: 'combine',
-    source: combineSource,
-    usesThreshold: true,
-    usesKv: false,
-    bindings: ['params', 'read', 'read', 'read', 'read', 'write', 'write', 'write'],
-    workgroupSize: 128,
-  },
-};
+  };
+  return {
+    ...(subgroups && {
+      dense: flash,
+      denseLearn: {
+        ...flash,
+        sources: [rowsSource, flashSource, keepAllSource, storeScoreSource],
+        bindings: [...flash.bindings, 'write'],
+      },
+      bound: {
+        sources: [reduce, rowsSource, boundSource, thresholdSource],
+        bindings: ['params', 'read', 'read', 'read', 'read', 'write'],
+        workgroupSize: tuning.boundWorkgroup,
+        usesKv: true,
+      },
+      sift: {
+        ...flash,
+        sources: [rowsSource, flashSource, keepAboveSource, dropScoreSource],
+        bindings: [...flash.bindings, 'read'],
+      },
+    }),
+    scores: {
+      sources: subgroups ? [reduce, rowsSource, scoresRowsSource] : [reduce, scoresSource],
+      bindings: ['params', 'read', 'read', 'read', 'write', 'write'],
+      workgroupSize: subgroups ? tuning.flashWorkgroup : 128,
+      usesKv: true,
+    },
+    gather: {
+      sources: [reduce, gatherSource, softmax, thresholdSource],
+      bindings: ['params', 'read', 'read', 'read', 'read', 'read', 'write'],
+      workgroupSize: tuning.gatherWorkgroup,
+      usesKv: true,
+    },
+    combine: {
+      sources: [reduce, combineSource, thresholdSource],
+      bindings: ['params', 'read', 'read', 'read', 'write', 'write', 'write'],
+      workgroupSize: tuning.combineWorkgroup,
+      usesKv: false,
+    },
+    histogram: {
+      sources: [reduce, binsSource, histogramSource],
+      bindings: ['params', 'read', 'read', 'read', 'write'],
+      workgroupSize: 256,
+      usesKv: false,
+    },
+    quantile: {
+      sources: [reduce, binsSource, quantileSource],
+      bindings: ['params', 'read', 'read', 'read', 'write', 'write', 'write'],
+      workgroupSize: 256,
+      usesKv: false,
+    },
+  };
+}
 
 function storageSource(shape: AttentionShape): string {
   if (shape.dtype === 'f32') return storageF32Source;
@@ -84,20 +150,21 @@ function declare(constants: Record<string, number>): string {
     .join('\n');
 }
 
-/**
- * The complete WGSL of a kernel for one shape.
- * @param subgroups use subgroup operations; the device must have the feature and its subgroups must divide 128.
- */
-export function assemble(
-  name: KernelName,
+/** The constants that common.wgsl and rows.wgsl name. */
+function kernelConstants(
+  kernel: KernelSource,
   shape: AttentionShape,
-  subgroups: boolean,
-  kv: KvLayout = CONTIGUOUS_KV,
-): string {
-  const kernel = KERNELS[name];
+  target: Target,
+): Record<string, number> {
+  const { subgroupSize, tuning = DEFAULT_TUNING } = target;
   const c = shapeConstants(shape);
-  const lanes = Math.min(32, 2 ** Math.ceil(Math.log2(c.words)));
-  const constants: Record<string, number> = {
+  // A slot's lanes exchange scores within a subgroup; the gather's need not.
+  const widest = kernel.sources.includes(rowsSource) ? Math.min(32, subgroupSize) : 32;
+  // At least four, so that the results of all slots fit workgroup memory.
+  const lanes = Math.min(widest, Math.max(4, 2 ** Math.ceil(Math.log2(c.words))));
+  const tile = c.heads <= 4 && subgroupSize > 0 ? 512 : 256;
+  const slots = kernel.workgroupSize / lanes;
+  return {
     HEAD_SIZE: shape.headSize,
     QUERY_HEADS: shape.queryHeads,
     KV_HEADS: shape.kvHeads,
@@ -108,17 +175,34 @@ export function assemble(
     V4: c.wordElements / 4,
     WG: kernel.workgroupSize,
     LANES: lanes,
+    LANE_WORDS: Math.ceil(c.words / lanes),
+    UNROLL: Math.min(tuning.unroll, lanes),
+    SLOTS: slots,
+    PACK: Math.min(slots, 32 / lanes),
+    SUBGROUP: Math.max(1, subgroupSize),
+    MAX_SPLITS,
+    PART: shape.headSize / 4 + 1,
+    SCORE_BINS,
+    BINS_EACH: SCORE_BINS / kernel.workgroupSize,
     // Keys that the gather lists at a time; with the weights of every head they fit 16 KB of workgroup memory.
-    TILE: c.heads <= 4 ? 512 : 256,
+    TILE: tile,
+    KEYS: tile / kernel.workgroupSize,
   };
-  return [
-    subgroups ? 'enable subgroups;' : '',
+}
+
+/** The complete WGSL of a kernel for one shape. */
+export function assemble(name: KernelName, shape: AttentionShape, target: Target): string {
+  const kernel = kernelSources(target)[name];
+  if (!kernel) throw new Error(`There is no ${name} kernel without subgroups.`);
+  const constants = kernelConstants(kernel, shape, target);
+  const code = [
     declare(constants),
     commonSource,
     storageSource(shape),
-    subgroups ? reduceSubgroupSource : reduceWorkgroupSource,
-    kernel.source,
-    kernel.usesKv ? kv.source : '',
-    kernel.usesThreshold ? thresholdSource : '',
+    ...kernel.sources,
+    kernel.usesKv ? (target.kv ?? CONTIGUOUS_KV).source : '',
   ].join('\n');
+  // Loops run over whole slots and branches on subgroup votes, which the analysis cannot know.
+  const head = target.subgroupSize > 0 ? 'enable subgroups;\ndiagnostic(off, subgroup_uniformity);\n' : '';
+  return head + (target.tuning?.unrolled === false ? code : unroll(code, constants));
 }

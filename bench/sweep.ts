@@ -1,0 +1,164 @@
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { createDeviceResources, type SiftForm } from '../src/kernel/encoder.ts';
+import { outputError } from '../src/kernel/self-test.ts';
+import type { AttentionShape, DType } from '../src/kernel/shape.ts';
+import { createSiftAttention } from '../src/kernel/sift-attention.ts';
+import { download } from '../src/kernel/transfer.ts';
+import type { Tuning } from '../src/kernel/tuning.ts';
+import {
+  defaultPolicy,
+  probabilityPolicy,
+  type ThresholdPolicy,
+  uniformPolicy,
+} from '../src/tracker/index.ts';
+import { describeDevice, openDevice, startDawn } from './dawn.ts';
+import { cacheBytes, createInputs, destroyInputs, uniformLevel } from './inputs.ts';
+import { OurAttention } from './kernels.ts';
+import { copyBandwidth, PassTimer, timeInTurns, type Variant } from './timing.ts';
+
+// Times our kernels, whole steps and one by one, under several tunings in one run.
+const { values: options } = parseArgs({
+  options: {
+    lengths: { type: 'string', default: '32768,131072' },
+    heads: { type: 'string', default: '32' },
+    'kv-heads': { type: 'string', default: '8' },
+    'head-size': { type: 'string', default: '64' },
+    dtype: { type: 'string', default: 'f16' },
+    kept: { type: 'string', default: '0.27' },
+    repeat: { type: 'string', default: '10' },
+    'rotate-mb': { type: 'string', default: '512' },
+    'copy-mb': { type: 'string', default: '512' },
+    /** JSON list of partial tunings. */
+    tunings: { type: 'string', default: '[{}]' },
+    /** Kernels to time alone, by name. */
+    kernels: {
+      type: 'string',
+      default: 'dense,denseLearn,bound,sift,scores,gather,combine,histogram,quantile',
+    },
+    subgroups: { type: 'string', default: 'true' },
+    json: { type: 'string' },
+  },
+});
+
+/** A pass that runs the dispatches of one kernel alone. */
+function only(pass: GPUComputePassEncoder, label: string): GPUComputePassEncoder {
+  let on = false;
+  const filtered = {
+    setPipeline(pipeline: GPUComputePipeline) {
+      on = pipeline.label === label;
+      if (on) pass.setPipeline(pipeline);
+    },
+    setBindGroup(
+      index: number,
+      group: GPUBindGroup,
+      data: Uint32Array<ArrayBuffer>,
+      start: number,
+      length: number,
+    ) {
+      if (on) pass.setBindGroup(index, group, data, start, length);
+    },
+    dispatchWorkgroups(x: number, y: number, z: number) {
+      if (on) pass.dispatchWorkgroups(x, y, z);
+    },
+  };
+  return filtered as unknown as GPUComputePassEncoder;
+}
+
+const gpu = await startDawn();
+const device = await openDevice(gpu);
+const timer = new PassTimer(device);
+const bandwidth = await copyBandwidth(device, timer, Number(options['copy-mb']) * 1e6);
+const rate = Math.max(bandwidth.kernel, bandwidth.copyBufferToBuffer);
+console.log(`${describeDevice(device)} copy ${rate.toFixed(0)} GB/s`);
+const tunings = JSON.parse(options.tunings) as Partial<Tuning>[];
+const rows: object[] = [];
+for (const headSize of options['head-size'].split(',').map(Number)) {
+  const shape: AttentionShape = {
+    queryHeads: Number(options.heads),
+    kvHeads: Number(options['kv-heads']),
+    headSize,
+    dtype: options.dtype as DType,
+  };
+  for (const length of options.lengths.split(',').map(Number)) {
+    const bytes = 2 * cacheBytes(shape, length);
+    const count = Math.min(32, Math.max(2, Math.ceil((Number(options['rotate-mb']) * 1e6) / bytes)));
+    const sets = await createInputs(device, shape, length, count);
+    const output = device.createBuffer({
+      size: shape.queryHeads * headSize * 4,
+      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+    });
+    const variants: Variant[] = [];
+    const own: { destroy(): void }[] = [];
+    const results = new Map<string, Float32Array>();
+    for (const tuning of tunings) {
+      const resources = createDeviceResources(device);
+      const add = async (
+        name: string,
+        policy: ThresholdPolicy,
+        kernels: string[],
+        form: SiftForm = 'two-pass',
+      ) => {
+        const subgroups = options.subgroups === 'true';
+        const attention = await createSiftAttention(device, shape, {
+          ...{ policy, resources, tuning, subgroups, form },
+        });
+        own.push(attention);
+        const label = `${JSON.stringify(tuning)} ${name}`;
+        const whole = new OurAttention(label, attention, length, sets, output);
+        for (let i = 0; i < 2; i++) {
+          whole.begin();
+          const commands = device.createCommandEncoder();
+          commands.clearBuffer(output);
+          const pass = commands.beginComputePass();
+          whole.encode(pass, 0);
+          pass.end();
+          device.queue.submit([commands.finish()]);
+        }
+        results.set(label, await download(device, output, shape.queryHeads * headSize, shape.dtype));
+        variants.push(whole);
+        for (const kernel of kernels) {
+          if (!options.kernels.split(',').includes(kernel)) continue;
+          variants.push({
+            name: `${label} [${kernel}]`,
+            begin: () => whole.begin(),
+            encode: (p, call) => whole.encode(only(p, `sift ${kernel}`), call),
+          });
+        }
+      };
+      await add('dense', probabilityPolicy({ p: 0 }), ['dense', 'combine']);
+      for (const kept of options.kept.split(',').filter(Boolean).map(Number)) {
+        await add(`sift ${kept}`, uniformPolicy({ c: uniformLevel(kept, shape) }), ['scores', 'gather']);
+        await add(
+          `one-pass ${kept}`,
+          uniformPolicy({ c: uniformLevel(kept, shape) }),
+          ['bound', 'sift'],
+          'one-pass',
+        );
+      }
+      await add('warmup', defaultPolicy({ warmup: 4096 }), ['denseLearn', 'histogram', 'quantile']);
+      own.push({
+        destroy: () => {
+          resources.scratch.destroy();
+          resources.params.destroy();
+        },
+      });
+    }
+    const times = await timeInTurns(timer, variants, count, Number(options.repeat));
+    console.log(
+      `\n${shape.dtype} ${shape.queryHeads}/${shape.kvHeads} x ${headSize}, ${length} keys; dense floor ${(bytes / rate / 1000).toFixed(1)}`,
+    );
+    const first = results.values().next().value!;
+    for (const [name, time] of times) {
+      const result = results.get(name);
+      const off = result ? ` differs ${outputError(result, first, shape).toExponential(1)}` : '';
+      console.log(`${name}: ${time.median.toFixed(1)} (${time.p10.toFixed(1)}-${time.p90.toFixed(1)})${off}`);
+      rows.push({ ...shape, length, name, ...time });
+    }
+    for (const o of own) o.destroy();
+    output.destroy();
+    destroyInputs(sets);
+  }
+}
+if (options.json) writeFileSync(options.json, `${JSON.stringify({ bandwidth, rows }, null, 1)}\n`);
+process.exit();

@@ -1,0 +1,48 @@
+/** What changes the speed of the kernels, not their results. */
+export interface Tuning {
+  /** Invocations of a workgroup of the kernels that read K rows. */
+  flashWorkgroup: number;
+  /** Invocations of a workgroup of the gather. */
+  gatherWorkgroup: number;
+  /** Invocations of a workgroup of the bound. */
+  boundWorkgroup: number;
+  /** Invocations of a workgroup of the combine. */
+  combineWorkgroup: number;
+  /** Rows that neighbouring lanes read at a time: loads in flight. 1, 2, 4 or 8. */
+  unroll: number;
+  /** Unroll the marked loops of the WGSL text. */
+  unrolled: boolean;
+  /** Workgroups in flight that keep the device busy; more only adds partial results. */
+  workgroups: number;
+  /** Fewer keys than this do not pay for a workgroup. */
+  minChunk: number;
+}
+
+export const DEFAULT_TUNING: Tuning = {
+  flashWorkgroup: 128,
+  gatherWorkgroup: 128,
+  boundWorkgroup: 256,
+  combineWorkgroup: 256,
+  unroll: 8,
+  unrolled: true,
+  workgroups: 528,
+  minChunk: 128,
+};
+
+/** A processor that stands in for a GPU: it runs few lanes at a time, and compiling long programs takes it seconds. */
+const SOFTWARE_TUNING: Tuning = {
+  ...DEFAULT_TUNING,
+  unrolled: false,
+  unroll: 4,
+  workgroups: 4,
+  boundWorkgroup: 64,
+  combineWorkgroup: 64,
+};
+
+/** The tuning of a device. */
+export function tuningOf(device: GPUDevice): Tuning {
+  const info = device.adapterInfo as GPUAdapterInfo | undefined;
+  const software =
+    info?.isFallbackAdapter || /swiftshader|llvmpipe/i.test(`${info?.architecture} ${info?.description}`);
+  return software ? SOFTWARE_TUNING : DEFAULT_TUNING;
+}
