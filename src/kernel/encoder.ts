@@ -173,6 +173,14 @@ export class AttentionEncoder {
     }
   }
 
+  /**
+   * (maximum, sum of exponentials) of each split's scores, vec2f [batch, queryHeads, splits], as {@link attend} left them: of all
+   * keys, but for a sifted step in one pass, where it is that of the kept ones.
+   */
+  partials(step: PreparedStep): GPUBufferBinding {
+    return this.scratch('partials', step);
+  }
+
   /** One pass needs no scores afterwards, one workgroup for all heads of a group, and an output divided by what was kept. */
   private inOnePass(step: PreparedStep): boolean {
     return (

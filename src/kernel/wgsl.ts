@@ -9,6 +9,7 @@ import gatherSource from '../../wgsl/gather.wgsl?raw';
 import histogramSource from '../../wgsl/histogram.wgsl?raw';
 import keepAboveSource from '../../wgsl/keep-above.wgsl?raw';
 import keepAllSource from '../../wgsl/keep-all.wgsl?raw';
+import logSumExpSource from '../../wgsl/log-sum-exp.wgsl?raw';
 import quantileSource from '../../wgsl/quantile.wgsl?raw';
 import reduceSubgroupSource from '../../wgsl/reduce-subgroup.wgsl?raw';
 import reduceWorkgroupSource from '../../wgsl/reduce-workgroup.wgsl?raw';
@@ -142,6 +143,12 @@ export function assembleCompare(shape: AttentionShape, workgroupSize: number): s
   const { words } = shapeConstants(shape);
   const constants = { QUERY_HEADS: shape.queryHeads, WORDS: words, WG: workgroupSize };
   return [declare(constants), storageSource(shape), compareSource].join('\n');
+}
+
+/** The WGSL of the log-sum-exp of a shape. */
+export function assembleLogSumExp(shape: AttentionShape): string {
+  const constants = { QUERY_HEADS: shape.queryHeads, WG: 64 };
+  return [declare(constants), commonSource, logSumExpSource].join('\n');
 }
 
 function declare(constants: Record<string, number>): string {

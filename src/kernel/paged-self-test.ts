@@ -1,0 +1,161 @@
+import { SiftError } from '../errors.ts';
+import { attentionScores, createRandom, siftedAttention } from '../reference/index.ts';
+import { probabilityPolicy } from '../tracker/index.ts';
+import { AttentionEncoder, type DeviceResources } from './encoder.ts';
+import { fromFloat16, toFloat16 } from './float16.ts';
+import { pagedKv } from './kv-paged.ts';
+import { LogSumExp } from './log-sum-exp.ts';
+import { planStep } from './params.ts';
+import { canUseSubgroups } from './pipelines.ts';
+import { clearThreshold, ERROR_BOUND, outputError } from './self-test.ts';
+import type { AttentionShape } from './shape.ts';
+import { LayerState } from './state.ts';
+import { download, upload } from './transfer.ts';
+
+/** The kernels of one paged attention. */
+export interface PagedKernels {
+  encoder: AttentionEncoder;
+  logSumExp: LogSumExp;
+  pageSize: number;
+}
+
+/** One comparison with the f64 reference. */
+export interface PagedCase {
+  seed: number;
+  length: number;
+  /** Sift at a threshold that no row lies close to; else every row is kept. */
+  sift: boolean;
+  /** Entries of the page table's buffer before the sequence's own. */
+  tableOffset?: number;
+}
+
+export interface PagedOutcome {
+  /** Largest error of a head's output, over its largest element. */
+  error: number;
+  /** Largest error of the base-2 log-sum-exp, absolute. */
+  lseError: number;
+  /** Whether rows kept per head and read per group are those of the reference (dense: true). */
+  countsAgree: boolean;
+}
+
+/** Where a filler stands in pages that belong to other sequences: it would show in any result. */
+const FOREIGN = 60000;
+
+/** Runs one step over randomly ordered pages and compares. */
+export async function runPagedCase(kernels: PagedKernels, c: PagedCase): Promise<PagedOutcome> {
+  const { encoder, logSumExp, pageSize } = kernels;
+  const { shape, resources } = encoder;
+  const { device } = resources;
+  const { queryHeads, kvHeads, headSize, dtype } = shape;
+  const { length, tableOffset = 0 } = c;
+  const random = createRandom(c.seed);
+  const round = dtype === 'f16' ? (x: number) => fromFloat16(toFloat16(x)) : Math.fround;
+  const draw = (count: number) => Float64Array.from({ length: count }, () => round(random.normal()));
+  const q = draw(queryHeads * headSize);
+  const [k, v] = [draw(kvHeads * length * headSize), draw(kvHeads * length * headSize)];
+  const inputs = { q, k, v, batch: 1, queryHeads, kvHeads, headSize, capacity: length, lengths: length };
+
+  const used = Math.ceil(length / pageSize);
+  const order = Array.from({ length: used + 3 }, (_, i) => i);
+  for (let i = order.length - 1; i > 0; i--) {
+    const j = random.integer(i + 1);
+    [order[i], order[j]] = [order[j]!, order[i]!];
+  }
+  const pages = new Float64Array((used + 3) * 2 * kvHeads * pageSize * headSize).fill(FOREIGN);
+  for (let half = 0; half < 2; half++) {
+    for (let h = 0; h < kvHeads; h++) {
+      for (let i = 0; i < length; i++) {
+        const page = order[Math.floor(i / pageSize)]!;
+        const to = (((page * 2 + half) * kvHeads + h) * pageSize + (i % pageSize)) * headSize;
+        const from = (h * length + i) * headSize;
+        pages.set((half === 0 ? k : v).subarray(from, from + headSize), to);
+      }
+    }
+  }
+  const scores = attentionScores(inputs);
+  const p = c.sift ? clearThreshold(random, scores.logProbabilities, length) : 0;
+  const policy = probabilityPolicy({ p });
+
+  const table = [...new Array<number>(tableOffset).fill(used + 2), ...order.slice(0, used)];
+  const buffers = {
+    q: upload(device, q, dtype),
+    pages: upload(device, pages, dtype),
+    table: upload(device, table, 'i32'),
+    zero: upload(device, [0], 'i32'),
+    output: upload(device, new Float32Array(queryHeads * headSize), dtype),
+    lse: upload(device, new Float32Array(queryHeads), 'f32'),
+  };
+  const state = new LayerState(device, shape, 1, policy.warmup);
+  try {
+    const step = encoder.prepare({
+      batch: 1,
+      lengths: { buffer: buffers.zero },
+      lengthBias: length,
+      maxLength: length,
+      capacity: tableOffset,
+      scale: 1 / Math.sqrt(headSize),
+      policy,
+      plan: planStep(policy, 1),
+    });
+    const commands = device.createCommandEncoder();
+    const pass = commands.beginComputePass();
+    const cache = { buffer: buffers.pages };
+    const layer = { q: { buffer: buffers.q }, keys: cache, values: cache, kv: [{ buffer: buffers.table }] };
+    encoder.attend(pass, step, layer, state);
+    encoder.combine(pass, step, { buffer: buffers.output }, state);
+    logSumExp.encode(pass, step, { buffer: buffers.lse });
+    pass.end();
+    device.queue.submit([commands.finish()]);
+    const got = await download(device, buffers.output, queryHeads * headSize, dtype);
+    const lse = await download(device, buffers.lse, queryHeads, 'f32');
+    const { heads, groups } = await state.read();
+    const want = siftedAttention(inputs, new Float64Array(queryHeads).fill(Math.log(p)), policy);
+    const wantLse = (h: number) =>
+      (scores.scores[h * length]! - scores.logProbabilities[h * length]!) / Math.LN2;
+    return {
+      error: outputError(got, want.output, shape),
+      lseError: lse.reduce((worst, x, h) => Math.max(worst, Math.abs(x - wantLse(h))), 0),
+      countsAgree:
+        !c.sift ||
+        (heads.every((head, h) => head.lastKept === want.keptRows[h]) &&
+          groups.every((group, g) => group.lastUnion === want.groupRows[g])),
+    };
+  } finally {
+    state.destroy();
+    for (const buffer of Object.values(buffers)) buffer.destroy();
+  }
+}
+
+/** Keys of the self-test: several splits and pages, the last of either not full. */
+const LENGTH = 301;
+
+/**
+ * Compiles the paged kernels of a shape and holds them against the f64 reference, dense and sifted; with subgroups if those pass.
+ * @throws {SiftError} `SELF_TEST_FAILED` with the error found.
+ */
+export async function provenPagedKernels(
+  resources: DeviceResources,
+  shape: AttentionShape,
+  pageSize: number,
+): Promise<PagedKernels> {
+  let failure: SiftError | undefined;
+  for (const subgroups of canUseSubgroups(resources.device) ? [true, false] : [false]) {
+    try {
+      const encoder = await AttentionEncoder.create(resources, shape, subgroups, pagedKv(pageSize));
+      const kernels = { encoder, logSumExp: await LogSumExp.create(encoder), pageSize };
+      for (const sift of [false, true]) {
+        const outcome = await runPagedCase(kernels, { seed: 20261124, length: LENGTH, sift, tableOffset: 4 });
+        if (outcome.error < ERROR_BOUND[shape.dtype] && outcome.lseError < 1e-3) continue;
+        throw new SiftError(
+          'SELF_TEST_FAILED',
+          `The ${sift ? 'sifted' : 'dense'} paged attention of this device differs from the reference by ${outcome.error.toExponential(2)}; allowed: ${ERROR_BOUND[shape.dtype]}.`,
+        );
+      }
+      return kernels;
+    } catch (error) {
+      if (!(error instanceof SiftError) || error.code !== 'SELF_TEST_FAILED') throw error;
+      failure = error;
+    }
+  }
+  throw failure;
+}

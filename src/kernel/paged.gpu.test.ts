@@ -1,0 +1,51 @@
+// The paged layout against the f64 reference: random page tables, lengths, group sizes, dense and sifted, f32 and f16.
+import { beforeAll, describe, expect, test } from 'vitest';
+import { testDevice } from '../testing/device.ts';
+import { AttentionEncoder, createDeviceResources, type DeviceResources } from './encoder.ts';
+import { pagedKv } from './kv-paged.ts';
+import { LogSumExp } from './log-sum-exp.ts';
+import { type PagedKernels, runPagedCase } from './paged-self-test.ts';
+import { canUseSubgroups } from './pipelines.ts';
+import { ERROR_BOUND } from './self-test.ts';
+import type { DType } from './shape.ts';
+
+const LENGTHS = [1, 15, 16, 17, 130, 511, 700];
+const SHAPES: { group: number; kvHeads: number; headSize: number; pageSize: number; dtype: DType }[] = [
+  { group: 1, kvHeads: 3, headSize: 96, pageSize: 16, dtype: 'f32' },
+  { group: 1, kvHeads: 2, headSize: 20, pageSize: 16, dtype: 'f16' },
+  { group: 4, kvHeads: 2, headSize: 64, pageSize: 16, dtype: 'f16' },
+  { group: 4, kvHeads: 1, headSize: 128, pageSize: 8, dtype: 'f32' },
+  { group: 7, kvHeads: 2, headSize: 64, pageSize: 16, dtype: 'f16' },
+  { group: 7, kvHeads: 1, headSize: 64, pageSize: 16, dtype: 'f32' },
+  { group: 8, kvHeads: 1, headSize: 128, pageSize: 32, dtype: 'f16' },
+  { group: 8, kvHeads: 2, headSize: 64, pageSize: 16, dtype: 'f32' },
+];
+
+describe('paged kernels against the f64 reference', () => {
+  let resources: DeviceResources;
+  beforeAll(async () => {
+    resources = createDeviceResources(await testDevice());
+  });
+
+  test.each(SHAPES)('group $group, $kvHeads KV heads of $headSize, $dtype, pages of $pageSize', async (s) => {
+    const shape = { ...s, queryHeads: s.group * s.kvHeads };
+    const subgroups = s.dtype === 'f32' && canUseSubgroups(resources.device);
+    const encoder = await AttentionEncoder.create(resources, shape, subgroups, pagedKv(s.pageSize));
+    const kernels: PagedKernels = {
+      encoder,
+      logSumExp: await LogSumExp.create(encoder),
+      pageSize: s.pageSize,
+    };
+    let worst = 0;
+    for (const [i, length] of LENGTHS.entries()) {
+      for (const sift of [false, true]) {
+        const outcome = await runPagedCase(kernels, { seed: 31 * i + s.group, length, sift, tableOffset: i });
+        worst = Math.max(worst, outcome.error);
+        expect(outcome.error, `length ${length}, sift ${sift}`).toBeLessThan(ERROR_BOUND[s.dtype]);
+        expect(outcome.lseError, `length ${length}, sift ${sift}`).toBeLessThan(1e-4);
+        expect(outcome.countsAgree, `length ${length}, sift ${sift}`).toBe(true);
+      }
+    }
+    console.log(`group ${s.group} ${s.dtype}: worst relative error ${worst.toExponential(2)}`);
+  });
+});
