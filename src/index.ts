@@ -1,13 +1,19 @@
-import { enableTransformers, type Sift } from './adapters/transformers/controller.ts';
+import type { Sift } from './adapters/sift.ts';
+import { enableTransformers } from './adapters/transformers/controller.ts';
+import { enableWebLlm } from './adapters/web-llm/controller.ts';
+import { isWebLlm } from './adapters/web-llm/engine.ts';
 import type { SiftOptions } from './options.ts';
 
 /**
- * Routes every decode step's attention of a transformers.js text-generation pipeline through the sift kernel. Call it right
- * after `pipeline()`, before the first generation.
+ * Routes every decode step's attention through the sift kernel: of a transformers.js text-generation pipeline, or of a web-llm
+ * engine (in a worker: of its handler). Call it before the first generation; for web-llm, also before the first model is loaded.
  *
  * ```ts
  * const generator = await pipeline('text-generation', MODEL, { device: 'webgpu' });
  * const sift = await enableSift(generator);
+ *
+ * const engine = await CreateMLCEngine(MODEL);
+ * const sift = await enableSift(engine);
  * ```
  *
  * @throws {SiftError} with a `code`: `INVALID_OPTION` (an option is out of range), `NO_WEBGPU` (no WebGPU here),
@@ -16,10 +22,11 @@ import type { SiftOptions } from './options.ts';
  * this GPU). The pipeline then works as before.
  */
 export async function enableSift(pipeline: unknown, options: SiftOptions = {}): Promise<Sift> {
+  if (isWebLlm(pipeline)) return enableWebLlm(pipeline, options);
   return enableTransformers(pipeline, options);
 }
 
-export type { Sift } from './adapters/transformers/controller.ts';
+export type { Sift } from './adapters/sift.ts';
 export { SiftError, type SiftErrorCode } from './errors.ts';
 export type { AttentionShape, DType } from './kernel/shape.ts';
 export {

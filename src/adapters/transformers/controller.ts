@@ -8,13 +8,14 @@ import type { AttentionShape } from '../../kernel/shape.ts';
 import { resolvePolicy, type SiftOptions } from '../../options.ts';
 import type { SiftReport } from '../../report.ts';
 import { isDense, type ThresholdPolicy } from '../../tracker/index.ts';
+import { buildReport } from '../report.ts';
 import { shadowMethod } from '../shadow.ts';
+import type { Sift } from '../sift.ts';
 import { shapeKey } from './attend-call.ts';
 import { CacheRegistry, type CacheState } from './cache.ts';
 import { DeviceHook } from './device-hook.ts';
 import { probe } from './probe.ts';
 import { loadParser } from './program.ts';
-import { buildReport } from './report.ts';
 import {
   findDecoder,
   findRuntime,
@@ -26,21 +27,6 @@ import {
   presentName,
 } from './runtime.ts';
 import { StepHandler } from './step-handler.ts';
-
-/** Sifted attention on one pipeline. Every method may be awaited. */
-export interface Sift {
-  /** Sifts again after {@link disable}. */
-  enable(): void;
-  /** Back to exactly the stock runtime. */
-  disable(): void;
-  /** What the plugin did, for the latest conversation. Reads back from the GPU. */
-  report(): Promise<SiftReport>;
-  /** Disables and frees everything. Also done when the pipeline is disposed of. */
-  dispose(): void;
-  /** The policy in use. */
-  readonly policy: ThresholdPolicy;
-  readonly enabled: boolean;
-}
 
 /** Sessions that have sift, to refuse it twice. */
 const taken = new WeakSet<OrtSession>();
@@ -168,10 +154,14 @@ class TransformersSift implements Sift {
     return buildReport({
       enabled: this.enabled,
       policy: this.policy,
-      version: this.version,
+      runtime: {
+        name: onnxruntimeWeb.runtime,
+        version: this.version ?? null,
+        tested: this.version !== undefined && onnxruntimeWeb.testedVersions.includes(this.version),
+      },
       cache: this.caches.current,
       conversations: this.caches.conversations,
-      notes: this.notes,
+      notes: this.notes.map((reason) => `seen while enabling: ${reason}`),
     });
   }
 

@@ -1,17 +1,17 @@
-import { onnxruntimeWeb } from '../../../patches/onnxruntime-web.ts';
-import { shapeConstants } from '../../kernel/shape.ts';
-import type { LayerFigures, LayerState } from '../../kernel/state.ts';
-import type { HeadReport, LayerReport, SiftReport } from '../../report.ts';
-import type { Target, ThresholdPolicy } from '../../tracker/index.ts';
-import type { CacheState } from './cache.ts';
+import { shapeConstants } from '../kernel/shape.ts';
+import type { LayerFigures, LayerState } from '../kernel/state.ts';
+import type { HeadReport, LayerReport, SiftReport } from '../report.ts';
+import type { Target, ThresholdPolicy } from '../tracker/index.ts';
+import type { CacheState } from './cache-state.ts';
 
 /** What a report is made from. */
 export interface ReportSource {
   enabled: boolean;
   policy: ThresholdPolicy;
-  version: string | undefined;
+  runtime: SiftReport['runtime'];
   cache: CacheState | undefined;
   conversations: number;
+  /** Reasons that do not belong to one conversation. */
   notes: readonly string[];
 }
 
@@ -57,7 +57,7 @@ function layerReport(layer: number, state: LayerState, figures: LayerFigures): L
 
 /** Reads the figures of the latest conversation back and puts them in words and numbers. */
 export async function buildReport(source: ReportSource): Promise<SiftReport> {
-  const { cache, policy, version } = source;
+  const { cache, policy, runtime } = source;
   const layers: LayerReport[] = [];
   const bytes = { keysRead: 0, valuesRead: 0, valuesSaved: 0 };
   let rowBytes = 0;
@@ -95,11 +95,7 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
       requestedKept: policy.target.kind === 'quantile' ? 1 - policy.target.tau : null,
       warmup: policy.warmup,
     },
-    runtime: {
-      name: onnxruntimeWeb.runtime,
-      version: version ?? null,
-      tested: version !== undefined && onnxruntimeWeb.testedVersions.includes(version),
-    },
+    runtime,
     steps: { sifted: counted.sifted, dense: counted.dense },
     conversations: source.conversations,
     length: counted.length,
@@ -109,7 +105,7 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
     layers,
     reasons: [
       ...counted.reasons.map(([reason, count]) => ({ reason, count })),
-      ...source.notes.map((reason) => ({ reason: `seen while enabling: ${reason}`, count: 1 })),
+      ...source.notes.map((reason) => ({ reason, count: 1 })),
     ],
   };
 }

@@ -1,0 +1,17 @@
+import type { SiftReport } from '../report.ts';
+import type { ThresholdPolicy } from '../tracker/index.ts';
+
+/** Sifted attention on one pipeline or engine. Every method may be awaited. */
+export interface Sift {
+  /** Sifts again after {@link disable}. */
+  enable(): void;
+  /** Back to exactly the stock runtime. */
+  disable(): void;
+  /** What the plugin did, for the latest conversation. Reads back from the GPU. */
+  report(): Promise<SiftReport>;
+  /** Disables and frees everything. Also done when a pipeline is disposed of. */
+  dispose(): void;
+  /** The policy in use. */
+  readonly policy: ThresholdPolicy;
+  readonly enabled: boolean;
+}

@@ -1,0 +1,103 @@
+import { webLlm } from '../../../patches/web-llm.ts';
+import { SiftError } from '../../errors.ts';
+
+/** A kernel launch: handles, scalars, then the launch dimensions, as plain numbers. */
+export type Launch = (...args: number[]) => void;
+
+/** Description of a kernel in a model library. */
+export interface KernelInfo {
+  name: string;
+  /** `handle` for a buffer, else a scalar type; in order of the arguments. */
+  arg_types: string[];
+  /** Meaning of the arguments after those (`blockIdx.x`…), and flags. */
+  launch_param_tags: string[];
+}
+
+/** The parts of tvmjs's WebGPU context that are used. */
+export interface WebGpuContext {
+  device: GPUDevice;
+  bufferTable: (GPUBuffer | undefined)[];
+  createShader(info: KernelInfo, code: string): Launch;
+  /** Where commands are batched: the encoder under way, null if there is none. */
+  pendingEncoder?: GPUCommandEncoder | null;
+  flushCommands?(): void;
+}
+
+/** A function of a model library. */
+type LibraryFunction = (...args: unknown[]) => unknown;
+
+/** The parts of web-llm's chat pipeline that are used: private in its types, present at run time. */
+export interface ChatPipeline {
+  tvm: { lib: { webGPUContext?: WebGpuContext }; beginScope(): void; endScope(): void };
+  vm: { getInternalModule(): { getFunction(name: string, queryImports?: boolean): LibraryFunction } };
+  /** Keys in the cache. */
+  filledKVCacheLength: number;
+  slidingWindowSize: number;
+  forwardDecodeToken?(tokenId: number): Promise<unknown>;
+  decodeStep(...args: unknown[]): Promise<unknown>;
+  samplePrefillStep?(...args: unknown[]): Promise<unknown>;
+  prefillStep(...args: unknown[]): Promise<unknown>;
+  forwardTokensAndSample(inputIds: number[], isPrefill: boolean): Promise<unknown>;
+  resetKVCache(): void;
+  dispose(): void;
+}
+
+/** The parts of an MLCEngine that are used. */
+export interface Engine {
+  loadedModelIdToPipeline: Map<string, unknown>;
+  reload(...args: unknown[]): Promise<void>;
+}
+
+type Loose = Record<string, unknown> | null | undefined;
+
+function isEngine(target: unknown): target is Engine {
+  const engine = target as Loose;
+  return engine?.loadedModelIdToPipeline instanceof Map && typeof engine.reload === 'function';
+}
+
+/** An engine of web-llm's that lives elsewhere: its methods send messages. */
+function isProxy(target: unknown): boolean {
+  const engine = target as Loose;
+  return (
+    typeof engine?.reload === 'function' &&
+    typeof engine.interruptGenerate === 'function' &&
+    typeof engine.chat === 'object' &&
+    !isEngine(target)
+  );
+}
+
+/** Whether `enableSift` was given something of web-llm's. */
+export function isWebLlm(target: unknown): boolean {
+  return isEngine(target) || isEngine((target as Loose)?.engine) || isProxy(target);
+}
+
+/**
+ * The engine of an engine or of a worker's handler.
+ * @throws {SiftError} `INVALID_OPTION` for the page's proxy of an engine in a worker.
+ */
+export function findEngine(target: unknown): Engine {
+  if (isEngine(target)) return target;
+  const { engine } = target as { engine?: unknown };
+  if (isEngine(engine)) return engine;
+  throw new SiftError(
+    'INVALID_OPTION',
+    'This engine only sends messages to one in a worker. Call enableSift in the worker, where the handler is made: `await enableSift(handler)`.',
+    { option: 'engine' },
+  );
+}
+
+/** The WebGPU context of a chat pipeline, or why the pipeline cannot be used. */
+export function findContext(pipeline: unknown): WebGpuContext | string {
+  const loose = pipeline as Loose;
+  for (const member of webLlm.members.pipeline) {
+    const names = typeof member === 'string' ? [member] : member;
+    if (!names.some((name) => loose?.[name] !== undefined))
+      return `the pipeline has no ${names.join(' or ')}: it is an embedding model's or another version's`;
+  }
+  const context = (pipeline as ChatPipeline).tvm.lib?.webGPUContext;
+  for (const name of webLlm.members.context) {
+    if (context?.[name as keyof WebGpuContext] === undefined)
+      return `the WebGPU context of the runtime has no ${name}`;
+  }
+  return context!;
+}
