@@ -1,0 +1,247 @@
+// enableSift on web-llm, of both versions that are installed: real engine, pipeline and WebGPU context, over a library without a model
+// (src/testing/web-llm says what is real).
+import { beforeAll, describe, expect, test } from 'vitest';
+import source0286 from '../../../node_modules/@mlc-ai/web-llm/lib/index.js?raw';
+import source0279 from '../../../node_modules/web-llm-0279/lib/index.js?raw';
+import { enableSift, type Sift, SiftError } from '../../index.ts';
+import { outputError } from '../../kernel/self-test.ts';
+import { download } from '../../kernel/transfer.ts';
+import { expectedOutput, TestEngine } from '../../testing/web-llm/engine.ts';
+import type { LibraryOptions } from '../../testing/web-llm/library.ts';
+import { loadWebLlm, type WebLlmInternals } from '../../testing/web-llm/runtime.ts';
+
+const SHAPE = { queryHeads: 8, kvHeads: 2, headSize: 32, dtype: 'f32' } as const;
+const LAYERS = 3;
+const LIBRARY: LibraryOptions = { shape: SHAPE, layers: LAYERS, pageSize: 16, maxPages: 40, seed: 5 };
+const MODEL = 'test-model';
+const user = (content: string) => ({ role: 'user', content });
+const assistant = (content: string) => ({ role: 'assistant', content });
+
+/** The largest error of the last step's outputs over the layers. */
+async function lastError(rig: TestEngine): Promise<number> {
+  const { library, context } = rig.loaded;
+  let worst = 0;
+  for (const [layer, { output }] of library.last.entries()) {
+    const buffer = context.bufferTable[output]!;
+    const got = await download(context.device, buffer, SHAPE.queryHeads * SHAPE.headSize, 'f32');
+    worst = Math.max(worst, outputError(got, expectedOutput(library, layer), SHAPE));
+  }
+  return worst;
+}
+
+const forwardOne = (rig: TestEngine, ids: number[], prefill: boolean) =>
+  (rig.loaded.pipeline.forwardTokensAndSample as (ids: number[], prefill: boolean) => Promise<number>)(
+    ids,
+    prefill,
+  );
+const reasonsOf = async (sift: Sift) => (await sift.report()).reasons.map(({ reason }) => reason).join('\n');
+
+// Every load compiles the kernels for another device, which takes the software adapter seconds: an engine serves several tests.
+describe.each([
+  { version: '0.2.79', source: source0279 },
+  { version: '0.2.86', source: source0286 },
+])('web-llm $version', ({ source }) => {
+  let web: WebLlmInternals;
+  let rig: TestEngine;
+  beforeAll(async () => {
+    web = await loadWebLlm(source);
+    rig = new TestEngine(web, LIBRARY);
+  });
+
+  test('a model that has decoded is too late, until it is loaded again', async () => {
+    await rig.engine.reload(MODEL);
+    await rig.chat([user('before')], 4);
+    const sift = await enableSift(rig.engine, { tau: 0.75, warmup: 2 });
+    await rig.chat([user('hello')], 6);
+    expect((await sift.report()).steps.sifted).toBe(0);
+    expect(await reasonsOf(sift)).toMatch(/LATE_ENABLE.*engine\.reload/);
+    expect(await lastError(rig)).toBeLessThan(1e-5);
+    const { device } = rig.loaded.context;
+    await rig.engine.reload(MODEL);
+    expect(rig.loaded.context.device).not.toBe(device);
+    await rig.chat([user('hello')], 6);
+    expect((await sift.report()).steps).toEqual({ sifted: 3, dense: 2 });
+    // The trampoline stays, and serves whoever enables sift next.
+    sift.dispose();
+    await rig.chat([user('disposed')], 4);
+    expect(await lastError(rig)).toBeLessThan(1e-5);
+  });
+
+  test('enable, decode, multi-turn, reset, disable, enable', async () => {
+    const sift = await enableSift(rig.engine, { tau: 0.75, warmup: 6 });
+    // 40 tokens of prompt in two chunks, 16 decode steps: one of proof, five more of warm-up, ten sifted.
+    const first = [user('x'.repeat(36))];
+    const reply = await rig.chat(first, 17);
+    expect(reply).toHaveLength(17);
+    let report = await sift.report();
+    expect(report.steps).toEqual({ sifted: 10, dense: 6 });
+    expect(report.conversations).toBe(1);
+    expect(report.length).toBe(rig.loaded.library.keys[0]!.length);
+    expect(report.layers.map(({ layer }) => layer)).toEqual([0, 1, 2]);
+    expect(report.keptHead).toBeGreaterThan(0.05);
+    expect(report.keptHead).toBeLessThan(0.6);
+    expect(Object.fromEntries(report.reasons.map(({ reason, count }) => [reason, count]))).toEqual({
+      "first step: the runtime's attention was used, and ours held against it": 1,
+      'warm-up': 5,
+    });
+    // Sifted: not the dense result.
+    expect(await lastError(rig)).toBeGreaterThan(1e-4);
+    const lengthBefore = report.length;
+
+    // A second turn learns anew; whether the cache is kept is the runtime's choice.
+    await rig.chat([...first, assistant(reply), user('and then')], 9);
+    report = await sift.report();
+    expect(report.conversations).toBe(2);
+    expect(report.steps).toEqual({ sifted: 2, dense: 6 });
+    expect(report.length).toBeGreaterThan(lengthBefore);
+
+    // Disabled: exactly the runtime's kernel.
+    sift.disable();
+    await rig.chat([user('stock please')], 5);
+    expect((await sift.report()).enabled).toBe(false);
+    expect(await lastError(rig)).toBeLessThan(1e-5);
+    sift.enable();
+    await rig.chat([user('sift again')], 9);
+    expect((await sift.report()).steps).toEqual({ sifted: 2, dense: 6 });
+
+    await rig.engine.resetChat();
+    expect((await sift.report()).steps).toEqual({ sifted: 0, dense: 0 });
+    sift.dispose();
+    expect(() => sift.enable()).toThrow(SiftError);
+  });
+
+  test('tau 0 is dense attention, through our kernels in every step after the first', async () => {
+    const sift = await enableSift(rig.engine, { tau: 0 });
+    const errors: number[] = [];
+    await rig.chat([user('0123456789')], 2);
+    for (let i = 0; i < 20; i++) {
+      await forwardOne(rig, [3], false);
+      errors.push(await lastError(rig));
+    }
+    const { steps, bytes, reasons } = await sift.report();
+    expect(steps).toEqual({ sifted: 0, dense: 21 });
+    expect(bytes.keysRead).toBeGreaterThan(0);
+    expect(reasons.find(({ reason }) => reason.includes('tau 0'))?.count).toBe(20);
+    console.log(`worst relative error ${Math.max(...errors).toExponential(2)}`);
+    expect(Math.max(...errors)).toBeLessThan(1e-5);
+    sift.dispose();
+  });
+
+  test('one-token chunks, aborted and rewound conversations', async () => {
+    const sift = await enableSift(rig.engine, { tau: 0.75, warmup: 3 });
+    const { pipeline, library } = rig.loaded;
+    await rig.engine.resetChat();
+    // 33 tokens: a chunk of 32 and one of a single token, which launches the decode kernel and is no decode step.
+    await forwardOne(rig, new Array<number>(33).fill(1), true);
+    expect(library.last).toHaveLength(LAYERS);
+    expect((await sift.report()).steps).toEqual({ sifted: 0, dense: 0 });
+    for (let i = 0; i < 5; i++) await forwardOne(rig, [2], false);
+    expect((await sift.report()).steps).toEqual({ sifted: 2, dense: 3 });
+    // Cut from outside, as a restored checkpoint is: the lengths no longer follow each other.
+    for (const list of [...library.keys, ...library.values]) list.length = 20;
+    pipeline.filledKVCacheLength = 20;
+    await forwardOne(rig, [2], false);
+    expect((await sift.report()).steps).toEqual({ sifted: 0, dense: 1 });
+    expect(await reasonsOf(sift)).toContain('cut');
+    expect(await lastError(rig)).toBeLessThan(1e-5);
+
+    // Interrupted in the middle of a reply.
+    await rig.engine.resetChat();
+    const running = rig.chat([user('long')], 400);
+    while (library.keys[0]!.length < 30) await new Promise((resolve) => setTimeout(resolve, 5));
+    await rig.engine.interruptGenerate();
+    await running;
+    // 0.2.79 drops the request that follows an interrupt.
+    if ((await rig.chat([user('next')], 6)) === '') await rig.chat([user('next')], 6);
+    expect((await sift.report()).steps).toEqual({ sifted: 2, dense: 3 });
+    sift.dispose();
+  });
+
+  test('a throw in a launch does not reach the library', async () => {
+    const sift = await enableSift(rig.engine, { tau: 0.75, warmup: 2 });
+    await rig.chat([user('hello')], 4);
+    const { device } = rig.loaded.context;
+    const createBindGroup = device.createBindGroup.bind(device);
+    device.createBindGroup = (descriptor) => {
+      if (String(descriptor.layout.label).startsWith('sift')) throw new Error('no more bind groups');
+      return createBindGroup(descriptor);
+    };
+    expect(await rig.chat([user('still works')], 5)).toHaveLength(5);
+    expect(await reasonsOf(sift)).toContain('no more bind groups');
+    expect(await lastError(rig)).toBeLessThan(1e-5);
+    sift.dispose();
+    await rig.engine.unload();
+  });
+});
+
+describe('web-llm: what is refused', () => {
+  let web: WebLlmInternals;
+  beforeAll(async () => {
+    web = await loadWebLlm(source0286);
+  });
+  const edited = (from: string | RegExp, to: string): LibraryOptions => ({
+    ...LIBRARY,
+    edit: (kernels) => {
+      const kernel = kernels.batch_decode_paged_kv_kernel!;
+      kernel.code = kernel.code.replaceAll(from, to);
+    },
+  });
+
+  test('a rotation in the attention, and a kernel that computes something else, found out in the first step', async () => {
+    // Same interface, another softmax: what a future library might do.
+    for (const [options, reason] of [
+      [{ ...LIBRARY, rotaryMode: 1 }, 'inline rotary'],
+      [edited('podArgs.sm_scale * 1.44', 'podArgs.sm_scale * 2.44'), 'SELF_TEST_FAILED'],
+    ] as const) {
+      const rig = new TestEngine(web, options);
+      await rig.engine.reload(MODEL);
+      const sift = await enableSift(rig.engine, { tau: 0.75, warmup: 2 });
+      await rig.chat([user('hello')], 8);
+      expect((await sift.report()).steps.sifted).toBe(0);
+      expect(await reasonsOf(sift)).toContain(reason);
+      sift.dispose();
+      await rig.engine.unload();
+    }
+  });
+
+  test.each<[string, LibraryOptions, object]>([
+    [
+      'sliding window',
+      LIBRARY,
+      { sliding_window_size: 128, context_window_size: -1, attention_sink_size: 4 },
+    ],
+    ['unknown scalar "other_pages"', edited('max_num_pages', 'other_pages'), {}],
+    ['unknown binding "page_list"', edited('page_table_values', 'page_list'), {}],
+    ['does not read the page table', edited('let table_end : i32', 'let table_end'), {}],
+  ])('%s', async (reason, options, config) => {
+    const rig = new TestEngine(web, options, config);
+    await rig.engine.reload(MODEL);
+    const error: unknown = await enableSift(rig.engine).catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(SiftError);
+    expect((error as SiftError).code).toBe('UNSUPPORTED_MODEL');
+    expect((error as SiftError).message).toContain(reason);
+    await rig.chat([user('works as before')], 3);
+    expect(await lastError(rig)).toBeLessThan(1e-5);
+    await rig.engine.unload();
+  });
+
+  test('a handler in a worker is taken, twice is refused, and so is the page that only sends messages', async () => {
+    // The real handler posts to the worker that it runs in; here there is none to post to.
+    const posted = globalThis.postMessage;
+    globalThis.postMessage = (() => undefined) as typeof postMessage;
+    try {
+      const handler = new web.WebWorkerMLCEngineHandler();
+      const sift = await enableSift(handler, { tau: 0.75, warmup: 2 });
+      const rig = new TestEngine(web, LIBRARY, {}, handler.engine);
+      await rig.engine.reload(MODEL);
+      await rig.chat([user('hello')], 6);
+      expect((await sift.report()).steps).toEqual({ sifted: 3, dense: 2 });
+      await expect(enableSift(handler)).rejects.toThrow('has sift already');
+      sift.dispose();
+    } finally {
+      globalThis.postMessage = posted;
+    }
+    const proxy = { reload() {}, interruptGenerate() {}, chat: {} };
+    await expect(enableSift(proxy)).rejects.toThrow('in the worker');
+  });
+});
