@@ -151,8 +151,8 @@ describe.each([
     while (library.keys[0]!.length < 30) await new Promise((resolve) => setTimeout(resolve, 5));
     await rig.engine.interruptGenerate();
     await running;
-    // 0.2.79 drops the request that follows an interrupt.
-    if ((await rig.chat([user('next')], 6)) === '') await rig.chat([user('next')], 6);
+    // A stream: 0.2.79 answers nothing else after an interrupt.
+    expect(await rig.stream([user('next')], 6)).toBeGreaterThan(1);
     expect((await sift.report()).steps).toEqual({ sifted: 2, dense: 3 });
     sift.dispose();
   });

@@ -147,6 +147,15 @@ export class TestEngine {
     })) as { choices: { message: { content: string } }[] };
     return reply.choices[0]!.message.content;
   }
+
+  /** The same as a stream; returns the number of pieces. */
+  async stream(messages: object[], maxTokens: number): Promise<number> {
+    const request = { messages, max_tokens: maxTokens, temperature: 0, stream: true };
+    let pieces = 0;
+    for await (const piece of (await this.engine.chat.completions.create(request)) as AsyncIterable<object>)
+      pieces += piece ? 1 : 0;
+    return pieces;
+  }
 }
 
 /** A layer's dense attention in f64, for the last 1-token forward. */
