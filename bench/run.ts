@@ -9,6 +9,7 @@ import { describeDevice, openDevice, startDawn } from './dawn.ts';
 import { cacheBytes, createInputs, destroyInputs } from './inputs.ts';
 import { createVariants, keptFractions, type SiftCase } from './kernels.ts';
 import { loadOrt } from './ort.ts';
+import { pagedMarkdown, runPaged } from './paged.ts';
 import { loadRecording, recordedInputs } from './recorded.ts';
 import { floors, markdown, type Row } from './report.ts';
 import { createStock } from './stock.ts';
@@ -29,6 +30,7 @@ const USAGE = `usage: run.mjs [options]
   --rotate-mb N      K and V in rotation         [512]
   --copy-mb N        buffer of the copy test     [512]
   --no-stock         leave the runtime out
+  --paged            instead paged caches as in web-llm, at --lengths 4096,32768, --kept 0.27
   --verify N         instead run N conformance cases for each type
   --json FILE        write the results`;
 
@@ -47,6 +49,7 @@ const { values: options } = parseArgs({
     'rotate-mb': { type: 'string', default: '512' },
     'copy-mb': { type: 'string', default: '512' },
     'no-stock': { type: 'boolean', default: false },
+    paged: { type: 'boolean', default: false },
     verify: { type: 'string' },
     json: { type: 'string' },
     help: { type: 'boolean', default: false },
@@ -186,6 +189,20 @@ async function measure(
   }
 }
 
+async function paged(device: GPUDevice): Promise<void> {
+  const given = process.argv.some((text) => text.startsWith('--lengths'));
+  const rows = await runPaged(device, new PassTimer(device), {
+    dtype: (options.dtype ?? (device.features.has('shader-f16') ? 'f16' : 'f32')) as DType,
+    lengths: given ? numbers(options.lengths, 'lengths') : [4096, 32768],
+    kept: numbers(options.kept ?? '0.27', 'kept')[0]!,
+    rotateBytes: Number(options['rotate-mb']) * 1e6,
+    repeat: Number(options.repeat),
+    log,
+  });
+  writeJson({ gpu: describeDevice(device), date: new Date().toISOString(), rows });
+  console.log(`${describeDevice(device)}\n\n${pagedMarkdown(rows)}`);
+}
+
 async function main(): Promise<void> {
   if (options.help) return console.log(USAGE);
   const gpu = await startDawn();
@@ -203,7 +220,10 @@ async function main(): Promise<void> {
     return writeJson({ gpu: describeDevice(device), date: new Date().toISOString(), conformance: results });
   }
 
+  if (options.paged) return paged(device);
+
   const dtypes = (options.dtype ?? (device.features.has('shader-f16') ? 'f16' : 'f32')).split(',') as DType[];
+
   const lengths = numbers(options.lengths, 'lengths');
   const shapes = dtypes.flatMap((dtype) =>
     numbers(options['head-size'], 'head-size').flatMap((headSize) =>

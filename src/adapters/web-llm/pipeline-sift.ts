@@ -35,7 +35,6 @@ export class PipelineSift {
   private readonly registration: Registration | undefined;
   private proof: Proof | 'passed' | undefined;
   private step: PagedStep | undefined;
-  private generation = 0;
   private readonly layers = new Map<GPUBuffer, number>();
   private readonly restore: (() => void)[] = [];
   private disposed = false;
@@ -189,12 +188,9 @@ export class PipelineSift {
   private beginStep(): PagedStep | undefined {
     const { cache, state, pipeline } = this;
     if (!cache || !state || this.refused !== undefined) return undefined;
-    const { scratch } = state.resources;
-    if (scratch.generation !== this.generation) {
-      this.generation = scratch.generation;
-      this.flush();
-      scratch.collect();
-    }
+    // Outgrown buffers may be named by passes of the last step that are still in the runtime's batch.
+    this.flush();
+    state.resources.scratch.collect();
     const past = pipeline.filledKVCacheLength;
     if (cache.step > 0 && cache.length !== past) {
       this.restart();
