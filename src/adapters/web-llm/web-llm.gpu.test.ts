@@ -3,7 +3,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import source0286 from '../../../node_modules/@mlc-ai/web-llm/lib/index.js?raw';
 import source0279 from '../../../node_modules/web-llm-0279/lib/index.js?raw';
-import { enableSift, type Sift, SiftError } from '../../index.ts';
+import { enableSift, type Sift, SiftError, type SiftReport } from '../../index.ts';
 import { outputError } from '../../kernel/self-test.ts';
 import { download } from '../../kernel/transfer.ts';
 import { expectedOutput, TestEngine } from '../../testing/web-llm/engine.ts';
@@ -225,23 +225,34 @@ describe('web-llm: what is refused', () => {
     await rig.engine.unload();
   });
 
-  test('a handler in a worker is taken, twice is refused, and so is the page that only sends messages', async () => {
-    // The real handler posts to the worker that it runs in; here there is none to post to.
-    const posted = globalThis.postMessage;
-    globalThis.postMessage = (() => undefined) as typeof postMessage;
-    try {
-      const handler = new web.WebWorkerMLCEngineHandler();
-      const sift = await enableSift(handler, { tau: 0.75, warmup: 2 });
-      const rig = new TestEngine(web, LIBRARY, {}, handler.engine);
-      await rig.engine.reload(MODEL);
-      await rig.chat([user('hello')], 6);
-      expect((await sift.report()).steps).toEqual({ sifted: 3, dense: 2 });
-      await expect(enableSift(handler)).rejects.toThrow('has sift already');
-      sift.dispose();
-    } finally {
-      globalThis.postMessage = posted;
-    }
-    const proxy = { reload() {}, interruptGenerate() {}, chat: {} };
-    await expect(enableSift(proxy)).rejects.toThrow('in the worker');
+  test('in a worker: the handler is taken, and the page only sends messages', async () => {
+    const channel = new BroadcastChannel('sift-test');
+    const worker = new Worker(new URL('../../testing/web-llm/worker.ts', import.meta.url), {
+      type: 'module',
+    });
+    const answer = () =>
+      new Promise<MessageEvent>((resolve, reject) => {
+        channel.addEventListener('message', resolve, { once: true });
+        worker.addEventListener('error', (event) => reject(new Error(event.message)), { once: true });
+      });
+    expect((await answer()).data).toBe('ready');
+    const engine = new web.WebWorkerMLCEngine(worker);
+    await expect(enableSift(engine)).rejects.toThrow('in the worker');
+    await engine.reload(MODEL);
+    await engine.chat.completions.create({ messages: [user('hello')], max_tokens: 6, temperature: 0 });
+    const reported = answer();
+    channel.postMessage('report');
+    expect(((await reported).data as SiftReport).steps).toEqual({ sifted: 3, dense: 2 });
+    channel.close();
+    worker.terminate();
+  });
+
+  test('an engine that has sift is not taken twice', async () => {
+    const engine = new web.MLCEngine();
+    const sift = await enableSift(engine);
+    await expect(enableSift(engine)).rejects.toThrow('has sift already');
+    sift.dispose();
+    (await enableSift(engine)).dispose();
+    await expect(enableSift(engine, { tau: 2 })).rejects.toThrow('tau');
   });
 });

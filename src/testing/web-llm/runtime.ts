@@ -30,7 +30,8 @@ export interface RuntimeEngine extends Engine {
 export interface WebLlmInternals {
   MLCEngine: new () => RuntimeEngine;
   LLMChatPipeline: new (tvm: object, tokenizer: object, config: object) => RuntimePipeline;
-  WebWorkerMLCEngineHandler: new () => { engine: RuntimeEngine };
+  WebWorkerMLCEngineHandler: new () => { engine: RuntimeEngine; onmessage(message: MessageEvent): void };
+  WebWorkerMLCEngine: new (worker: Worker) => Pick<RuntimeEngine, 'reload' | 'chat'>;
   CustomLock: new () => object;
   WebGPUContext: new (memory: object, device: GPUDevice) => RuntimeContext;
   Instance: { prototype: { asyncLoadWebGPUPipelines(library: object): Promise<void> } };
@@ -58,18 +59,9 @@ export async function loadWebLlm(source: string): Promise<WebLlmInternals> {
   const url = URL.createObjectURL(
     new Blob([`${patched}\nexport { LLMChatPipeline, CustomLock };\n`], { type: 'text/javascript' }),
   );
-  const exported = await import(/* @vite-ignore */ url);
+  const exported: WebLlmInternals = await import(/* @vite-ignore */ url);
   URL.revokeObjectURL(url);
-  const { tvmjsUnderTest } = globalThis as unknown as { tvmjsUnderTest: object };
-  const { MLCEngine, LLMChatPipeline, CustomLock, WebWorkerMLCEngineHandler } = exported;
-  const { WebGPUContext, Instance, detectGPUDevice } = tvmjsUnderTest as WebLlmInternals;
-  return {
-    MLCEngine,
-    LLMChatPipeline,
-    CustomLock,
-    WebWorkerMLCEngineHandler,
-    WebGPUContext,
-    Instance,
-    detectGPUDevice,
-  };
+  const { tvmjsUnderTest } = globalThis as unknown as { tvmjsUnderTest: WebLlmInternals };
+  const { WebGPUContext, Instance, detectGPUDevice } = tvmjsUnderTest;
+  return { ...exported, WebGPUContext, Instance, detectGPUDevice };
 }
