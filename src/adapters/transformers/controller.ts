@@ -11,11 +11,12 @@ import { isDense, type ThresholdPolicy } from '../../tracker/index.ts';
 import { buildReport } from '../report.ts';
 import { shadowMethod } from '../shadow.ts';
 import type { Sift } from '../sift.ts';
+import { loadParser } from '../wgsl-parser.ts';
 import { shapeKey } from './attend-call.ts';
 import { CacheRegistry, type CacheState } from './cache.ts';
 import { DeviceHook } from './device-hook.ts';
 import { probe } from './probe.ts';
-import { loadParser } from './program.ts';
+
 import {
   findDecoder,
   findRuntime,

@@ -1,6 +1,7 @@
 import { shadowMethod } from '../shadow.ts';
+import type { WgslParser } from '../wgsl-parser.ts';
 import type { RuntimePatch } from './patch.ts';
-import { matchProgram, type Program, type WgslParser } from './program.ts';
+import { matchProgram, type Program } from './program.ts';
 
 /** A dispatch that the runtime is about to encode. */
 export interface Dispatch {

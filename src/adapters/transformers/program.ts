@@ -1,5 +1,6 @@
 import type { TypeInfo, VariableInfo, WgslReflect } from 'wgsl_reflect';
 import type { DType } from '../../kernel/shape.ts';
+import type { WgslParser } from '../wgsl-parser.ts';
 import type { ProgramPattern, ProgramRole, RuntimePatch } from './patch.ts';
 
 /** A runtime program that was recognised: where its buffers and uniforms are. */
@@ -24,13 +25,6 @@ export type Program = MatchedProgram | RejectedProgram;
 
 export function isMatched(program: Program): program is MatchedProgram {
   return 'bindings' in program;
-}
-
-/** The WGSL parser, loaded when the plugin is enabled: the runtime's WGSL arrives in synchronous calls. */
-export type WgslParser = typeof WgslReflect;
-
-export async function loadParser(): Promise<WgslParser> {
-  return (await import('wgsl_reflect')).WgslReflect;
 }
 
 function typeName(type: TypeInfo): string {

@@ -6,7 +6,7 @@ import type { ThresholdPolicy } from '../../tracker/index.ts';
 import { buildReport } from '../report.ts';
 import { shadowMethod } from '../shadow.ts';
 import type { Sift } from '../sift.ts';
-import { loadParser, type WgslParser } from '../transformers/program.ts';
+import { loadParser, type WgslParser } from '../wgsl-parser.ts';
 import { type ChatPipeline, type Engine, findContext, findEngine } from './engine.ts';
 import { PipelineSift } from './pipeline-sift.ts';
 

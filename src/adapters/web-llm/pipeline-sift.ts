@@ -6,7 +6,7 @@ import { planStep } from '../../kernel/params.ts';
 import { isDense, type ThresholdPolicy } from '../../tracker/index.ts';
 import { CacheState } from '../cache-state.ts';
 import { shadowMethod } from '../shadow.ts';
-import type { WgslParser } from '../transformers/program.ts';
+import type { WgslParser } from '../wgsl-parser.ts';
 import type { ChatPipeline } from './engine.ts';
 import { Proof } from './proof.ts';
 import { PagedStep } from './step.ts';

@@ -1,4 +1,4 @@
-import type { WgslParser } from '../transformers/program.ts';
+import type { WgslParser } from '../wgsl-parser.ts';
 import {
   type ChatPipeline,
   findContext,
