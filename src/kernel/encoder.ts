@@ -173,10 +173,7 @@ export class AttentionEncoder {
     }
   }
 
-  /**
-   * (maximum, sum of exponentials) of each split's scores, vec2f [batch, queryHeads, splits], as {@link attend} left them: of all
-   * keys, but for a sifted step in one pass, where it is that of the kept ones.
-   */
+  /** (maximum, sum of exponentials) of each split's scores, vec2f [batch, queryHeads, splits], as {@link attend} left them. */
   partials(step: PreparedStep): GPUBufferBinding {
     return this.scratch('partials', step);
   }
