@@ -32,7 +32,7 @@ export {
 } from './kernel/sift-attention.ts';
 export type { GroupFigures, HeadFigures, HeadStatus, LayerFigures } from './kernel/state.ts';
 export type { SiftOptions } from './options.ts';
-export type { HeadReport, LayerReport, SiftReport } from './report.ts';
+export type { CacheReport, HeadReport, LayerReport, SiftReport } from './report.ts';
 export {
   type Axis,
   defaultPolicy,
