@@ -1,6 +1,7 @@
 import type { Decoder } from '../quality/pipeline.ts';
 import { shadowMethod } from '../src/adapters/shadow.ts';
 import { SharedCache } from '../src/adapters/transformers/kv/shared-cache.ts';
+import type { TensorClass } from '../src/adapters/transformers/kv/views.ts';
 import type { HubTensor, OrtTensor } from '../src/adapters/transformers/runtime.ts';
 import { StepHandler } from '../src/adapters/transformers/step-handler.ts';
 import { defaultPolicy, enableSift } from '../src/index.ts';
@@ -20,6 +21,8 @@ const SETTLE = WARMUP + 4;
 /** A KV cache of `length` - 1 rows, standard normal, on the GPU. */
 export interface Past {
   tensors: Record<string, HubTensor>;
+  /** The runtime's tensor class. */
+  Tensor: TensorClass;
   destroy(): void;
 }
 
@@ -45,7 +48,7 @@ export async function createPast(
     tensors[`past_key_values.${layer}.key`] = tensor(keys);
     tensors[`past_key_values.${layer}.value`] = tensor(values);
   });
-  return { tensors, destroy: () => destroyInputs(sets) };
+  return { tensors, Tensor: ort.Tensor as unknown as TensorClass, destroy: () => destroyInputs(sets) };
 }
 
 export interface StepFigures {
@@ -74,7 +77,7 @@ export async function runVariant(
       })
     : undefined;
   const original = session.run.bind(session);
-  const shared = variant === 'shared' ? new SharedCache(device, session) : undefined;
+  const shared = variant === 'shared' ? new SharedCache(device, session, past.Tensor) : undefined;
   const restore =
     shared && shadowMethod(session, 'run', (feeds, ...rest) => shared.run(original, feeds, rest));
   const routing = timeRouting();

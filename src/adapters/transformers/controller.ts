@@ -13,7 +13,7 @@ import { shapeKey } from './attend-call.ts';
 import { CacheRegistry, type CacheState } from './cache.ts';
 import { DeviceHook } from './device-hook.ts';
 import { generationBound } from './kv/capacity.ts';
-import { SharedCache, type SharedRun } from './kv/shared-cache.ts';
+import type { SharedCache, SharedRun } from './kv/shared-cache.ts';
 import { viewOf } from './kv/views.ts';
 import { probe } from './probe.ts';
 import { loadParser } from './program.ts';
@@ -86,19 +86,20 @@ export async function enableTransformers(target: unknown, options: SiftOptions):
       encoders.set(shapeKey(shape), encoder);
       return encoder;
     };
-    const sharedCache = cache === 'stock' ? undefined : new SharedCache(runtime.device, session);
-    const proved = await probe(target, session, hook, resources, createEncoder, sharedCache);
-    const obstacle = proved.sharedCacheObstacle;
-    if (obstacle && cache === 'shared') {
-      throw invalidOption('cache', `'shared', but ${obstacle}`, "'stock', or leaving the option out");
+    const proved = await probe(target, session, hook, resources, createEncoder, cache !== 'stock');
+    if (typeof proved.sharedCache === 'string' && cache === 'shared') {
+      throw invalidOption(
+        'cache',
+        `'shared', but ${proved.sharedCache}`,
+        "'stock', or leaving the option out",
+      );
     }
     return new TransformersSift(target, session, hook, resources, {
       encoders,
       policy,
       version: runtime.version,
       notes: proved.reasons,
-      sharedCache: obstacle ? undefined : sharedCache,
-      stockCacheReason: obstacle ?? 'asked for',
+      sharedCache: proved.sharedCache,
     });
   } catch (error) {
     taken.delete(session);
@@ -135,9 +136,8 @@ interface Findings {
   policy: ThresholdPolicy;
   version: string | undefined;
   notes: readonly string[];
-  sharedCache: SharedCache | undefined;
-  /** Why there is no shared cache. */
-  stockCacheReason: string;
+  /** ... or why there is none. */
+  sharedCache: SharedCache | string;
 }
 
 /** The past of a run: whose rows they are, and how many. */
@@ -152,6 +152,7 @@ class TransformersSift implements Sift {
   enabled = true;
   readonly policy: ThresholdPolicy;
   private disposed = false;
+  private readonly shared: SharedCache | undefined;
   private readonly caches: CacheRegistry;
   /** The next run begins a prompt, however short: `generate` was called. */
   private promptNext = false;
@@ -166,9 +167,10 @@ class TransformersSift implements Sift {
     private readonly resources: DeviceResources,
     private readonly findings: Findings,
   ) {
-    const { policy, sharedCache } = findings;
-    this.policy = policy;
-    this.caches = new CacheRegistry(hook.device, policy);
+    const { sharedCache } = findings;
+    this.policy = findings.policy;
+    this.shared = typeof sharedCache === 'string' ? undefined : sharedCache;
+    this.caches = new CacheRegistry(hook.device, this.policy);
     this.pastKeys = session.inputNames
       .map((name) => ({ name, layer: layerOfPastKey(name) }))
       .filter((entry): entry is { name: string; layer: number } => entry.layer !== undefined);
@@ -185,7 +187,7 @@ class TransformersSift implements Sift {
       }),
       shadowMethod(model, 'generate', (...args) => {
         this.promptNext = true;
-        if (sharedCache) sharedCache.bound = generationBound(model, args[0]);
+        if (this.shared) this.shared.bound = generationBound(model, args[0]);
         return this.originals.generate(...args);
       }),
     ];
@@ -208,7 +210,7 @@ class TransformersSift implements Sift {
       cache: this.caches.current,
       conversations: this.caches.conversations,
       notes: this.findings.notes,
-      kvCache: this.findings.sharedCache?.report() ?? stockCacheReport(this.findings.stockCacheReason),
+      kvCache: this.shared?.report() ?? stockCacheReport(String(this.findings.sharedCache)),
     });
   }
 
@@ -226,7 +228,7 @@ class TransformersSift implements Sift {
     const prompt = this.promptNext;
     this.promptNext = false;
     if (!this.enabled) return this.originals.run(feeds, ...rest);
-    const shared = await this.findings.sharedCache?.begin(feeds, rest);
+    const shared = await this.shared?.begin(feeds, rest);
     const past = this.pastOf(feeds, shared);
     const newTokens = (feeds.input_ids ?? feeds.inputs_embeds)?.dims[1] ?? 0;
     const decode = newTokens === 1 && past.length > 0 && !prompt;

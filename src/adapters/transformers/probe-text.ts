@@ -1,3 +1,4 @@
+import type { TensorClass } from './kv/views.ts';
 import { type HubPipeline, type HubTensor, presentName } from './runtime.ts';
 
 /** Short, but more than the runtime's prompt attention takes at a time (32 tokens), ending in a tile that is not full. */
@@ -22,6 +23,13 @@ function disposeAll(outputs: Outputs | undefined): void {
   for (const tensor of Object.values(outputs ?? {})) if (tensor.location === 'gpu-buffer') tensor.dispose();
 }
 
+/** What decoding the probe's text gave. */
+export interface ProbeDecode {
+  /** [steps][vocabulary] */
+  logits: Float32Array[];
+  Tensor: TensorClass;
+}
+
 /** The probe's prompt and the decode steps after it. */
 export class ProbeText {
   private readonly ids: HubTensor;
@@ -38,11 +46,11 @@ export class ProbeText {
 
   /**
    * Prefills all but the last tokens and decodes those, each step inside its function.
-   * @returns the logits of the decode steps.
+   * @returns the logits of the decode steps, and the class of the tensors that the runtime puts out.
    */
   async decode(
     around: readonly ((run: () => Promise<unknown>, outputs: Outputs) => Promise<unknown>)[],
-  ): Promise<Float32Array[]> {
+  ): Promise<ProbeDecode> {
     const { model } = this.pipeline;
     const first = this.ids.dims[1]! - around.length;
     let outputs: Outputs | undefined;
@@ -71,7 +79,7 @@ export class ProbeText {
         );
         logits.push(logitsOf(outputs!));
       }
-      return logits;
+      return { logits, Tensor: outputs!.logits!.ort_tensor.constructor as unknown as TensorClass };
     } finally {
       disposeAll(outputs);
     }

@@ -8,7 +8,7 @@ import { defaultPolicy } from '../../tracker/index.ts';
 import { type AttendCall, bufferOf, readAttendCall, shapeKey } from './attend-call.ts';
 import { bufferOfEntry, type DeviceHook, type Dispatch, type DispatchHandler } from './device-hook.ts';
 import { proveSharedCache } from './kv/proof.ts';
-import type { SharedCache } from './kv/shared-cache.ts';
+import { SharedCache } from './kv/shared-cache.ts';
 import { type Outputs, ProbeText } from './probe-text.ts';
 import { isMatched } from './program.ts';
 import { type HubPipeline, layerOfPastKey, type OrtSession, presentName } from './runtime.ts';
@@ -17,8 +17,8 @@ import { type HubPipeline, layerOfPastKey, type OrtSession, presentName } from '
 export interface ProbeResult {
   shapes: AttentionShape[];
   reasons: string[];
-  /** Why the model cannot have a shared KV cache; undefined if it computes the same with one. */
-  sharedCacheObstacle: string | undefined;
+  /** A shared KV cache, if the model was proved to compute the same with one; or why there is none. */
+  sharedCache: SharedCache | string;
 }
 
 /** Bounds of the difference between our dense kernel and the runtime's, relative to the largest output. */
@@ -115,7 +115,7 @@ async function withHandler<T>(hook: DeviceHook, handler: DispatchHandler, run: (
 
 /**
  * Runs a short prompt and two decode steps through the model: the first shows which attention the runtime uses, in the second
- * ours runs beside it on the same data. Then the same on a shared KV cache, if one is given, which must give the same logits.
+ * ours runs beside it on the same data. Then the same on a shared KV cache, if one is wanted, which must give the same logits.
  *
  * @throws {SiftError} `LATE_ENABLE` if the attention was compiled before the plugin listened; `UNSUPPORTED_MODEL` if it is none
  * that can be sifted; `SELF_TEST_FAILED` if ours computes something else.
@@ -126,11 +126,11 @@ export async function probe(
   hook: DeviceHook,
   resources: DeviceResources,
   createEncoder: (shape: AttentionShape) => Promise<AttentionEncoder>,
-  sharedCache: SharedCache | undefined,
+  wantsSharedCache: boolean,
 ): Promise<ProbeResult> {
   const text = new ProbeText(pipeline, session.inputNames);
   const observer = new Observer(hook);
-  let result: Omit<ProbeResult, 'sharedCacheObstacle'> | undefined;
+  let result: Omit<ProbeResult, 'sharedCache'> | undefined;
   const stock = await text.decode([
     (run) => withHandler(hook, observer, run),
     async (run, outputs) => {
@@ -139,13 +139,14 @@ export async function probe(
       await compareWithStock(result, hook, resources, createEncoder, run);
     },
   ]);
+  if (!wantsSharedCache) return { ...result!, sharedCache: 'asked for' };
   const layers = session.inputNames.filter((name) => layerOfPastKey(name) !== undefined).length;
-  const obstacle = !sharedCache
-    ? undefined
-    : observer.layers < layers
+  const sharedCache = new SharedCache(hook.device, session, stock.Tensor);
+  const obstacle =
+    observer.layers < layers
       ? `${layers - observer.layers} layers use another attention of the runtime`
-      : await proveSharedCache(session, sharedCache, text, stock, sharedBound(result!.shapes));
-  return { ...result!, sharedCacheObstacle: obstacle };
+      : await proveSharedCache(session, sharedCache, text, stock.logits, sharedBound(result!.shapes));
+  return { ...result!, sharedCache: obstacle ?? sharedCache };
 }
 
 /** The loosest bound of the model's types. */

@@ -21,7 +21,7 @@ export async function proveSharedCache(
   const original = session.run.bind(session);
   const restore = shadowMethod(session, 'run', (feeds, ...rest) => sharedCache.run(original, feeds, rest));
   try {
-    const ours = await text.decode(stock.map(() => (run) => run()));
+    const { logits: ours } = await text.decode(stock.map(() => (run) => run()));
     const { steps, reasons } = sharedCache.report();
     if (steps !== stock.length + 1) return reasons[0]?.reason ?? 'the runtime did not take it';
     const same = stock.every((row, step) => {

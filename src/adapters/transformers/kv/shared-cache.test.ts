@@ -57,7 +57,7 @@ describe('SharedCache', () => {
   });
   beforeEach(() => {
     device = new FakeDevice();
-    shared = new SharedCache(device as never, SESSION);
+    shared = new SharedCache(device as never, SESSION, FakeTensor as never);
   });
 
   type Past = (length: number) => FakeTensor[];

@@ -46,9 +46,11 @@ export class SharedCache {
   private latest: WeakRef<KvCache> | undefined;
   private readonly counts = { steps: 0, grown: 0, copied: 0 };
 
+  /** @param Tensor the class of the runtime's own outputs: callers look for it. */
   constructor(
     private readonly device: GPUDevice,
     private readonly session: Pick<OrtSession, 'inputNames' | 'outputNames'>,
+    private readonly Tensor: TensorClass,
   ) {
     this.pasts = session.inputNames.filter((name) => PAST.test(name));
   }
@@ -154,8 +156,7 @@ export class SharedCache {
   }
 
   private start(cache: KvCache, feeds: Tensors, length: number, total: number): SharedRun {
-    const Tensor = feeds[this.pasts[0]!]!.constructor as unknown as TensorClass;
-    const tensors = this.tensorsOf(Tensor, cache);
+    const tensors = this.tensorsOf(cache);
     const fetches: SharedRun['fetches'] = {};
     for (const name of this.session.outputNames) fetches[name] = null;
     for (const { past, present } of cache.shapes) fetches[present] = tensors[past]!;
@@ -168,7 +169,7 @@ export class SharedCache {
         cache.length = total;
         const result = { ...outputs };
         cache.shapes.forEach(({ present }, i) => {
-          result[present] = createView(Tensor, cache, i, total);
+          result[present] = createView(this.Tensor, cache, i, total);
         });
         cache.release(length);
         this.latest = new WeakRef(cache);
@@ -180,12 +181,12 @@ export class SharedCache {
   }
 
   /** The tensors over the whole capacity, which the runtime is given as past and present. */
-  private tensorsOf(Tensor: TensorClass, cache: KvCache): Tensors {
+  private tensorsOf(cache: KvCache): Tensors {
     const known = this.feedsOf.get(cache);
     if (known?.capacity === cache.capacity) return known.tensors;
     const tensors: Tensors = {};
     cache.shapes.forEach(({ past, type, batch, heads, headSize }, i) => {
-      tensors[past] = Tensor.fromGpuBuffer(cache.buffer(i), {
+      tensors[past] = this.Tensor.fromGpuBuffer(cache.buffer(i), {
         dataType: type,
         dims: [batch, heads, cache.capacity, headSize],
       });
