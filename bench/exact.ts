@@ -7,15 +7,17 @@ import { Decoder, type DecoderConfig } from '../quality/pipeline.ts';
 import { enableSift } from '../src/index.ts';
 import { describeDevice, startDawn } from './dawn.ts';
 import { loadOrt } from './ort.ts';
+import { summarise } from './timing.ts';
 
 /** Greedy tokens after a prompt, and each step's logits. */
 async function decodeGreedily(
   decoder: Decoder,
   prompt: readonly number[],
   count: number,
-): Promise<{ tokens: number[]; logits: Float32Array[] }> {
+): Promise<{ tokens: number[]; logits: Float32Array[]; ms: number[] }> {
   const tokens: number[] = [];
   const logits: Float32Array[] = [];
+  const ms: number[] = [];
   let outputs = await decoder.forward(decoder.inputs(prompt, prompt.length));
   for (;;) {
     const { data, dims } = outputs.logits!.ort_tensor as unknown as { data: Float32Array; dims: number[] };
@@ -25,12 +27,16 @@ async function decodeGreedily(
     const past = decoder.pastOf(outputs);
     if (tokens.length < count) {
       const length = prompt.length + tokens.length;
+      const start = performance.now();
       outputs = await decoder.forward({ ...decoder.inputs([tokens.at(-1)!], length), past_key_values: past });
+      ms.push(performance.now() - start);
     }
     for (const tensor of Object.values(past)) tensor.dispose();
-    if (tokens.length === count) return { tokens, logits };
+    if (tokens.length === count) return { tokens, logits, ms };
   }
 }
+
+const median = (ms: readonly number[]): string => summarise(ms).median.toFixed(1);
 
 /** Runs the comparison with the arguments of the command line. */
 export async function checkExactness(args: string[]): Promise<void> {
@@ -79,7 +85,7 @@ export async function checkExactness(args: string[]): Promise<void> {
       });
   });
   console.log(
-    `${describeDevice(device)}, ${options.exact} ${options.file}: ${same === -1 ? `all ${stock.tokens.length} tokens equal` : `first difference at token ${same}`}, largest logit difference ${worst.toExponential(2)}; runs in place ${cache.steps}, grown ${cache.grown}, steps ${JSON.stringify(steps)}`,
+    `${describeDevice(device)}, ${options.exact} ${options.file}: ${same === -1 ? `all ${stock.tokens.length} tokens equal` : `first difference at token ${same}`}, largest logit difference ${worst.toExponential(2)}; runs in place ${cache.steps}, grown ${cache.grown}, steps ${JSON.stringify(steps)}; ms a token: stock ${median(stock.ms)}, ours ${median(ours.ms)}`,
   );
   if (same !== -1) process.exitCode = 1;
 }
