@@ -6,12 +6,14 @@ import type { AttentionShape, DType } from '../src/kernel/shape.ts';
 import { RuntimeCapture } from './capture.ts';
 import type { CapturedProgram } from './captured.ts';
 import { describeDevice, openDevice, startDawn } from './dawn.ts';
+import { checkExactness } from './exact.ts';
 import { cacheBytes, createInputs, destroyInputs } from './inputs.ts';
 import { createVariants, keptFractions, type SiftCase } from './kernels.ts';
 import { loadOrt } from './ort.ts';
 import { pagedMarkdown, runPaged } from './paged.ts';
 import { loadRecording, recordedInputs } from './recorded.ts';
 import { floors, markdown, type Row } from './report.ts';
+import { benchStep } from './step.ts';
 import { createStock } from './stock.ts';
 import { copyBandwidth, PassTimer, timeInTurns, type Variant } from './timing.ts';
 import { verifyConformance, verifyVariants } from './verify.ts';
@@ -31,10 +33,13 @@ const USAGE = `usage: run.mjs [options]
   --copy-mb N        buffer of the copy test     [512]
   --no-stock         leave the runtime out
   --paged            instead paged caches as in web-llm, at --lengths 4096,32768, --kept 0.27
+  --step             instead a whole decode step (--step --help)
+  --exact DIR        instead the tokens of a model on a shared KV cache against stock
   --verify N         instead run N conformance cases for each type
   --json FILE        write the results`;
 
 const { values: options } = parseArgs({
+  args: process.argv.some((arg) => arg === '--step' || arg === '--exact') ? [] : process.argv.slice(2),
   options: {
     lengths: { type: 'string', default: '2048,8192,32768,131072' },
     heads: { type: 'string', default: '32' },
@@ -259,6 +264,9 @@ async function main(): Promise<void> {
   console.log(markdown(rows));
 }
 
-await main();
+const [, , ...args] = process.argv;
+if (args.includes('--step')) await benchStep(args);
+else if (args.includes('--exact')) await checkExactness(args);
+else await main();
 // Dawn's threads would keep the process alive.
 process.exit();

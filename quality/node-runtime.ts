@@ -34,7 +34,7 @@ export async function loadRuntime(): Promise<OrtModule> {
 }
 
 /** Dawn's Node binding refuses data in shared memory, which is where a wasm heap may lie. */
-function copySharedWrites(): void {
+export function copySharedWrites(): void {
   const write = GPUQueue.prototype.writeBuffer as (...args: unknown[]) => undefined;
   GPUQueue.prototype.writeBuffer = function (this: GPUQueue, buffer, offset, data, dataOffset = 0, size) {
     const view = ArrayBuffer.isView(data) ? data : undefined;

@@ -35,7 +35,10 @@ export class Decoder {
 
   /** Input tensors of some tokens in a sequence of `total`. */
   inputs(tokens: readonly number[], total: number): Outputs {
-    return { input_ids: this.int64(tokens), attention_mask: this.int64(Array(total).fill(1)) };
+    return {
+      input_ids: this.int64(BigInt64Array.from(tokens, BigInt)),
+      attention_mask: this.int64(new BigInt64Array(total).fill(1n)),
+    };
   }
 
   /** Runs the session; `past_key_values` is the previous result's present tensors, by input name. */
@@ -69,10 +72,8 @@ export class Decoder {
     return new this.ort.Tensor(this.cacheType, data as never, dims) as Tensor;
   }
 
-  private int64(values: readonly number[]): HubTensor {
-    return this.wrap(
-      new this.ort.Tensor('int64', BigInt64Array.from(values, BigInt), [1, values.length]) as Tensor,
-    );
+  private int64(values: BigInt64Array): HubTensor {
+    return this.wrap(new this.ort.Tensor('int64', values, [1, values.length]) as Tensor);
   }
 
   private wrap(tensor: Tensor): HubTensor {
@@ -82,7 +83,7 @@ export class Decoder {
       ort_tensor: tensor as never,
       dispose: () => tensor.dispose(),
       slice: (_batch: null, [from, to]: [number, number]) =>
-        this.int64(Array.from((tensor.data as BigInt64Array).slice(from, to), Number)),
+        this.int64((tensor.data as BigInt64Array).slice(from, to)),
     };
     return wrapped;
   }

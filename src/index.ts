@@ -6,7 +6,7 @@ import type { SiftOptions } from './options.ts';
 
 /**
  * Routes every decode step's attention through the sift kernel: of a transformers.js text-generation pipeline, or of a web-llm
- * engine (in a worker: of its handler). Call it before the first generation; for web-llm, also before the first model is loaded.
+ * engine (in a worker: of its handler). Call it before the first generation; on web-llm it may come before a model is loaded.
  *
  * ```ts
  * const generator = await pipeline('text-generation', MODEL, { device: 'webgpu' });
@@ -39,7 +39,7 @@ export {
 } from './kernel/sift-attention.ts';
 export type { GroupFigures, HeadFigures, HeadStatus, LayerFigures } from './kernel/state.ts';
 export type { SiftOptions } from './options.ts';
-export type { HeadReport, LayerReport, SiftReport } from './report.ts';
+export type { CacheReport, HeadReport, LayerReport, SiftReport } from './report.ts';
 export {
   type Axis,
   defaultPolicy,

@@ -14,11 +14,16 @@ export interface SiftOptions {
   warmup?: number;
   /** A policy of your own; instead of `mode`, `tau` and `warmup`. */
   policy?: ThresholdPolicy;
+  /**
+   * `'shared'`: the KV cache of transformers.js is written in place, instead of being copied at every step; refused where that is
+   * not proved to give the same result. `'stock'`: the runtime's own. Default: shared where it is proved.
+   */
+  cache?: 'shared' | 'stock';
   /** The GPUDevice the runtime uses, if the plugin cannot find it itself. */
   device?: GPUDevice;
 }
 
-const NAMES: readonly (keyof SiftOptions)[] = ['mode', 'tau', 'warmup', 'policy', 'device'];
+const NAMES: readonly (keyof SiftOptions)[] = ['mode', 'tau', 'warmup', 'policy', 'cache', 'device'];
 
 /**
  * Turns options into a policy.
@@ -40,4 +45,15 @@ export function resolvePolicy(options: SiftOptions): ThresholdPolicy {
   if (mode !== 'default' && mode !== 'paper') throw invalidOption('mode', mode, "'default' or 'paper'");
   const given = { ...(tau === undefined ? {} : { tau }), ...(warmup === undefined ? {} : { warmup }) };
   return mode === 'paper' ? paperPolicy(given) : defaultPolicy(given);
+}
+
+/**
+ * The KV cache that the options ask for; undefined: shared where it is proved.
+ * @throws {SiftError} `INVALID_OPTION`
+ */
+export function resolveCache({ cache }: SiftOptions): SiftOptions['cache'] {
+  if (cache !== undefined && cache !== 'shared' && cache !== 'stock') {
+    throw invalidOption('cache', cache, "'shared' or 'stock'");
+  }
+  return cache;
 }

@@ -28,6 +28,22 @@ export interface LayerReport {
   groups: number[];
 }
 
+/** What became of the KV cache. */
+export interface CacheReport {
+  /** `'shared'`: past and present are the same buffers, written in place. `'stock'`: the runtime copies the cache at every step. */
+  kind: 'shared' | 'stock';
+  /** Tokens that the latest conversation's buffers can hold, and their bytes; null and 0 when they are gone. */
+  capacity: number | null;
+  gpuBytes: number;
+  /** Runs of the session in place, prompts included; times that a cache was moved to larger buffers; and to buffers of its own
+   * because its past had another continuation already, or was the runtime's. */
+  steps: number;
+  grown: number;
+  copied: number;
+  /** Why runs, or all of them, used the runtime's own cache. */
+  reasons: { reason: string; count: number }[];
+}
+
 /** What the plugin did, for the latest conversation. Plain data: `JSON.stringify` keeps all of it. */
 export interface SiftReport {
   enabled: boolean;
@@ -46,6 +62,8 @@ export interface SiftReport {
   keptGroup: number | null;
   /** Bytes that the plugin's kernels read of K and V, and the V bytes that they did not read. */
   bytes: { keysRead: number; valuesRead: number; valuesSaved: number };
+  /** The KV cache, over all conversations. */
+  cache: CacheReport;
   layers: LayerReport[];
   /** Why steps or layers were dense or left to the runtime's own kernel, with counts. */
   reasons: { reason: string; count: number }[];

@@ -9,6 +9,7 @@ import {
 } from '@huggingface/transformers';
 import { enableSift, SiftError } from '../../src/index.ts';
 import { hideNarrowSubgroups } from '../../tools/models/subgroups.ts';
+import { converse, countMemory, exhaustMemory, fork } from './cache.ts';
 import { decodeForced, type ForcedDecode } from './forced.ts';
 
 // Prompts are wrong in this runtime on subgroups of 4 lanes (the software adapter's); decode steps are right. Pages opened with
@@ -24,6 +25,7 @@ async function generateBatch(
   generator: TextGenerationPipeline,
   prompts: number[][],
   count: number,
+  options: object = {},
 ): Promise<number[][]> {
   const length = Math.max(...prompts.map((ids) => ids.length));
   const rows = (value: (ids: number[], i: number) => number) => {
@@ -39,6 +41,7 @@ async function generateBatch(
     do_sample: false,
     // The tests compare a given number of tokens, also past the end of a text.
     eos_token_id: -1,
+    ...options,
   } as never)) as Tensor;
   const all = Array.from(output.data as BigInt64Array, Number);
   return prompts.map((_, row) => all.slice(row * (length + count) + length, (row + 1) * (length + count)));
@@ -51,6 +54,10 @@ const api = {
   TextStreamer,
   InterruptableStoppingCriteria,
   decodeForced,
+  converse,
+  fork,
+  countMemory,
+  exhaustMemory,
   load: (options: object = {}): Promise<TextGenerationPipeline> =>
     pipeline('text-generation', 'tiny', {
       device: 'webgpu',

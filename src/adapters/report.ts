@@ -1,6 +1,6 @@
 import { shapeConstants } from '../kernel/shape.ts';
 import type { LayerFigures, LayerState } from '../kernel/state.ts';
-import type { HeadReport, LayerReport, SiftReport } from '../report.ts';
+import type { CacheReport, HeadReport, LayerReport, SiftReport } from '../report.ts';
 import type { Target, ThresholdPolicy } from '../tracker/index.ts';
 import type { CacheState } from './cache-state.ts';
 
@@ -13,6 +13,13 @@ export interface ReportSource {
   conversations: number;
   /** Reasons that do not belong to one conversation. */
   notes: readonly string[];
+  kvCache: CacheReport;
+}
+
+/** The report of a KV cache that is the runtime's own. */
+export function stockCacheReport(reason: string): CacheReport {
+  const counts = { steps: 0, grown: 0, copied: 0 };
+  return { kind: 'stock', capacity: null, gpuBytes: 0, ...counts, reasons: [{ reason, count: 1 }] };
 }
 
 function describeTarget(target: Target): string {
@@ -102,6 +109,7 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
     keptHead: sifted ? mean(layers.map((layer) => layer.keptHead)) : null,
     keptGroup: sifted ? mean(layers.map((layer) => layer.keptGroup)) : null,
     bytes,
+    cache: source.kvCache,
     layers,
     reasons: [
       ...counted.reasons.map(([reason, count]) => ({ reason, count })),

@@ -2,6 +2,7 @@ import { env, type ProgressInfo, pipeline, type TextGenerationPipeline } from '@
 import wasmUrl from 'onnxruntime-web/ort-wasm-simd-threaded.asyncify.wasm?url';
 // In an application: import { enableSift } from 'sift-attention'.
 import { defaultPolicy, enableSift, paperPolicy, type Sift } from '../../../src/index.ts';
+import { hideNarrowSubgroups } from '../../../tools/models/subgroups.ts';
 
 export type Dtype = 'q4' | 'q4f16' | 'fp16' | 'fp32';
 
@@ -33,6 +34,9 @@ export type OnProgress = (what: string, fraction: number | null) => void;
 
 // The runtime's WebAssembly comes from this page's own server, not from a CDN.
 env.backends.onnx.wasm!.wasmPaths = { wasm: wasmUrl };
+
+// On software adapters the runtime would answer prompts wrongly, with and without sift.
+hideNarrowSubgroups();
 
 /** Where transformers.js takes files from. */
 function setSources(hub: boolean): void {

@@ -8,7 +8,8 @@ const MAX_CACHES = 8;
 
 /** Finds the state of a KV cache by its tensors. */
 export class CacheRegistry {
-  private readonly byBuffer = new WeakMap<GPUBuffer, CacheState>();
+  /** By what stays the same from a run's output to the next run's input: a shared KV cache, or the buffer of layer 0's keys. */
+  private readonly byOwner = new WeakMap<object, CacheState>();
   /** Least recently used first. */
   private live: CacheState[] = [];
   private readonly released = new WeakSet<CacheState>();
@@ -25,9 +26,9 @@ export class CacheRegistry {
     return this.live.at(-1);
   }
 
-  /** The state that follows a past whose layer-0 keys are in `buffer` and hold `length` rows. */
-  find(buffer: GPUBuffer | undefined, length: number, batch: number): CacheState | undefined {
-    const state = buffer && this.byBuffer.get(buffer);
+  /** The state that follows a past of `length` rows. */
+  find(owner: object | undefined, length: number, batch: number): CacheState | undefined {
+    const state = owner && this.byOwner.get(owner);
     return state && state.length === length && state.batch === batch && this.live.includes(state)
       ? state
       : undefined;
@@ -49,16 +50,16 @@ export class CacheRegistry {
     return state;
   }
 
-  /** Notes that a state now belongs to the tensors that a run put out, of which layer 0's keys are `buffer`. */
-  follow(state: CacheState, buffer: GPUBuffer, length: number): void {
+  /** Notes that a state now belongs to the tensors that a run put out. */
+  follow(state: CacheState, owner: object, length: number): void {
     state.length = length;
-    this.byBuffer.set(buffer, state);
+    this.byOwner.set(owner, state);
     this.touch(state);
   }
 
-  /** The tensors of a buffer were disposed of; if a state still belongs to them, its conversation is over. */
-  release(buffer: GPUBuffer, length: number): void {
-    const state = this.byBuffer.get(buffer);
+  /** A run's tensors were disposed of; if a state still belongs to them, its conversation is over. */
+  release(owner: object, length: number): void {
+    const state = this.byOwner.get(owner);
     if (state && state.length === length) this.released.add(state);
   }
 

@@ -1,22 +1,24 @@
 import { onnxruntimeWeb } from '../../../patches/onnxruntime-web.ts';
-import { SiftError } from '../../errors.ts';
+import { invalidOption, SiftError } from '../../errors.ts';
 import { AttentionEncoder, createDeviceResources, type DeviceResources } from '../../kernel/encoder.ts';
 import { planStep } from '../../kernel/params.ts';
 import { canUseSubgroups } from '../../kernel/pipelines.ts';
 import { selfTest } from '../../kernel/self-test.ts';
 import type { AttentionShape } from '../../kernel/shape.ts';
-import { resolvePolicy, type SiftOptions } from '../../options.ts';
+import { resolveCache, resolvePolicy, type SiftOptions } from '../../options.ts';
 import type { SiftReport } from '../../report.ts';
 import { isDense, type ThresholdPolicy } from '../../tracker/index.ts';
-import { buildReport } from '../report.ts';
+import { buildReport, stockCacheReport } from '../report.ts';
 import { shadowMethod } from '../shadow.ts';
 import type { Sift } from '../sift.ts';
 import { loadParser } from '../wgsl-parser.ts';
 import { shapeKey } from './attend-call.ts';
 import { CacheRegistry, type CacheState } from './cache.ts';
 import { DeviceHook } from './device-hook.ts';
+import { generationBound } from './kv/capacity.ts';
+import type { SharedCache, SharedRun } from './kv/shared-cache.ts';
+import { viewOf } from './kv/views.ts';
 import { probe } from './probe.ts';
-
 import {
   findDecoder,
   findRuntime,
@@ -39,6 +41,7 @@ const resourcesOf = new WeakMap<GPUDevice, DeviceResources>();
  */
 export async function enableTransformers(target: unknown, options: SiftOptions): Promise<Sift> {
   const policy = resolvePolicy(options);
+  const cache = resolveCache(options);
   if (!isHubPipeline(target)) {
     throw new SiftError(
       'UNSUPPORTED_MODEL',
@@ -69,8 +72,21 @@ export async function enableTransformers(target: unknown, options: SiftOptions):
       encoders.set(shapeKey(shape), encoder);
       return encoder;
     };
-    const { reasons } = await probe(target, session.inputNames, hook, resources, createEncoder);
-    return new TransformersSift(target, session, hook, resources, encoders, policy, runtime.version, reasons);
+    const proved = await probe(target, session, hook, resources, createEncoder, cache !== 'stock');
+    if (typeof proved.sharedCache === 'string' && cache === 'shared') {
+      throw invalidOption(
+        'cache',
+        `'shared', but ${proved.sharedCache}`,
+        "'stock', or leaving the option out",
+      );
+    }
+    return new TransformersSift(target, session, hook, resources, {
+      encoders,
+      policy,
+      version: runtime.version,
+      notes: proved.reasons,
+      sharedCache: proved.sharedCache,
+    });
   } catch (error) {
     taken.delete(session);
     releaseDevice(hook, resources);
@@ -100,9 +116,29 @@ async function provenEncoder(resources: DeviceResources, shape: AttentionShape):
   return AttentionEncoder.create(resources, shape, false);
 }
 
+/** What was found out about a pipeline when sift was enabled. */
+interface Findings {
+  encoders: ReadonlyMap<string, AttentionEncoder>;
+  policy: ThresholdPolicy;
+  version: string | undefined;
+  notes: readonly string[];
+  /** ... or why there is none. */
+  sharedCache: SharedCache | string;
+}
+
+/** The past of a run: whose rows they are, and how many. */
+interface Past {
+  length: number;
+  batch: number;
+  /** The shared cache, or the buffer of layer 0's keys. */
+  owner: object | undefined;
+}
+
 class TransformersSift implements Sift {
   enabled = true;
+  readonly policy: ThresholdPolicy;
   private disposed = false;
+  private readonly shared: SharedCache | undefined;
   private readonly caches: CacheRegistry;
   /** The next run begins a prompt, however short: `generate` was called. */
   private promptNext = false;
@@ -115,12 +151,12 @@ class TransformersSift implements Sift {
     private readonly session: OrtSession,
     private readonly hook: DeviceHook,
     private readonly resources: DeviceResources,
-    private readonly encoders: ReadonlyMap<string, AttentionEncoder>,
-    readonly policy: ThresholdPolicy,
-    private readonly version: string | undefined,
-    private readonly notes: readonly string[],
+    private readonly findings: Findings,
   ) {
-    this.caches = new CacheRegistry(hook.device, policy);
+    const { sharedCache } = findings;
+    this.policy = findings.policy;
+    this.shared = typeof sharedCache === 'string' ? undefined : sharedCache;
+    this.caches = new CacheRegistry(hook.device, this.policy);
     this.pastKeys = session.inputNames
       .map((name) => ({ name, layer: layerOfPastKey(name) }))
       .filter((entry): entry is { name: string; layer: number } => entry.layer !== undefined);
@@ -137,6 +173,7 @@ class TransformersSift implements Sift {
       }),
       shadowMethod(model, 'generate', (...args) => {
         this.promptNext = true;
+        if (this.shared) this.shared.bound = generationBound(model, args[0]);
         return this.originals.generate(...args);
       }),
     ];
@@ -157,12 +194,15 @@ class TransformersSift implements Sift {
       policy: this.policy,
       runtime: {
         name: onnxruntimeWeb.runtime,
-        version: this.version ?? null,
-        tested: this.version !== undefined && onnxruntimeWeb.testedVersions.includes(this.version),
+        version: this.findings.version ?? null,
+        tested:
+          this.findings.version !== undefined &&
+          onnxruntimeWeb.testedVersions.includes(this.findings.version),
       },
       cache: this.caches.current,
       conversations: this.caches.conversations,
-      notes: this.notes.map((reason) => `seen while enabling: ${reason}`),
+      notes: this.findings.notes.map((reason) => `seen while enabling: ${reason}`),
+      kvCache: this.shared?.report() ?? stockCacheReport(String(this.findings.sharedCache)),
     });
   }
 
@@ -180,14 +220,20 @@ class TransformersSift implements Sift {
     const prompt = this.promptNext;
     this.promptNext = false;
     if (!this.enabled) return this.originals.run(feeds, ...rest);
-    const past = this.pastOf(feeds);
+    const shared = await this.shared?.begin(feeds, rest);
+    const past = this.pastOf(feeds, shared);
     const newTokens = (feeds.input_ids ?? feeds.inputs_embeds)?.dims[1] ?? 0;
     const decode = newTokens === 1 && past.length > 0 && !prompt;
     const cache = this.cacheFor(past, decode);
-    const handler = decode ? this.beginStep(cache, feeds) : undefined;
+    const handler = decode ? this.beginStep(cache, shared?.feeds ?? feeds) : undefined;
     let outputs: Record<string, OrtTensor>;
     try {
-      outputs = await this.originals.run(feeds, ...rest);
+      outputs = shared
+        ? shared.finish(await this.originals.run(shared.feeds, shared.fetches))
+        : await this.originals.run(feeds, ...rest);
+    } catch (error) {
+      shared?.abort();
+      throw error;
     } finally {
       if (handler && this.hook.handler === handler) this.hook.handler = undefined;
     }
@@ -195,24 +241,17 @@ class TransformersSift implements Sift {
     return outputs;
   }
 
-  private pastOf(feeds: Record<string, OrtTensor>): {
-    length: number;
-    batch: number;
-    buffer: GPUBuffer | undefined;
-  } {
+  private pastOf(feeds: Record<string, OrtTensor>, shared: SharedRun | undefined): Past {
     const tensor = feeds[this.pastKeys[0]?.name ?? ''];
     return {
       length: tensor?.dims[2] ?? 0,
       batch: tensor?.dims[0] ?? 1,
-      buffer: tensor?.location === 'gpu-buffer' ? tensor.gpuBuffer : undefined,
+      owner: shared?.cache ?? ownerOf(tensor),
     };
   }
 
-  private cacheFor(
-    past: { length: number; batch: number; buffer: GPUBuffer | undefined },
-    decode: boolean,
-  ): CacheState {
-    const known = this.caches.find(past.buffer, past.length, past.batch);
+  private cacheFor(past: Past, decode: boolean): CacheState {
+    const known = this.caches.find(past.owner, past.length, past.batch);
     if (!known) return this.caches.create(past.batch);
     if (!decode) {
       // Another prompt on a kept cache: thresholds are learned anew for every request.
@@ -235,7 +274,7 @@ class TransformersSift implements Sift {
       if (tensor?.location === 'gpu-buffer') layers.set(tensor.gpuBuffer, layer);
     }
     const plan = planStep(this.policy, cache.step);
-    const handler = new StepHandler(this.hook, this.encoders, cache, plan, layers);
+    const handler = new StepHandler(this.hook, this.findings.encoders, cache, plan, layers);
     this.hook.handler = handler;
     return handler;
   }
@@ -248,12 +287,12 @@ class TransformersSift implements Sift {
   ): void {
     const key = this.pastKeys[0];
     const present = key && outputs[presentName(key.name)];
-    if (present?.location === 'gpu-buffer') {
-      const { gpuBuffer } = present;
-      this.caches.follow(cache, gpuBuffer, length);
+    const owner = ownerOf(present);
+    if (present && owner) {
+      this.caches.follow(cache, owner, length);
       const dispose = present.dispose.bind(present);
       present.dispose = () => {
-        this.caches.release(gpuBuffer, length);
+        this.caches.release(owner, length);
         dispose();
       };
     }
@@ -280,4 +319,9 @@ class TransformersSift implements Sift {
       }
     }
   }
+}
+
+/** What identifies the KV cache that a key tensor belongs to. */
+function ownerOf(tensor: OrtTensor | undefined): object | undefined {
+  return viewOf(tensor)?.cache ?? (tensor?.location === 'gpu-buffer' ? tensor.gpuBuffer : undefined);
 }

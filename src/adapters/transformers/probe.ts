@@ -7,18 +7,19 @@ import { LayerState } from '../../kernel/state.ts';
 import { defaultPolicy } from '../../tracker/index.ts';
 import { type AttendCall, bufferOf, readAttendCall, shapeKey } from './attend-call.ts';
 import { bufferOfEntry, type DeviceHook, type Dispatch, type DispatchHandler } from './device-hook.ts';
+import { proveSharedCache } from './kv/proof.ts';
+import { SharedCache } from './kv/shared-cache.ts';
+import { type Outputs, ProbeText } from './probe-text.ts';
 import { isMatched } from './program.ts';
-import { type HubPipeline, type HubTensor, layerOfPastKey, presentName } from './runtime.ts';
+import { type HubPipeline, layerOfPastKey, type OrtSession, presentName } from './runtime.ts';
 
 /** Runs on the user's model before the first real use: what its attention looks like, and whether ours computes the same. */
 export interface ProbeResult {
   shapes: AttentionShape[];
   reasons: string[];
+  /** A shared KV cache, if the model was proved to compute the same with one; or why there is none. */
+  sharedCache: SharedCache | string;
 }
-
-/** Short, but long enough to end in a tile that is not full. */
-const PROBE_TEXT =
-  'The old house at the end of the quiet street had been empty for as long as anyone in the village could remember.';
 
 /** Bounds of the difference between our dense kernel and the runtime's, relative to the largest output. */
 const SHADOW_BOUND = { f32: 1e-4, f16: 2e-2 } as const;
@@ -27,6 +28,8 @@ const SHADOW_BOUND = { f32: 1e-4, f16: 2e-2 } as const;
 class Observer implements DispatchHandler {
   readonly shapes = new Map<string, AttentionShape>();
   readonly reasons = new Set<string>();
+  /** Layers whose attention was recognised. */
+  layers = 0;
   /** Buffers bound by pipelines that were compiled before the plugin listened. */
   readonly touchedByUnknown = new Set<GPUBuffer>();
 
@@ -44,7 +47,10 @@ class Observer implements DispatchHandler {
     } else if (program.role === 'attend') {
       const call = readAttendCall(dispatch, program, this.hook);
       if (typeof call === 'string') this.reasons.add(call);
-      else this.shapes.set(shapeKey(call.shape), call.shape);
+      else {
+        this.shapes.set(shapeKey(call.shape), call.shape);
+        this.layers++;
+      }
     }
     return false;
   }
@@ -107,82 +113,49 @@ async function withHandler<T>(hook: DeviceHook, handler: DispatchHandler, run: (
   }
 }
 
-type Outputs = Record<string, HubTensor>;
-
-/** The present tensors of a step as the past of the next, as transformers.js passes them. */
-function pastOf(outputs: Outputs, inputNames: readonly string[], length: number): Outputs {
-  const past: Outputs = {};
-  for (const name of inputNames) {
-    const present = outputs[presentName(name)];
-    if (name.startsWith('past_key_values') && present) past[name] = present;
-  }
-  Object.defineProperty(past, 'get_seq_length', { value: () => length });
-  return past;
-}
-
-function disposeAll(outputs: Outputs | undefined): void {
-  for (const tensor of Object.values(outputs ?? {})) if (tensor.location === 'gpu-buffer') tensor.dispose();
-}
-
 /**
  * Runs a short prompt and two decode steps through the model: the first shows which attention the runtime uses, in the second
- * ours runs beside it on the same data.
+ * ours runs beside it on the same data. Then the same on a shared KV cache, if one is wanted, which must give the same logits.
  *
  * @throws {SiftError} `LATE_ENABLE` if the attention was compiled before the plugin listened; `UNSUPPORTED_MODEL` if it is none
  * that can be sifted; `SELF_TEST_FAILED` if ours computes something else.
  */
 export async function probe(
   pipeline: HubPipeline,
-  inputNames: readonly string[],
+  session: OrtSession,
   hook: DeviceHook,
   resources: DeviceResources,
   createEncoder: (shape: AttentionShape) => Promise<AttentionEncoder>,
+  wantsSharedCache: boolean,
 ): Promise<ProbeResult> {
-  const { model } = pipeline;
-  const encoded = pipeline.tokenizer(PROBE_TEXT);
-  const ids = encoded.input_ids!;
-  const length = ids.dims[1]!;
-  const slice = (tensor: HubTensor, end: number) =>
-    (tensor as unknown as { slice(...at: unknown[]): HubTensor }).slice(null, [0, end]);
-  const at = (tensor: HubTensor, index: number) =>
-    (tensor as unknown as { slice(...at: unknown[]): HubTensor }).slice(null, [index, index + 1]);
-  const mask = encoded.attention_mask!;
-  const forward = (index: number, past: Outputs) =>
-    model.forward({
-      input_ids: at(ids, index),
-      attention_mask: slice(mask, index + 1),
-      past_key_values: past,
-    });
+  const text = new ProbeText(pipeline, session.inputNames);
+  const observer = new Observer(hook);
+  let result: Omit<ProbeResult, 'sharedCache'> | undefined;
+  const stock = await text.decode([
+    (run) => withHandler(hook, observer, run),
+    async (run, outputs) => {
+      if (observer.shapes.size === 0) throw notSeen(observer, outputs, session.inputNames);
+      result = { shapes: [...observer.shapes.values()], reasons: [...observer.reasons] };
+      await compareWithStock(result, hook, resources, createEncoder, run);
+    },
+  ]);
+  if (!wantsSharedCache) return { ...result!, sharedCache: 'asked for' };
+  const layers = session.inputNames.filter((name) => layerOfPastKey(name) !== undefined).length;
+  const sharedCache = new SharedCache(hook.device, session, stock.Tensor);
+  const obstacle =
+    observer.layers < layers
+      ? `${layers - observer.layers} layers use another attention of the runtime`
+      : await proveSharedCache(session, sharedCache, text, stock.logits, sharedBound(result!.shapes));
+  return { ...result!, sharedCache: obstacle ?? sharedCache };
+}
 
-  let outputs: Outputs | undefined;
-  const advance = async (next: Promise<Outputs>) => {
-    const before = outputs;
-    outputs = await next;
-    disposeAll(before);
-    return outputs;
-  };
-  try {
-    const promptLength = length - 2;
-    await advance(
-      model.forward({ input_ids: slice(ids, promptLength), attention_mask: slice(mask, promptLength) }),
-    );
-    const observer = new Observer(hook);
-    await withHandler(hook, observer, () =>
-      advance(forward(promptLength, pastOf(outputs!, inputNames, promptLength))),
-    );
-    if (observer.shapes.size === 0) throw notSeen(observer, outputs!, inputNames);
-    const result = { shapes: [...observer.shapes.values()], reasons: [...observer.reasons] };
-    await compareWithStock(result, hook, resources, createEncoder, () =>
-      advance(forward(promptLength + 1, pastOf(outputs!, inputNames, promptLength + 1))),
-    );
-    return result;
-  } finally {
-    disposeAll(outputs);
-  }
+/** The loosest bound of the model's types. */
+function sharedBound(shapes: readonly AttentionShape[]): number {
+  return Math.max(...shapes.map(({ dtype }) => SHADOW_BOUND[dtype]));
 }
 
 async function compareWithStock(
-  result: ProbeResult,
+  result: Pick<ProbeResult, 'shapes'>,
   hook: DeviceHook,
   resources: DeviceResources,
   createEncoder: (shape: AttentionShape) => Promise<AttentionEncoder>,

@@ -30,6 +30,7 @@ export interface HubTensor {
 export interface HubModel {
   sessions: Record<string, OrtSession>;
   config: Record<string, unknown>;
+  generation_config?: { max_new_tokens?: number | null; max_length?: number | null } | null;
   forward(inputs: Record<string, unknown>): Promise<Record<string, HubTensor>>;
   generate(...args: unknown[]): Promise<unknown>;
 }

@@ -1,14 +1,16 @@
 import { webLlm } from '../../../patches/web-llm.ts';
 import { SiftError } from '../../errors.ts';
-import { resolvePolicy, type SiftOptions } from '../../options.ts';
+import { resolveCache, resolvePolicy, type SiftOptions } from '../../options.ts';
 import type { SiftReport } from '../../report.ts';
 import type { ThresholdPolicy } from '../../tracker/index.ts';
-import { buildReport } from '../report.ts';
+import { buildReport, stockCacheReport } from '../report.ts';
 import { shadowMethod } from '../shadow.ts';
 import type { Sift } from '../sift.ts';
 import { loadParser, type WgslParser } from '../wgsl-parser.ts';
 import { type ChatPipeline, type Engine, findContext, findEngine } from './engine.ts';
 import { PipelineSift } from './pipeline-sift.ts';
+
+const IN_PLACE = "web-llm's own cache is paged and written in place: nothing is copied at a step";
 
 /** Engines that have sift, to refuse it twice. */
 const taken = new WeakSet<Engine>();
@@ -20,6 +22,9 @@ const taken = new WeakSet<Engine>();
  */
 export async function enableWebLlm(target: unknown, options: SiftOptions): Promise<Sift> {
   const policy = resolvePolicy(options);
+  if (resolveCache(options) === 'shared') {
+    throw new SiftError('INVALID_OPTION', `${IN_PLACE}; leave \`cache\` out.`, { option: 'cache' });
+  }
   const engine = findEngine(target);
   if (taken.has(engine)) {
     throw new SiftError(
@@ -107,6 +112,7 @@ class WebLlmSift implements Sift {
       runtime: { name: webLlm.runtime, version: null, tested: false },
       cache: latest?.cache,
       conversations: [...this.pipelines.values()].reduce((sum, { conversations }) => sum + conversations, 0),
+      kvCache: stockCacheReport(IN_PLACE),
       notes: latest?.refused === undefined ? [] : [latest.refused],
     });
   }

@@ -1,0 +1,67 @@
+import type { OrtTensor } from '../runtime.ts';
+import type { KvCache } from './kv-cache.ts';
+
+/** What a tensor that a run put out stands for: the first `length` rows of one tensor of a shared cache. */
+export interface KvView {
+  cache: KvCache;
+  index: number;
+  length: number;
+}
+
+/** The runtime's tensor class, as far as it is used. */
+export interface TensorClass {
+  fromGpuBuffer(
+    buffer: GPUBuffer,
+    options: {
+      dataType: string;
+      dims: readonly number[];
+      download?: () => Promise<ArrayBufferView>;
+      dispose?: () => void;
+    },
+  ): OrtTensor;
+}
+
+const views = new WeakMap<OrtTensor, KvView>();
+
+/** The view that a tensor is, unless it is none or was disposed of. */
+export function viewOf(tensor: OrtTensor | undefined): KvView | undefined {
+  return tensor && tensor.location === 'gpu-buffer' ? views.get(tensor) : undefined;
+}
+
+/**
+ * A tensor of dims [batch, heads, length, headSize] over a shared cache. It may be used like the runtime's own: whoever asks for
+ * its data or its buffer gets the rows without gaps.
+ */
+export function createView(Tensor: TensorClass, cache: KvCache, index: number, length: number): OrtTensor {
+  const { type, batch, heads, headSize } = cache.shapes[index]!;
+  let own: GPUBuffer | undefined;
+  let disposed = false;
+  const tensor = Tensor.fromGpuBuffer(cache.buffer(index), {
+    dataType: type,
+    dims: [batch, heads, length, headSize],
+    download: async () => typedArray(type, await cache.download(index, length)),
+    dispose: () => {
+      disposed = true;
+      own?.destroy();
+      cache.release(length);
+    },
+  });
+  cache.hold(length);
+  Object.defineProperty(tensor, 'gpuBuffer', {
+    configurable: true,
+    get: () => {
+      if (disposed) throw new Error('The tensor is disposed.');
+      own ??= cache.contiguous(index, length);
+      return own;
+    },
+  });
+  views.set(tensor, { cache, index, length });
+  return tensor;
+}
+
+/** The array type in which the runtime hands out a type's elements. */
+function typedArray(type: string, data: ArrayBuffer): ArrayBufferView {
+  if (type === 'float32') return new Float32Array(data);
+  const Half = (globalThis as { Float16Array?: new (data: ArrayBuffer) => ArrayBufferView }).Float16Array;
+  return Half ? new Half(data) : new Uint16Array(data);
+}
