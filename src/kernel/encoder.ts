@@ -71,6 +71,11 @@ export class AttentionEncoder {
   /** Reused by every dispatch. */
   private readonly bindings: GPUBufferBinding[] = [];
   private readonly offset = new Uint32Array(1);
+  /**
+   * Keys from which a step may sift; shorter ones read every row, also where the policy would drop some: reading less is no
+   * gain below some length (docs/kernel.md has what was measured). Such steps count as dense.
+   */
+  siftFrom = 0;
 
   private constructor(
     readonly shape: AttentionShape,
@@ -96,8 +101,16 @@ export class AttentionEncoder {
   }
 
   /** Plans a step and writes its parameters; once a step serves all layers of one geometry. */
-  prepare(inputs: StepInputs): PreparedStep {
-    const { splits, chunk } = planSplits(this.shape, inputs.batch, inputs.maxLength, this.tuning);
+  prepare(given: StepInputs): PreparedStep {
+    const short = given.maxLength < this.siftFrom && !given.plan.dense && given.plan.windowIndex < 0;
+    const inputs = short ? { ...given, plan: { ...given.plan, dense: true } } : given;
+    const { splits, chunk } = planSplits(
+      this.shape,
+      inputs.batch,
+      inputs.maxLength,
+      this.tuning,
+      !inputs.plan.dense,
+    );
     const geometry: Geometry = {
       lengthBias: inputs.lengthBias,
       capacity: inputs.capacity,
