@@ -1,6 +1,6 @@
 // Dense attention of one split in one pass: scores, online softmax and weighted V rows, for all HEADS query heads at once. Leaves the split's
 // softmax maximum and sum, and its output relative to that maximum. No score leaves the workgroup, unless store_score says so.
-// Registers are short: four more for each lane once halved the workgroups in flight on an H200.
+// Registers are short: four more values a lane cost a quarter of the speed on an H200 (docs/kernel.md).
 // Grid: (splits, KV_HEADS * BLOCKS, batch).
 
 @group(0) @binding(0) var<uniform> params: Params;
