@@ -200,21 +200,25 @@ export class AttentionEncoder {
 
   private scratch(name: ScratchName, step: PreparedStep): GPUBufferBinding {
     const rows = step.batch * this.shape.queryHeads;
-    const { splits, scoreStride } = step.geometry;
-    const perRow = {
-      scores: scoreStride * 4,
-      partials: splits * 8,
-      partOut: splits * (this.shape.headSize + 4) * 4,
-      bins: SCORE_BINS * 4,
-      cuts: 4,
-    };
-    return this.resources.scratch.get(name, rows * perRow[name]);
+    return this.resources.scratch.get(name, rows * bytesPerHead(name, step.geometry, this.shape.headSize));
   }
 
-  private begin(...bindings: readonly GPUBufferBinding[]): GPUBufferBinding[] {
-    this.bindings.length = 0;
-    this.bindings.push(...bindings);
-    return this.bindings;
+  /** The buffers of the next dispatch; more may be pushed. */
+  private begin(
+    a: GPUBufferBinding,
+    b: GPUBufferBinding,
+    c: GPUBufferBinding,
+    d?: GPUBufferBinding,
+    e?: GPUBufferBinding,
+    f?: GPUBufferBinding,
+  ): GPUBufferBinding[] {
+    const { bindings } = this;
+    bindings.length = 0;
+    bindings.push(a, b, c);
+    if (d) bindings.push(d);
+    if (e) bindings.push(e);
+    if (f) bindings.push(f);
+    return bindings;
   }
 
   /** Dispatches a kernel with the buffers begun. */
@@ -234,5 +238,21 @@ export class AttentionEncoder {
     const group = state.bindGroups.get(device, kernel, params.buffer, this.bindings, kv);
     pass.setBindGroup(0, group, this.offset, 0, 1);
     pass.dispatchWorkgroups(x, y, z);
+  }
+}
+
+/** Bytes that a scratch buffer needs for each query head of each sequence. */
+function bytesPerHead(name: ScratchName, { splits, scoreStride }: Geometry, headSize: number): number {
+  switch (name) {
+    case 'scores':
+      return scoreStride * 4;
+    case 'partials':
+      return splits * 8;
+    case 'partOut':
+      return splits * (headSize + 4) * 4;
+    case 'bins':
+      return SCORE_BINS * 4;
+    case 'cuts':
+      return 4;
   }
 }
