@@ -1,6 +1,7 @@
 import { createDeviceResources, type SiftForm } from '../src/kernel/encoder.ts';
 import type { AttentionShape } from '../src/kernel/shape.ts';
 import { createSiftAttention, type DecodeStep, type SiftAttention } from '../src/kernel/sift-attention.ts';
+import type { Tuning } from '../src/kernel/tuning.ts';
 import {
   defaultPolicy,
   probabilityPolicy,
@@ -82,10 +83,11 @@ export async function createVariants(
   cases: readonly SiftCase[],
   sets: readonly InputSet[],
   output: GPUBuffer,
+  tuning: Partial<Tuning>,
 ): Promise<OurVariants> {
   const resources = createDeviceResources(device);
   const make = async (name: string, policy: ThresholdPolicy, form: SiftForm = 'two-pass') => {
-    const attention = await createSiftAttention(device, shape, { policy, resources, form });
+    const attention = await createSiftAttention(device, shape, { policy, resources, form, tuning });
     return new OurAttention(name, attention, length, sets, output);
   };
   const dense = await make('dense', probabilityPolicy({ p: 0 }));

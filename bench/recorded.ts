@@ -53,6 +53,16 @@ export function loadRecording(path: string): Recording {
   return { tokens, kvHeads, queryHeads, headSize, queries, q, k, v };
 }
 
+/** Whether the recording has this shape. */
+export function fits(recording: Recording, shape: AttentionShape): boolean {
+  return (
+    shape.dtype === 'f16' &&
+    shape.kvHeads === recording.kvHeads &&
+    shape.queryHeads === recording.queryHeads &&
+    shape.headSize === recording.headSize
+  );
+}
+
 /**
  * Sets of a recording at any length: its first 64 and newest 256 keys once, those between repeated as often as it takes (or its last
  * ones left out). The queries are the recording's last, one a set.
@@ -60,19 +70,10 @@ export function loadRecording(path: string): Recording {
 export function recordedInputs(
   device: GPUDevice,
   recording: Recording,
-  shape: AttentionShape,
   length: number,
   count: number,
 ): InputSet[] {
   const { kvHeads, queryHeads, headSize, tokens, queries } = recording;
-  if (
-    shape.dtype !== 'f16' ||
-    shape.kvHeads !== kvHeads ||
-    shape.queryHeads !== queryHeads ||
-    shape.headSize !== headSize
-  ) {
-    throw new Error(`The recording is f16, ${queryHeads}/${kvHeads} heads of ${headSize}.`);
-  }
   const stretch = (cache: Uint16Array<ArrayBuffer>) => {
     const out = new Uint16Array(kvHeads * length * headSize);
     const middle = tokens - SINK - NEWEST;

@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { SiftForm } from '../src/kernel/encoder.ts';
 import type { AttentionShape, DType } from '../src/kernel/shape.ts';
+import type { Tuning } from '../src/kernel/tuning.ts';
 import { RuntimeCapture } from './capture.ts';
 import type { CapturedProgram } from './captured.ts';
 import { describeDevice, openDevice, startDawn } from './dawn.ts';
@@ -11,7 +12,7 @@ import { cacheBytes, createInputs, destroyInputs } from './inputs.ts';
 import { createVariants, keptFractions, type SiftCase } from './kernels.ts';
 import { loadOrt } from './ort.ts';
 import { pagedMarkdown, runPaged } from './paged.ts';
-import { loadRecording, recordedInputs } from './recorded.ts';
+import { fits, loadRecording, type Recording, recordedInputs } from './recorded.ts';
 import { floors, markdown, type Row } from './report.ts';
 import { benchStep } from './step.ts';
 import { createStock } from './stock.ts';
@@ -27,7 +28,9 @@ const USAGE = `usage: run.mjs [options]
   --kept LIST        fractions of V rows to read, scores being normal [0.27,0.12; none if --tau is given]
   --tau LIST         shares of rows that a head drops, learned
   --form LIST        two-pass, one-pass          [two-pass,one-pass]
-  --recorded FILE    q, K and V of a model (bench/record.py) in place of normal ones
+  --tuning JSON      other than the kernels' own (src/kernel/tuning.ts)
+  --recorded FILE    q, K and V of a model (bench/record.py), too, for the shape that they have
+  --only-recorded    no normal ones
   --repeat N         samples of each variant     [40]
   --rotate-mb N      K and V in rotation         [512]
   --copy-mb N        buffer of the copy test     [512]
@@ -50,6 +53,8 @@ const { values: options } = parseArgs({
     tau: { type: 'string' },
     form: { type: 'string', default: 'two-pass,one-pass' },
     recorded: { type: 'string' },
+    'only-recorded': { type: 'boolean', default: false },
+    tuning: { type: 'string', default: '{}' },
     repeat: { type: 'string', default: '40' },
     'rotate-mb': { type: 'string', default: '512' },
     'copy-mb': { type: 'string', default: '512' },
@@ -72,6 +77,7 @@ function numbers(list: string, name: string): number[] {
   });
 }
 
+const tuning = JSON.parse(options.tuning) as Partial<Tuning>;
 const recording = options.recorded === undefined ? undefined : loadRecording(options.recorded);
 
 const started = performance.now();
@@ -87,11 +93,12 @@ function writeJson(data: object): void {
 const shapeKey = (shape: AttentionShape, length: number) => JSON.stringify([shape, length]);
 
 /** The sifted cases that were asked for. */
-function siftCases(): SiftCase[] {
+function siftCases(recorded: boolean): SiftCase[] {
   const forms = options.form.split(',') as SiftForm[];
   const taus = options.tau === undefined ? [] : options.tau.split(',').map(Number);
+  // Levels are computed for normal scores.
   const kept = options.kept ?? (taus.length > 0 ? undefined : '0.27,0.12');
-  const levels = kept === undefined ? [] : numbers(kept, 'kept');
+  const levels = recorded || kept === undefined ? [] : numbers(kept, 'kept');
   return [
     ...taus.map((tau) => ({ tau, kept: undefined })),
     ...levels.map((level) => ({ tau: undefined, kept: level })),
@@ -130,18 +137,27 @@ async function measure(
   length: number,
   programs: CapturedProgram[] | undefined,
   gigabytesPerSecond: number,
+  recorded: Recording | undefined,
 ): Promise<Row[]> {
   const rotate = Number(options['rotate-mb']) * 1e6;
   const setCount = Math.min(MAX_CALLS, Math.max(2, Math.ceil(rotate / (2 * cacheBytes(shape, length)))));
   const calls = Math.max(4, setCount);
-  const sets = recording
-    ? recordedInputs(device, recording, shape, length, setCount)
+  const sets = recorded
+    ? recordedInputs(device, recorded, length, setCount)
     : await createInputs(device, shape, length, setCount);
   const output = device.createBuffer({
     size: Math.ceil((shape.queryHeads * shape.headSize * 4) / 16) * 16,
     usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
   });
-  const ours = await createVariants(device, shape, length, siftCases(), sets, output);
+  const ours = await createVariants(
+    device,
+    shape,
+    length,
+    siftCases(recorded !== undefined),
+    sets,
+    output,
+    tuning,
+  );
   const stock = programs && (await createStock(device, programs, length, sets, output));
   try {
     const errors = await verifyVariants(device, shape, length, sets[0]!, output, ours, stock);
@@ -164,7 +180,7 @@ async function measure(
         ...{ gpu: describeDevice(device), dtype: shape.dtype, heads: shape.queryHeads },
         ...{ kvHeads: shape.kvHeads, headSize: shape.headSize, length },
         ...{
-          scores: recording ? ('recorded' as const) : ('normal' as const),
+          scores: recorded ? ('recorded' as const) : ('normal' as const),
           tau: tau ?? null,
           kept: kept ?? null,
           form,
@@ -252,9 +268,13 @@ async function main(): Promise<void> {
   const rows: Row[] = [];
   for (const shape of shapes) {
     for (const length of lengths) {
-      rows.push(
-        ...(await measure(device, timer, shape, length, captured.get(shapeKey(shape, length)), best)),
-      );
+      const programs = captured.get(shapeKey(shape, length));
+      if (!options['only-recorded']) {
+        rows.push(...(await measure(device, timer, shape, length, programs, best, undefined)));
+      }
+      if (recording && fits(recording, shape)) {
+        rows.push(...(await measure(device, timer, shape, length, programs, best, recording)));
+      }
       const { vendor, architecture, description, device: chip } = device.adapterInfo;
       const adapter = { vendor, architecture, description, chip };
       writeJson({ adapter, date: new Date().toISOString(), runtime: version, bandwidth, rows });

@@ -3,6 +3,7 @@
 //   HEADS       query heads handled by a workgroup  BLOCKS  ceil(GROUP / HEADS)
 //   WORDS       storage words of a row              V4      vec4f per storage word
 //   WG          invocations of a workgroup          QUERY_HEADS, KV_HEADS
+//   TEAM        lanes that share a queue of rows: at most a subgroup, at most 32
 //   SUBGROUP    invocations of a subgroup at least  MAX_SPLITS
 //   PART        vec4f of a split's result: the output, and (kept mass, kept rows, rows read, 0)
 //   SCORE_BINS  bins of the quantile                    BINS_EACH  of them per invocation

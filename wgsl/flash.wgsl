@@ -1,6 +1,6 @@
-// Attention of one split in one pass: scores, online softmax and weighted V rows, for all HEADS query heads at once. Leaves the split's
-// softmax maximum and sum, and its output relative to that maximum. keep-all.wgsl makes it dense, keep-above.wgsl sifts (SIFT = 1): then
-// only V rows at or above a cut known before are read. No score leaves the workgroup, unless store_score says so.
+// Dense attention of one split in one pass: scores, online softmax and weighted V rows, for all HEADS query heads at once. Leaves the split's
+// softmax maximum and sum, and its output relative to that maximum. No score leaves the workgroup, unless store_score says so.
+// Registers are short: four more values a lane cost a quarter of the speed on an H200 (docs/kernel.md).
 // Grid: (splits, KV_HEADS * BLOCKS, batch).
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -13,8 +13,7 @@
 
 const ACC = HEADS * LANE_WORDS * V4;
 const STEP = SLOTS * UNROLL;
-var<workgroup> slot_part: array<vec4f, HEADS * SLOTS>;   // (max, sum, kept mass, kept)
-var<workgroup> slot_read: array<f32, SLOTS>;
+var<workgroup> slot_softmax: array<vec2f, HEADS * SLOTS>;
 var<workgroup> spill: array<vec4f, WG * V4>;
 
 @compute @workgroup_size(WG)
@@ -43,40 +42,31 @@ fn main(
   }
   var top: PerHead;                                      // running maximum of the slot
   var sum: PerHead;                                      // of the rows (lane % UNROLL)
-  var cut: PerHead;                                      // keep if score >= cut
-  var mass: PerHead;                                     // of the rows that take part
-  var kept: PerHead;
   for (var h = 0u; h < HEADS; h++) { // unroll
     top[h] = LOWEST;
     sum[h] = 0.0;
-    mass[h] = 0.0;
-    kept[h] = 0.0;
-    cut[h] = row_cut(head0 + min(h, heads - 1u), length);
   }
-  var rows_read = 0.0;
-  let share = has(params.flags, FLAG_SHARE);
-  let largest = has(params.flags, FLAG_LARGEST);
-  let newest = select(0xffffffffu, length - 1u, has(params.flags, FLAG_NEWEST));
 
-  var k_rows: Rows;
-  if (begin < end) { load_keys(&k_rows, batch, kv_head, begin, end - 1u, slot, lane); }
   for (var base = begin; base < end; base += STEP) {
-    var v_rows: Rows;
-    if (SIFT == 0u) {
-      for (var j = 0u; j < UNROLL; j++) { // unroll
-        let row = v_row(batch, kv_head, min(base + batch_row(slot, j), end - 1u));
-        for (var n = 0u; n < LANE_WORDS; n++) { // unroll
-          v_rows[j * LANE_WORDS + n] = values[row + min(lane + n * LANES, WORDS - 1u)];
-        }
+    var rows: Rows;
+    for (var j = 0u; j < UNROLL; j++) { // unroll
+      let row = k_row(batch, kv_head, min(base + batch_row(slot, j), end - 1u));
+      for (var n = 0u; n < LANE_WORDS; n++) { // unroll
+        rows[j * LANE_WORDS + n] = keys[row + min(lane + n * LANES, WORDS - 1u)];
       }
     }
     let key = base + batch_row(slot, lane % UNROLL);
     let valid = key < end;
-    var p = row_scores(&query, &k_rows, lane);
-    // The next batch, while this one is worked on.
-    load_keys(&k_rows, batch, kv_head, base + STEP, end - 1u, slot, lane);
+    var p = row_scores(&query, &rows, lane);
+    for (var j = 0u; j < UNROLL; j++) { // unroll
+      let row = v_row(batch, kv_head, min(base + batch_row(slot, j), end - 1u));
+      for (var n = 0u; n < LANE_WORDS; n++) { // unroll
+        rows[j * LANE_WORDS + n] = values[row + min(lane + n * LANES, WORDS - 1u)];
+      }
+    }
     var grows = false;
     for (var h = 0u; h < HEADS; h++) { // unroll
+      if (valid && lane < UNROLL && h < heads) { store_score(head0 + h, key, p[h]); }
       grows = grows || (valid && p[h] > top[h]);
     }
     // Rare after the first batches.
@@ -86,87 +76,44 @@ fn main(
         let factor = exp(top[h] - m);
         top[h] = m;
         sum[h] *= factor;
-        mass[h] *= factor;
         for (var i = 0u; i < LANE_WORDS * V4; i++) { // unroll
           acc[h * LANE_WORDS * V4 + i] *= factor;
         }
       }
     }
-    var reads = true;
-    if (SIFT == 1u) {
-      reads = valid && key == newest;
-      var keeps: array<bool, HEADS>;
-      for (var h = 0u; h < HEADS; h++) { // unroll
-        keeps[h] = h < heads && valid && (key == newest || p[h] >= cut[h] || (largest && p[h] >= top[h]));
-        reads = reads || keeps[h];
-      }
-      for (var h = 0u; h < HEADS; h++) { // unroll
-        let e = select(0.0, exp(p[h] - top[h]), valid);
-        sum[h] += e;
-        p[h] = select(0.0, e, select(keeps[h], reads, share));
-        mass[h] += p[h];
-        kept[h] += f32(keeps[h]);
-      }
-      rows_read += f32(reads);
-      // A row that no head keeps costs no memory traffic: its lanes read a row that another turn has brought into the cache.
-      let ballot = subgroupBallot(reads);
-      let votes = ballot[sg_slot / 32u] >> (sg_slot % 32u);
-      for (var j = 0u; j < UNROLL; j++) { // unroll
-        let wanted = select(end - 1u, base + batch_row(slot, j), ((votes >> j) & 1u) == 1u);
-        let row = v_row(batch, kv_head, wanted);
-        for (var n = 0u; n < LANE_WORDS; n++) { // unroll
-          v_rows[j * LANE_WORDS + n] = values[row + min(lane + n * LANES, WORDS - 1u)];
-        }
-      }
-    } else {
-      for (var h = 0u; h < HEADS; h++) { // unroll
-        if (valid && lane < UNROLL && h < heads) { store_score(head0 + h, key, p[h]); }
-        p[h] = select(0.0, exp(p[h] - top[h]), valid);
-        sum[h] += p[h];
-      }
+    for (var h = 0u; h < HEADS; h++) { // unroll
+      p[h] = select(0.0, exp(p[h] - top[h]), valid);
+      sum[h] += p[h];
     }
-    if (SIFT == 0u || subgroupAny(reads)) {
-      for (var j = 0u; j < UNROLL; j++) { // unroll
-        var weight: PerHead;
+    for (var j = 0u; j < UNROLL; j++) { // unroll
+      var weight: PerHead;
+      for (var h = 0u; h < HEADS; h++) { // unroll
+        weight[h] = subgroupShuffle(p[h], sg_slot + j);
+      }
+      for (var n = 0u; n < LANE_WORDS; n++) { // unroll
+        let lo = word_lo(rows[j * LANE_WORDS + n]);
+        let hi = word_hi(rows[j * LANE_WORDS + n]);
         for (var h = 0u; h < HEADS; h++) { // unroll
-          weight[h] = subgroupShuffle(p[h], sg_slot + j);
-        }
-        for (var n = 0u; n < LANE_WORDS; n++) { // unroll
-          let lo = word_lo(v_rows[j * LANE_WORDS + n]);
-          let hi = word_hi(v_rows[j * LANE_WORDS + n]);
-          for (var h = 0u; h < HEADS; h++) { // unroll
-            acc[(h * LANE_WORDS + n) * V4] += weight[h] * lo;
-            if (V4 == 2u) { acc[(h * LANE_WORDS + n) * V4 + V4 - 1u] += weight[h] * hi; }
-          }
+          acc[(h * LANE_WORDS + n) * V4] += weight[h] * lo;
+          if (V4 == 2u) { acc[(h * LANE_WORDS + n) * V4 + V4 - 1u] += weight[h] * hi; }
         }
       }
     }
   }
 
   for (var h = 0u; h < HEADS; h++) { // unroll
-    let part = vec4f(top[h], slot_sum(sum[h]), slot_sum(mass[h]), slot_sum(kept[h]));
-    if (lane == 0u) { slot_part[h * SLOTS + slot] = part; }
+    let total = slot_sum(sum[h]);
+    if (lane == 0u) { slot_softmax[h * SLOTS + slot] = vec2f(top[h], total); }
   }
-  let slot_rows = slot_sum(rows_read);
-  if (lane == 0u) { slot_read[slot] = slot_rows; }
   workgroupBarrier();
   if (lid < heads) {
-    var part = slot_part[lid * SLOTS];
-    var total_read = slot_read[0];
-    for (var i = 1u; i < SLOTS; i++) {
-      let other = slot_part[lid * SLOTS + i];
-      let m = max(part.x, other.x);
-      let factors = vec2f(exp(part.x - m), exp(other.x - m));
-      part = vec4f(m, dot(vec2f(part.y, other.y), factors), dot(vec2f(part.z, other.z), factors), part.w + other.w);
-      total_read += slot_read[i];
-    }
-    let split = (head0 + lid) * params.splits + wid.x;
-    partials[split] = part.xy;
-    if (SIFT == 1u) { part_out[split * PART + PART - 1u] = vec4f(part.zw, total_read, 0.0); }
+    var softmax = slot_softmax[lid * SLOTS];
+    for (var i = 1u; i < SLOTS; i++) { softmax = merge_softmax(softmax, slot_softmax[lid * SLOTS + i]); }
+    partials[(head0 + lid) * params.splits + wid.x] = softmax;
   }
   for (var h = 0u; h < HEADS; h++) { // unroll
     var m = LOWEST;
-    for (var i = 0u; i < SLOTS; i++) { m = max(m, slot_part[h * SLOTS + i].x); }
+    for (var i = 0u; i < SLOTS; i++) { m = max(m, slot_softmax[h * SLOTS + i].x); }
     let factor = exp(top[h] - m);
     for (var n = 0u; n < LANE_WORDS; n++) { // unroll
       for (var e = 0u; e < V4; e++) { // unroll

@@ -71,6 +71,11 @@ export class AttentionEncoder {
   /** Reused by every dispatch. */
   private readonly bindings: GPUBufferBinding[] = [];
   private readonly offset = new Uint32Array(1);
+  /**
+   * Keys from which a step may sift; shorter ones read every row, also where the policy would drop some: reading less is no
+   * gain below some length (docs/kernel.md has what was measured). Such steps count as dense.
+   */
+  siftFrom = 0;
 
   private constructor(
     readonly shape: AttentionShape,
@@ -96,8 +101,16 @@ export class AttentionEncoder {
   }
 
   /** Plans a step and writes its parameters; once a step serves all layers of one geometry. */
-  prepare(inputs: StepInputs): PreparedStep {
-    const { splits, chunk } = planSplits(this.shape, inputs.batch, inputs.maxLength, this.tuning);
+  prepare(given: StepInputs): PreparedStep {
+    const short = given.maxLength < this.siftFrom && !given.plan.dense && given.plan.windowIndex < 0;
+    const inputs = short ? { ...given, plan: { ...given.plan, dense: true } } : given;
+    const { splits, chunk } = planSplits(
+      this.shape,
+      inputs.batch,
+      inputs.maxLength,
+      this.tuning,
+      !inputs.plan.dense,
+    );
     const geometry: Geometry = {
       lengthBias: inputs.lengthBias,
       capacity: inputs.capacity,
@@ -192,21 +205,25 @@ export class AttentionEncoder {
 
   private scratch(name: ScratchName, step: PreparedStep): GPUBufferBinding {
     const rows = step.batch * this.shape.queryHeads;
-    const { splits, scoreStride } = step.geometry;
-    const perRow = {
-      scores: scoreStride * 4,
-      partials: splits * 8,
-      partOut: splits * (this.shape.headSize + 4) * 4,
-      bins: SCORE_BINS * 4,
-      cuts: 4,
-    };
-    return this.resources.scratch.get(name, rows * perRow[name]);
+    return this.resources.scratch.get(name, rows * bytesPerHead(name, step.geometry, this.shape.headSize));
   }
 
-  private begin(...bindings: readonly GPUBufferBinding[]): GPUBufferBinding[] {
-    this.bindings.length = 0;
-    this.bindings.push(...bindings);
-    return this.bindings;
+  /** The buffers of the next dispatch; more may be pushed. */
+  private begin(
+    a: GPUBufferBinding,
+    b: GPUBufferBinding,
+    c: GPUBufferBinding,
+    d?: GPUBufferBinding,
+    e?: GPUBufferBinding,
+    f?: GPUBufferBinding,
+  ): GPUBufferBinding[] {
+    const { bindings } = this;
+    bindings.length = 0;
+    bindings.push(a, b, c);
+    if (d) bindings.push(d);
+    if (e) bindings.push(e);
+    if (f) bindings.push(f);
+    return bindings;
   }
 
   /** Dispatches a kernel with the buffers begun. */
@@ -226,5 +243,21 @@ export class AttentionEncoder {
     const group = state.bindGroups.get(device, kernel, params.buffer, this.bindings, kv);
     pass.setBindGroup(0, group, this.offset, 0, 1);
     pass.dispatchWorkgroups(x, y, z);
+  }
+}
+
+/** Bytes that a scratch buffer needs for each query head of each sequence. */
+function bytesPerHead(name: ScratchName, { splits, scoreStride }: Geometry, headSize: number): number {
+  switch (name) {
+    case 'scores':
+      return scoreStride * 4;
+    case 'partials':
+      return splits * 8;
+    case 'partOut':
+      return splits * (headSize + 4) * 4;
+    case 'bins':
+      return SCORE_BINS * 4;
+    case 'cuts':
+      return 4;
   }
 }

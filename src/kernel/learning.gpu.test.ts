@@ -7,6 +7,7 @@ import {
   paperPolicy,
   SessionTracker,
   type ThresholdPolicy,
+  uniformPolicy,
   validatePolicy,
 } from '../tracker/index.ts';
 import { canUseSubgroups } from './pipelines.ts';
@@ -162,5 +163,35 @@ describe('learning on the GPU', () => {
     attention.reset();
     expect((await attention.figures()).heads[0]!.status).toBe('learning');
     attention.destroy();
+  });
+
+  test('steps shorter than siftFrom read every row and are not counted', async () => {
+    const length = 64;
+    const random = createRandom(5);
+    const { queryHeads, kvHeads, headSize } = SHAPE;
+    const tensors = {
+      q: { buffer: upload(device, random.normals(queryHeads * headSize), 'f32') },
+      keys: { buffer: upload(device, random.normals(kvHeads * length * headSize), 'f32') },
+      values: { buffer: upload(device, random.normals(kvHeads * length * headSize), 'f32') },
+      output: { buffer: upload(device, new Float32Array(queryHeads * headSize), 'f32') },
+    };
+    const run = async (siftFrom: number) => {
+      const policy = uniformPolicy({ c: 1 });
+      const attention = await createSiftAttention(device, SHAPE, { policy, siftFrom });
+      const commands = device.createCommandEncoder();
+      const pass = commands.beginComputePass();
+      const step = attention.beginStep({ length });
+      step.encode(pass, 0, tensors);
+      pass.end();
+      device.queue.submit([commands.finish()]);
+      const output = await download(device, tensors.output.buffer, queryHeads * headSize, 'f32');
+      const { siftedSteps } = (await attention.figures()).heads[0]!;
+      attention.destroy();
+      return { dense: step.dense, siftedSteps, output };
+    };
+    const [short, long] = [await run(length + 1), await run(length)];
+    expect([short.dense, short.siftedSteps]).toEqual([true, 0]);
+    expect([long.dense, long.siftedSteps]).toEqual([false, 1]);
+    expect(outputError(long.output, short.output, SHAPE)).toBeGreaterThan(1e-3);
   });
 });

@@ -28,6 +28,8 @@ export interface SiftAttentionOptions {
   resources?: DeviceResources;
   /** How sifted steps run; default `'two-pass'`. */
   form?: SiftForm;
+  /** Keys from which steps sift; shorter ones read every row. Default 0. */
+  siftFrom?: number;
   /** @internal Other than the device's own, for measurements. */
   tuning?: Partial<Tuning>;
 }
@@ -110,7 +112,7 @@ export class SiftAttention {
     });
     return {
       step: plan.step,
-      dense: plan.dense,
+      dense: prepared.plan.dense,
       encode: (pass, layer, tensors) => {
         const state = this.state(layer);
         this.encoder.attend(pass, prepared, tensors, state);
@@ -169,5 +171,6 @@ export async function createSiftAttention(
   const resources = options.resources ?? createDeviceResources(device);
   const tuning = { ...tuningOf(device), ...options.tuning };
   const encoder = await AttentionEncoder.create(resources, shape, subgroups, CONTIGUOUS_KV, tuning);
+  encoder.siftFrom = options.siftFrom ?? 0;
   return new SiftAttention(encoder, policy, layers, batch, options.resources === undefined, options.form);
 }

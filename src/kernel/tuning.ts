@@ -4,16 +4,24 @@ export interface Tuning {
   flashWorkgroup: number;
   /** Invocations of a workgroup of the gather. */
   gatherWorkgroup: number;
+  /** Rows that neighbouring lanes of the gather read at a time. */
+  gatherUnroll: number;
+  /** Keys that an invocation of the gather judges at a time. */
+  gatherKeys: number;
   /** Invocations of a workgroup of the bound. */
   boundWorkgroup: number;
   /** Invocations of a workgroup of the combine. */
   combineWorkgroup: number;
   /** Rows that neighbouring lanes read at a time: loads in flight. 1, 2, 4 or 8. */
   unroll: number;
+  /** The same of the scores kernel. */
+  scoresUnroll: number;
   /** Unroll the marked loops of the WGSL text. */
   unrolled: boolean;
   /** Workgroups in flight that keep the device busy; more only adds partial results. */
   workgroups: number;
+  /** The same for the kernels of a sifted step. */
+  siftWorkgroups: number;
   /** Fewer keys than this do not pay for a workgroup. */
   minChunk: number;
 }
@@ -21,11 +29,15 @@ export interface Tuning {
 export const DEFAULT_TUNING: Tuning = {
   flashWorkgroup: 128,
   gatherWorkgroup: 128,
+  gatherUnroll: 8,
+  gatherKeys: 2,
   boundWorkgroup: 256,
   combineWorkgroup: 256,
   unroll: 8,
+  scoresUnroll: 8,
   unrolled: true,
   workgroups: 528,
+  siftWorkgroups: 528,
   minChunk: 128,
 };
 
@@ -34,7 +46,10 @@ const SOFTWARE_TUNING: Tuning = {
   ...DEFAULT_TUNING,
   unrolled: false,
   unroll: 4,
+  scoresUnroll: 4,
+  gatherUnroll: 4,
   workgroups: 4,
+  siftWorkgroups: 4,
   boundWorkgroup: 64,
   combineWorkgroup: 64,
 };

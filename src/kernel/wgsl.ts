@@ -5,10 +5,10 @@ import commonSource from '../../wgsl/common.wgsl?raw';
 import compareSource from '../../wgsl/compare.wgsl?raw';
 import dropScoreSource from '../../wgsl/drop-score.wgsl?raw';
 import flashSource from '../../wgsl/flash.wgsl?raw';
+import flashSiftSource from '../../wgsl/flash-sift.wgsl?raw';
 import gatherSource from '../../wgsl/gather.wgsl?raw';
+import gatherTeamsSource from '../../wgsl/gather-teams.wgsl?raw';
 import histogramSource from '../../wgsl/histogram.wgsl?raw';
-import keepAboveSource from '../../wgsl/keep-above.wgsl?raw';
-import keepAllSource from '../../wgsl/keep-all.wgsl?raw';
 import logSumExpSource from '../../wgsl/log-sum-exp.wgsl?raw';
 import quantileSource from '../../wgsl/quantile.wgsl?raw';
 import reduceSubgroupSource from '../../wgsl/reduce-subgroup.wgsl?raw';
@@ -48,6 +48,8 @@ export type KernelName =
 /** Bins that the scores of a head are counted in while thresholds are learned. */
 export const SCORE_BINS = 2048;
 
+const TILE = 256;
+
 /** What a binding of a kernel is, in the order of its `@binding` numbers. */
 export type BindingKind = 'params' | 'read' | 'write';
 
@@ -75,7 +77,7 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
   const reduce = subgroups ? reduceSubgroupSource : reduceWorkgroupSource;
   const softmax = subgroups ? softmaxSubgroupSource : softmaxWorkgroupSource;
   const flash: KernelSource = {
-    sources: [rowsSource, flashSource, keepAllSource, dropScoreSource],
+    sources: [rowsSource, flashSource, dropScoreSource],
     bindings: ['params', 'read', 'read', 'read', 'read', 'write', 'write'],
     workgroupSize: tuning.flashWorkgroup,
     usesKv: true,
@@ -85,7 +87,7 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
       dense: flash,
       denseLearn: {
         ...flash,
-        sources: [rowsSource, flashSource, keepAllSource, storeScoreSource],
+        sources: [rowsSource, flashSource, storeScoreSource],
         bindings: [...flash.bindings, 'write'],
       },
       bound: {
@@ -96,7 +98,7 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
       },
       sift: {
         ...flash,
-        sources: [rowsSource, flashSource, keepAboveSource, dropScoreSource],
+        sources: [rowsSource, flashSiftSource],
         bindings: [...flash.bindings, 'read'],
       },
     }),
@@ -107,7 +109,7 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
       usesKv: true,
     },
     gather: {
-      sources: [reduce, gatherSource, softmax, thresholdSource],
+      sources: [reduce, subgroups ? gatherTeamsSource : gatherSource, softmax, thresholdSource],
       bindings: ['params', 'read', 'read', 'read', 'read', 'read', 'write'],
       workgroupSize: tuning.gatherWorkgroup,
       usesKv: true,
@@ -165,11 +167,14 @@ function kernelConstants(
 ): Record<string, number> {
   const { subgroupSize, tuning = DEFAULT_TUNING } = target;
   const c = shapeConstants(shape);
-  // A slot's lanes exchange scores within a subgroup; the gather's need not.
-  const widest = kernel.sources.includes(rowsSource) ? Math.min(32, subgroupSize) : 32;
+  // The lanes of a slot exchange scores within a subgroup.
+  const team = subgroupSize > 0 ? Math.min(32, subgroupSize) : 32;
   // At least four, so that the results of all slots fit workgroup memory.
-  const lanes = Math.min(widest, Math.max(4, 2 ** Math.ceil(Math.log2(c.words))));
-  const tile = c.heads <= 4 && subgroupSize > 0 ? 512 : 256;
+  const lanes = Math.min(team, Math.max(4, 2 ** Math.ceil(Math.log2(c.words))));
+  const gathers = kernel.sources.includes(gatherTeamsSource) || kernel.sources.includes(gatherSource);
+  const scoring = kernel.sources.includes(scoresRowsSource);
+  const deep = gathers ? tuning.gatherUnroll : scoring ? tuning.scoresUnroll : tuning.unroll;
+  const rows = Math.min(deep, lanes);
   const slots = kernel.workgroupSize / lanes;
   return {
     HEAD_SIZE: shape.headSize,
@@ -183,7 +188,7 @@ function kernelConstants(
     WG: kernel.workgroupSize,
     LANES: lanes,
     LANE_WORDS: Math.ceil(c.words / lanes),
-    UNROLL: Math.min(tuning.unroll, lanes),
+    UNROLL: rows,
     SLOTS: slots,
     PACK: Math.min(slots, 32 / lanes),
     SUBGROUP: Math.max(1, subgroupSize),
@@ -191,9 +196,12 @@ function kernelConstants(
     PART: shape.headSize / 4 + 1,
     SCORE_BINS,
     BINS_EACH: SCORE_BINS / kernel.workgroupSize,
-    // Keys that the gather lists at a time; with the weights of every head they fit 16 KB of workgroup memory.
-    TILE: tile,
-    KEYS: tile / kernel.workgroupSize,
+    // Without subgroups: keys that the gather lists at a time; with the weights of every head they fit 16 KB.
+    TILE,
+    // Keys that an invocation of the gather judges at a time.
+    KEYS: subgroupSize > 0 ? tuning.gatherKeys : TILE / kernel.workgroupSize,
+    TEAM: team,
+    TURNS: team / ((team / lanes) * rows),
   };
 }
 
