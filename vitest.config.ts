@@ -18,7 +18,13 @@ export default defineConfig({
         test: {
           name: 'unit',
           environment: 'node',
-          include: ['src/**/*.test.ts', 'tools/**/*.test.ts', 'patches/**/*.test.ts', 'bench/**/*.test.ts'],
+          include: [
+            'src/**/*.test.ts',
+            'tools/**/*.test.ts',
+            'patches/**/*.test.ts',
+            'bench/**/*.test.ts',
+            'quality/**/*.test.ts',
+          ],
           exclude: ['**/*.gpu.test.ts', '**/node_modules/**'],
         },
       },

@@ -1,8 +1,20 @@
 // Forced decoding: a prompt is prefilled, the tokens that follow are fed one by one, and each step's distribution is held
 // against exact attention. Teacher-forced prefill alone would never sift.
-import { enableSift, type SiftReport, type ThresholdPolicy } from '../src/index.ts';
-import { divergence, logSoftmax, mean, median, type QualityFigures } from './measure.ts';
-import type { Decoder } from './pipeline.ts';
+
+import type { HubPipeline, HubTensor } from '../src/adapters/transformers/runtime.ts';
+import { enableSift, type SiftReport } from '../src/index.ts';
+import { divergence, logSoftmax, type SequenceFigures, siftFigures } from './measure.ts';
+import type { NamedPolicy } from './policy-syntax.ts';
+
+/** What decodes: a session that looks like a transformers.js pipeline, or one. */
+export interface ForcedDecoder {
+  readonly pipeline: HubPipeline | object;
+  /** Input tensors of some tokens in a sequence of `total`. */
+  inputs(tokens: readonly number[], total: number): Record<string, HubTensor>;
+  forward(inputs: Record<string, unknown>): Promise<Record<string, HubTensor>>;
+  /** The present tensors of a pass as the past of the next. */
+  pastOf(outputs: Record<string, HubTensor>, length: number): Record<string, HubTensor>;
+}
 
 export interface ForcedOptions {
   /** Tokens of the prompt, and decode steps after it. */
@@ -10,95 +22,96 @@ export interface ForcedOptions {
   steps: number;
   /** Steps that do not count: the longest warm-up of the policies. */
   warmup: number;
-  device: GPUDevice;
+  /** The runtime's device, where the plugin cannot find it. */
+  device?: GPUDevice;
   progress?: (message: string) => void;
-  /** Called after each sequence with the figures so far. */
-  partial?: (figures: QualityFigures[]) => void;
 }
 
-/** One sequence under one policy: log-probabilities of the counted steps go to `visit`. */
-async function decode(
-  decoder: Decoder,
-  tokens: readonly number[],
-  { prompt, steps, warmup }: ForcedOptions,
-  visit: (step: number, logProbabilities: Float32Array) => void,
-): Promise<void> {
-  let outputs = await decoder.forward(decoder.inputs(tokens.slice(0, prompt), prompt));
-  for (let step = 0; step < steps; step++) {
-    const length = prompt + step;
-    const before = outputs;
-    outputs = await decoder.forward({
-      ...decoder.inputs([tokens[length]!], length + 1),
-      past_key_values: decoder.pastOf(before),
-    });
-    for (const tensor of Object.values(before)) if (tensor.location === 'gpu-buffer') tensor.dispose();
-    if (step >= warmup)
-      visit(
-        step,
-        logSoftmax(Float32Array.from((outputs.logits!.ort_tensor as never as { data: Float32Array }).data)),
-      );
-  }
+/** Log-probabilities after the last token of a pass. */
+export function lastRow(outputs: Record<string, HubTensor>): Float32Array {
+  const { data, dims } = outputs.logits!.ort_tensor as unknown as { data: Float32Array; dims: number[] };
+  return logSoftmax(Float32Array.from(data.slice(-dims.at(-1)!)));
+}
+
+/** Frees the tensors of a pass that lie on the GPU. */
+export function free(outputs: Record<string, HubTensor>): void {
   for (const tensor of Object.values(outputs)) if (tensor.location === 'gpu-buffer') tensor.dispose();
 }
 
-/**
- * Figures of exact attention (the stock runtime) and of each policy, through the real adapter.
- * @param sequences each of at least prompt + steps + 1 tokens.
- */
-export async function compare(
-  decoder: Decoder,
-  sequences: readonly (readonly number[])[],
-  policies: readonly { name: string; policy: ThresholdPolicy }[],
-  options: ForcedOptions,
-): Promise<QualityFigures[]> {
-  const gathered = new Map<string, Gathered>();
-  const entry = (name: string) => {
-    const known = gathered.get(name) ?? { nll: [], kl: [], same: [], reports: [] };
-    gathered.set(name, known);
-    return known;
-  };
-  // The plugin must see the runtime compile its attention: enable it once before the exact run, which is stock.
-  (await enableSift(decoder.pipeline, { device: options.device })).dispose();
-  for (const [index, tokens] of sequences.entries()) {
-    const exact: Float32Array[] = [];
-    options.progress?.(`sequence ${index + 1} of ${sequences.length}: exact`);
-    await decode(decoder, tokens, options, (step, row) => {
-      exact[step] = row;
-      entry('exact').nll.push(-row[tokens[options.prompt + step + 1]!]!);
+/** One sequence: `visit` gets the log-probabilities after every step, from 1 on. */
+export async function decode(
+  decoder: ForcedDecoder,
+  tokens: readonly number[],
+  prompt: number,
+  steps: number,
+  visit: (step: number, logProbabilities: Float32Array) => void | Promise<void>,
+): Promise<void> {
+  let outputs = await decoder.forward(decoder.inputs(tokens.slice(0, prompt), prompt));
+  for (let step = 1; step <= steps; step++) {
+    const before = outputs;
+    outputs = await decoder.forward({
+      ...decoder.inputs([tokens[prompt + step - 1]!], prompt + step),
+      past_key_values: decoder.pastOf(before, prompt + step - 1),
     });
-    for (const { name, policy } of policies) {
-      options.progress?.(`sequence ${index + 1} of ${sequences.length}: ${name}`);
-      const figures = entry(name);
-      const sift = await enableSift(decoder.pipeline, { policy, device: options.device });
-      await decode(decoder, tokens, options, (step, row) => {
-        const { kl, same } = divergence(exact[step]!, row);
-        figures.nll.push(-row[tokens[options.prompt + step + 1]!]!);
-        figures.kl.push(kl);
-        figures.same.push(Number(same));
-      });
-      figures.reports.push(await sift.report());
-      sift.dispose();
-    }
-    options.partial?.(summarise(gathered));
+    free(before);
+    await visit(step, lastRow(outputs));
   }
-  return summarise(gathered);
+  free(outputs);
 }
 
-interface Gathered {
-  nll: number[];
-  kl: number[];
-  same: number[];
-  reports: SiftReport[];
+/** The stock runtime on one sequence: what the policies are held against. */
+export async function exactRows(
+  decoder: ForcedDecoder,
+  tokens: readonly number[],
+  { prompt, steps, warmup }: ForcedOptions,
+): Promise<Float32Array[]> {
+  const rows: Float32Array[] = [];
+  await decode(decoder, tokens, prompt, steps, (step, row) => {
+    if (step > warmup) rows.push(row);
+  });
+  return rows;
 }
 
-function summarise(gathered: ReadonlyMap<string, Gathered>): QualityFigures[] {
-  return [...gathered].map(([policy, { nll, kl, same, reports }]) => ({
-    policy,
-    ppl: Math.exp(mean(nll)),
-    klMean: kl.length ? mean(kl) : 0,
-    klMedian: kl.length ? median(kl) : 0,
-    top1: same.length ? mean(same) : 1,
-    keptHead: reports.length ? mean(reports.map((report) => report.keptHead ?? 1)) : null,
-    keptGroup: reports.length ? mean(reports.map((report) => report.keptGroup ?? 1)) : null,
-  }));
+/** Figures of exact attention itself. */
+export function exactFigures(
+  exact: readonly Float32Array[],
+  tokens: readonly number[],
+  options: ForcedOptions,
+): SequenceFigures {
+  const { prompt, warmup } = options;
+  return {
+    nll: exact.map((row, i) => -row[tokens[prompt + warmup + i + 1]!]!),
+    kl: exact.map(() => 0),
+    same: exact.map(() => 1),
+    sift: null,
+  };
+}
+
+/** Figures of one policy on one sequence, through the real adapter. */
+export async function policyFigures(
+  decoder: ForcedDecoder,
+  tokens: readonly number[],
+  exact: readonly Float32Array[],
+  { policy }: NamedPolicy,
+  { prompt, steps, warmup, device }: ForcedOptions,
+): Promise<SequenceFigures> {
+  const sift = await enableSift(decoder.pipeline, { policy, ...(device ? { device } : {}) });
+  const figures: SequenceFigures = { nll: [], kl: [], same: [], sift: null };
+  const reports: SiftReport[] = [];
+  const quarter = Math.floor((steps - warmup) / 4);
+  try {
+    await decode(decoder, tokens, prompt, steps, async (step, row) => {
+      if (step >= warmup && (step - warmup) % quarter === 0 && reports.length < 5)
+        reports.push(await sift.report());
+      if (step <= warmup) return;
+      const { kl, same } = divergence(exact[step - warmup - 1]!, row);
+      figures.nll.push(-row[tokens[prompt + step]!]!);
+      figures.kl.push(kl);
+      figures.same.push(Number(same));
+    });
+    figures.sift = siftFigures(await sift.report(), reports);
+  } finally {
+    sift.dispose();
+  }
+  return figures;
 }

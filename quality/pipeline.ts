@@ -58,7 +58,7 @@ export class Decoder {
   }
 
   /** The present tensors of a pass as the past of the next. */
-  pastOf(outputs: Outputs): Outputs {
+  pastOf(outputs: Outputs, _length?: number): Outputs {
     const { inputNames } = this.pipeline.model.sessions.model!;
     return Object.fromEntries(
       inputNames

@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest';
+import { defaultPolicy, paperPolicy } from '../src/index.ts';
+import { quantile, summarise } from './measure.ts';
+import { parsePolicy } from './policy-syntax.ts';
+
+test('a text names any policy', () => {
+  expect(parsePolicy('paper:0.95').policy).toEqual(paperPolicy({ tau: 0.95 }));
+  expect(parsePolicy('default:0.5,warmup=8').policy).toEqual(defaultPolicy({ tau: 0.5, warmup: 8 }));
+  expect(parsePolicy('mass:0.05,axis=step,exponent=prior,variance=0.1,renormalise=off').policy).toMatchObject(
+    {
+      target: { kind: 'mass', epsilon: 0.05 },
+      axis: 'step',
+      exponent: { kind: 'prior', beta: -1, variance: 0.1 },
+      renormalise: false,
+    },
+  );
+  expect(parsePolicy('uniform:1').policy).toMatchObject({ target: { kind: 'uniform', c: 1 }, warmup: 0 });
+});
+
+test('what it does not know is refused', () => {
+  for (const text of ['best:1', 'paper', 'paper:0.5,foo=1', 'paper:0.5,guard=yes', 'paper:1.5']) {
+    expect(() => parsePolicy(text)).toThrow();
+  }
+});
+
+test('figures of sequences are put together', () => {
+  expect(quantile([4, 1, 3, 2], 0.5)).toBe(2.5);
+  const row = summarise('x', [
+    { nll: [0, 2], kl: [0, 1], same: [1, 0], sift: null },
+    { nll: [1, 1], kl: [2, 3], same: [1, 1], sift: null },
+  ]);
+  expect(row).toMatchObject({ ppl: Math.E, klMean: 1.5, klMedian: 1.5, top1: 0.75, keptHead: null });
+});
