@@ -14,7 +14,7 @@ import {
 } from '../src/tracker/index.ts';
 import { describeDevice, openDevice, startDawn } from './dawn.ts';
 import { cacheBytes, createInputs, destroyInputs, uniformLevel } from './inputs.ts';
-import { OurAttention } from './kernels.ts';
+import { keptFractions, OurAttention } from './kernels.ts';
 import { copyBandwidth, PassTimer, timeInTurns, type Variant } from './timing.ts';
 
 // Times our kernels, whole steps and one by one, under several tunings in one run.
@@ -34,7 +34,7 @@ const { values: options } = parseArgs({
     /** Kernels to time alone, by name. */
     kernels: {
       type: 'string',
-      default: 'dense,denseLearn,bound,sift,scores,gather,combine,histogram,quantile',
+      default: 'dense,denseLearn,sift,scores,gather,combine,histogram,quantile',
     },
     subgroups: { type: 'string', default: 'true' },
     json: { type: 'string' },
@@ -91,6 +91,7 @@ for (const headSize of options['head-size'].split(',').map(Number)) {
     const variants: Variant[] = [];
     const own: { destroy(): void }[] = [];
     const results = new Map<string, Float32Array>();
+    const kept = new Map<string, number>();
     for (const tuning of tunings) {
       const resources = createDeviceResources(device);
       const add = async (
@@ -117,6 +118,7 @@ for (const headSize of options['head-size'].split(',').map(Number)) {
         }
         results.set(label, await download(device, output, shape.queryHeads * headSize, shape.dtype));
         variants.push(whole);
+        kept.set(label, (await keptFractions(attention, length)).keptGroup);
         for (const kernel of kernels) {
           if (!options.kernels.split(',').includes(kernel)) continue;
           variants.push({
@@ -127,12 +129,16 @@ for (const headSize of options['head-size'].split(',').map(Number)) {
         }
       };
       await add('dense', probabilityPolicy({ p: 0 }), ['dense', 'combine']);
-      for (const kept of options.kept.split(',').filter(Boolean).map(Number)) {
-        await add(`sift ${kept}`, uniformPolicy({ c: uniformLevel(kept, shape) }), ['scores', 'gather']);
+      for (const share of options.kept.split(',').filter(Boolean).map(Number)) {
         await add(
-          `one-pass ${kept}`,
-          uniformPolicy({ c: uniformLevel(kept, shape) }),
-          ['bound', 'sift'],
+          `sift ${share}`,
+          { ...uniformPolicy({ c: uniformLevel(share, shape) }), keepLargest: false },
+          ['scores', 'gather'],
+        );
+        await add(
+          `one-pass ${share}`,
+          { ...uniformPolicy({ c: uniformLevel(share, shape) }), keepLargest: false },
+          ['sift'],
           'one-pass',
         );
       }
@@ -151,8 +157,11 @@ for (const headSize of options['head-size'].split(',').map(Number)) {
     const first = results.values().next().value!;
     for (const [name, time] of times) {
       const result = results.get(name);
+      const read = kept.has(name) ? ` reads ${(100 * kept.get(name)!).toFixed(1)}% of V` : '';
       const off = result ? ` differs ${outputError(result, first, shape).toExponential(1)}` : '';
-      console.log(`${name}: ${time.median.toFixed(1)} (${time.p10.toFixed(1)}-${time.p90.toFixed(1)})${off}`);
+      console.log(
+        `${name}: ${time.median.toFixed(1)} (${time.p10.toFixed(1)}-${time.p90.toFixed(1)})${read}${off}`,
+      );
       rows.push({ ...shape, length, name, ...time });
     }
     for (const o of own) o.destroy();

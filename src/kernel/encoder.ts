@@ -109,7 +109,7 @@ export class AttentionEncoder {
       inputs.batch,
       inputs.maxLength,
       this.tuning,
-      !inputs.plan.dense,
+      this.inOnePass(inputs),
     );
     const geometry: Geometry = {
       lengthBias: inputs.lengthBias,
@@ -142,11 +142,8 @@ export class AttentionEncoder {
       return;
     }
     if (this.inOnePass(step)) {
-      const cuts = this.scratch('cuts', step);
-      this.begin(step.lengths, layer.q, layer.keys, state.headsBinding, cuts);
-      this.dispatch(pass, kernels.bound!, step, state, shape.kvHeads, 1, step.batch, kv);
-      const list = this.begin(step.lengths, layer.q, layer.keys, layer.values);
-      list.push(this.scratch('partials', step), this.scratch('partOut', step), cuts);
+      const list = this.begin(step.lengths, layer.q, layer.keys, layer.values, state.headsBinding);
+      list.push(this.scratch('partials', step), this.scratch('partOut', step));
       this.dispatch(pass, kernels.sift!, step, state, splits, workgroups, step.batch, kv);
       return;
     }
@@ -192,7 +189,7 @@ export class AttentionEncoder {
   }
 
   /** One pass needs no scores afterwards, one workgroup for all heads of a group, and an output divided by what was kept. */
-  private inOnePass(step: PreparedStep): boolean {
+  private inOnePass(step: StepInputs): boolean {
     return (
       step.form === 'one-pass' &&
       !step.plan.dense &&
@@ -257,7 +254,5 @@ function bytesPerHead(name: ScratchName, { splits, scoreStride }: Geometry, head
       return splits * (headSize + 4) * 4;
     case 'bins':
       return SCORE_BINS * 4;
-    case 'cuts':
-      return 4;
   }
 }

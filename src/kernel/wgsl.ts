@@ -1,5 +1,4 @@
 import binsSource from '../../wgsl/bins.wgsl?raw';
-import boundSource from '../../wgsl/bound.wgsl?raw';
 import combineSource from '../../wgsl/combine.wgsl?raw';
 import commonSource from '../../wgsl/common.wgsl?raw';
 import compareSource from '../../wgsl/compare.wgsl?raw';
@@ -10,10 +9,12 @@ import gatherSource from '../../wgsl/gather.wgsl?raw';
 import gatherTeamsSource from '../../wgsl/gather-teams.wgsl?raw';
 import histogramSource from '../../wgsl/histogram.wgsl?raw';
 import logSumExpSource from '../../wgsl/log-sum-exp.wgsl?raw';
+import nthBitSource from '../../wgsl/nth-bit.wgsl?raw';
 import quantileSource from '../../wgsl/quantile.wgsl?raw';
 import reduceSubgroupSource from '../../wgsl/reduce-subgroup.wgsl?raw';
 import reduceWorkgroupSource from '../../wgsl/reduce-workgroup.wgsl?raw';
 import rowsSource from '../../wgsl/rows.wgsl?raw';
+import sampleSource from '../../wgsl/sample.wgsl?raw';
 import scoresSource from '../../wgsl/scores.wgsl?raw';
 import scoresRowsSource from '../../wgsl/scores-rows.wgsl?raw';
 import softmaxSubgroupSource from '../../wgsl/softmax-subgroup.wgsl?raw';
@@ -31,13 +32,12 @@ import { unroll } from './unroll.ts';
 
 /**
  * The kernels of a decode step. A dense step is `dense` and `combine` (`denseLearn` where thresholds are learned, which leaves
- * the scores behind); a sifted one `scores`, `gather` and `combine`, or `bound`, `sift` and `combine`; `histogram` and `quantile` come
+ * the scores behind); a sifted one `scores`, `gather` and `combine`, or `sift` and `combine`; `histogram` and `quantile` come
  * last in a step that learns.
  */
 export type KernelName =
   | 'dense'
   | 'denseLearn'
-  | 'bound'
   | 'sift'
   | 'scores'
   | 'gather'
@@ -49,6 +49,9 @@ export type KernelName =
 export const SCORE_BINS = 2048;
 
 const TILE = 256;
+
+/** Keys that the log-normaliser is estimated from: the first, the newest, and how many of those between. */
+export const ESTIMATE_KEYS = { sink: 16, newest: 48, samples: 64 } as const;
 
 /** What a binding of a kernel is, in the order of its `@binding` numbers. */
 export type BindingKind = 'params' | 'read' | 'write';
@@ -90,16 +93,11 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
         sources: [rowsSource, flashSource, storeScoreSource],
         bindings: [...flash.bindings, 'write'],
       },
-      bound: {
-        sources: [reduce, rowsSource, boundSource, thresholdSource],
-        bindings: ['params', 'read', 'read', 'read', 'read', 'write'],
-        workgroupSize: tuning.boundWorkgroup,
-        usesKv: true,
-      },
       sift: {
         ...flash,
-        sources: [rowsSource, flashSiftSource],
-        bindings: [...flash.bindings, 'read'],
+        sources: [rowsSource, sampleSource, thresholdSource, flashSiftSource, nthBitSource],
+        workgroupSize: tuning.siftWorkgroup,
+        bindings: ['params', 'read', 'read', 'read', 'read', 'read', 'write', 'write'],
       },
     }),
     scores: {
@@ -109,7 +107,12 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
       usesKv: true,
     },
     gather: {
-      sources: [reduce, subgroups ? gatherTeamsSource : gatherSource, softmax, thresholdSource],
+      sources: [
+        reduce,
+        ...(subgroups ? [gatherTeamsSource, nthBitSource] : [gatherSource]),
+        softmax,
+        thresholdSource,
+      ],
       bindings: ['params', 'read', 'read', 'read', 'read', 'read', 'write'],
       workgroupSize: tuning.gatherWorkgroup,
       usesKv: true,
@@ -173,7 +176,14 @@ function kernelConstants(
   const lanes = Math.min(team, Math.max(4, 2 ** Math.ceil(Math.log2(c.words))));
   const gathers = kernel.sources.includes(gatherTeamsSource) || kernel.sources.includes(gatherSource);
   const scoring = kernel.sources.includes(scoresRowsSource);
-  const deep = gathers ? tuning.gatherUnroll : scoring ? tuning.scoresUnroll : tuning.unroll;
+  const sifting = kernel.sources.includes(flashSiftSource);
+  const deep = gathers
+    ? tuning.gatherUnroll
+    : scoring
+      ? tuning.scoresUnroll
+      : sifting
+        ? tuning.siftUnroll
+        : tuning.unroll;
   const rows = Math.min(deep, lanes);
   const slots = kernel.workgroupSize / lanes;
   return {
@@ -201,6 +211,9 @@ function kernelConstants(
     // Keys that an invocation of the gather judges at a time.
     KEYS: subgroupSize > 0 ? tuning.gatherKeys : TILE / kernel.workgroupSize,
     TEAM: team,
+    SINK: ESTIMATE_KEYS.sink,
+    NEWEST: ESTIMATE_KEYS.newest,
+    SAMPLES: ESTIMATE_KEYS.samples,
     TURNS: team / ((team / lanes) * rows),
   };
 }
