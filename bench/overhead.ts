@@ -3,6 +3,7 @@ import { performance } from 'node:perf_hooks';
 import { createSiftAttention } from '../src/kernel/sift-attention.ts';
 import { defaultPolicy, probabilityPolicy, uniformPolicy } from '../src/tracker/index.ts';
 import { describeDevice, openDevice, startDawn } from './dawn.ts';
+import { inForm } from './kernels.ts';
 
 const LAYERS = 32;
 const STEPS = 60;
@@ -18,13 +19,13 @@ const layers = Array.from({ length: LAYERS }, () => ({
   output: make(1024),
 }));
 console.log(describeDevice(device));
-for (const [name, policy, form] of [
-  ['dense', probabilityPolicy({ p: 0 }), 'two-pass'],
-  ['two passes', uniformPolicy({ c: 1 }), 'two-pass'],
-  ['one pass', uniformPolicy({ c: 1 }), 'one-pass'],
-  ['learning', defaultPolicy({ warmup: 4096 }), 'two-pass'],
+for (const [name, policy] of [
+  ['dense', probabilityPolicy({ p: 0 })],
+  ['two passes', inForm(uniformPolicy({ c: 1 }), 'two-pass')],
+  ['one pass', uniformPolicy({ c: 1 })],
+  ['learning', defaultPolicy({ warmup: 4096 })],
 ] as const) {
-  const attention = await createSiftAttention(device, shape, { policy, form, layers: LAYERS });
+  const attention = await createSiftAttention(device, shape, { policy, layers: LAYERS });
   const times: number[] = [];
   for (let i = 0; i < STEPS; i++) {
     const commands = device.createCommandEncoder();

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { createDeviceResources, type SiftForm } from '../src/kernel/encoder.ts';
+import { createDeviceResources } from '../src/kernel/encoder.ts';
 import { outputError } from '../src/kernel/self-test.ts';
 import type { AttentionShape, DType } from '../src/kernel/shape.ts';
 import { createSiftAttention } from '../src/kernel/sift-attention.ts';
@@ -14,7 +14,7 @@ import {
 } from '../src/tracker/index.ts';
 import { describeDevice, openDevice, startDawn } from './dawn.ts';
 import { cacheBytes, createInputs, destroyInputs, uniformLevel } from './inputs.ts';
-import { keptFractions, OurAttention } from './kernels.ts';
+import { inForm, keptFractions, OurAttention } from './kernels.ts';
 import { copyBandwidth, PassTimer, timeInTurns, type Variant } from './timing.ts';
 
 // Times our kernels, whole steps and one by one, under several tunings in one run.
@@ -94,15 +94,10 @@ for (const headSize of options['head-size'].split(',').map(Number)) {
     const kept = new Map<string, number>();
     for (const tuning of tunings) {
       const resources = createDeviceResources(device);
-      const add = async (
-        name: string,
-        policy: ThresholdPolicy,
-        kernels: string[],
-        form: SiftForm = 'two-pass',
-      ) => {
+      const add = async (name: string, policy: ThresholdPolicy, kernels: string[]) => {
         const subgroups = options.subgroups === 'true';
         const attention = await createSiftAttention(device, shape, {
-          ...{ policy, resources, tuning, subgroups, form },
+          ...{ policy, resources, tuning, subgroups },
         });
         own.push(attention);
         const label = `${JSON.stringify(tuning)} ${name}`;
@@ -130,17 +125,9 @@ for (const headSize of options['head-size'].split(',').map(Number)) {
       };
       await add('dense', probabilityPolicy({ p: 0 }), ['dense', 'combine']);
       for (const share of options.kept.split(',').filter(Boolean).map(Number)) {
-        await add(
-          `sift ${share}`,
-          { ...uniformPolicy({ c: uniformLevel(share, shape) }), keepLargest: false },
-          ['scores', 'gather'],
-        );
-        await add(
-          `one-pass ${share}`,
-          { ...uniformPolicy({ c: uniformLevel(share, shape) }), keepLargest: false },
-          ['sift'],
-          'one-pass',
-        );
+        const policy = uniformPolicy({ c: uniformLevel(share, shape) });
+        await add(`sift ${share}`, inForm(policy, 'two-pass'), ['scores', 'gather', 'combine']);
+        await add(`one-pass ${share}`, inForm(policy, 'one-pass'), ['sift', 'combine']);
       }
       await add('warmup', defaultPolicy({ warmup: 4096 }), ['denseLearn', 'histogram', 'quantile']);
       own.push({

@@ -7,8 +7,7 @@
 fn sample_key(i: u32, known: u32, sampled: u32, length: u32) -> u32 {
   let between = length - known;
   if (i < known) { return select(between + i, i, i < SINK); }
-  let stride = f32(between) / f32(max(sampled, 1u));
-  return SINK + min(u32((f32(i - known) + 0.5) * stride), between - 1u);
+  return SINK + spread(i - known, sampled, between);
 }
 
 // The softmax (max, sum) that is estimated from those of the known keys and of the samples.

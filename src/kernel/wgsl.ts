@@ -9,6 +9,7 @@ import gatherSource from '../../wgsl/gather.wgsl?raw';
 import gatherTeamsSource from '../../wgsl/gather-teams.wgsl?raw';
 import histogramSource from '../../wgsl/histogram.wgsl?raw';
 import logSumExpSource from '../../wgsl/log-sum-exp.wgsl?raw';
+import momentsSource from '../../wgsl/moments.wgsl?raw';
 import nthBitSource from '../../wgsl/nth-bit.wgsl?raw';
 import quantileSource from '../../wgsl/quantile.wgsl?raw';
 import reduceSubgroupSource from '../../wgsl/reduce-subgroup.wgsl?raw';
@@ -19,11 +20,14 @@ import scoresSource from '../../wgsl/scores.wgsl?raw';
 import scoresRowsSource from '../../wgsl/scores-rows.wgsl?raw';
 import softmaxSubgroupSource from '../../wgsl/softmax-subgroup.wgsl?raw';
 import softmaxWorkgroupSource from '../../wgsl/softmax-workgroup.wgsl?raw';
+import spreadSource from '../../wgsl/spread.wgsl?raw';
 import storageF16x4Source from '../../wgsl/storage-f16x4.wgsl?raw';
 import storageF16x8Source from '../../wgsl/storage-f16x8.wgsl?raw';
 import storageF32Source from '../../wgsl/storage-f32.wgsl?raw';
 import storeScoreSource from '../../wgsl/store-score.wgsl?raw';
 import thresholdSource from '../../wgsl/threshold.wgsl?raw';
+import { ESTIMATE_KEYS, MOMENT_ROWS } from '../reference/estimate.ts';
+import { LINEAR_GAIN } from '../tracker/index.ts';
 import { CONTIGUOUS_KV, type KvLayout } from './kv-layout.ts';
 import { MAX_SPLITS } from './plan.ts';
 import { type AttentionShape, shapeConstants } from './shape.ts';
@@ -36,6 +40,7 @@ import { unroll } from './unroll.ts';
  * last in a step that learns.
  */
 export type KernelName =
+  | 'moments'
   | 'dense'
   | 'denseLearn'
   | 'sift'
@@ -45,13 +50,15 @@ export type KernelName =
   | 'histogram'
   | 'quantile';
 
+/** vec4f of a KV head's moments: the mean V row, Cov(v, k), and how many rows they are taken from. */
+export function momentVecs({ headSize }: AttentionShape): number {
+  return (headSize / 4) * (1 + headSize) + 1;
+}
+
 /** Bins that the scores of a head are counted in while thresholds are learned. */
 export const SCORE_BINS = 2048;
 
 const TILE = 256;
-
-/** Keys that the log-normaliser is estimated from: the first, the newest, and how many of those between. */
-export const ESTIMATE_KEYS = { sink: 16, newest: 48, samples: 64 } as const;
 
 /** What a binding of a kernel is, in the order of its `@binding` numbers. */
 export type BindingKind = 'params' | 'read' | 'write';
@@ -95,11 +102,17 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
       },
       sift: {
         ...flash,
-        sources: [rowsSource, sampleSource, thresholdSource, flashSiftSource, nthBitSource],
+        sources: [rowsSource, spreadSource, sampleSource, thresholdSource, flashSiftSource, nthBitSource],
         workgroupSize: tuning.siftWorkgroup,
         bindings: ['params', 'read', 'read', 'read', 'read', 'read', 'write', 'write'],
       },
     }),
+    moments: {
+      sources: [spreadSource, momentsSource],
+      bindings: ['params', 'read', 'read', 'read', 'write'],
+      workgroupSize: tuning.combineWorkgroup,
+      usesKv: true,
+    },
     scores: {
       sources: subgroups ? [reduce, rowsSource, scoresRowsSource] : [reduce, scoresSource],
       bindings: ['params', 'read', 'read', 'read', 'write', 'write'],
@@ -119,7 +132,7 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
     },
     combine: {
       sources: [reduce, combineSource, thresholdSource],
-      bindings: ['params', 'read', 'read', 'read', 'write', 'write', 'write'],
+      bindings: ['params', 'read', 'read', 'read', 'write', 'write', 'write', 'read', 'read'],
       workgroupSize: tuning.combineWorkgroup,
       usesKv: false,
     },
@@ -194,6 +207,9 @@ function kernelConstants(
     HEADS: c.heads,
     BLOCKS: c.blocks,
     WORDS: c.words,
+    VECS: shape.headSize / 4,
+    MOMENTS: momentVecs(shape),
+    MOMENT_ROWS,
     V4: c.wordElements / 4,
     WG: kernel.workgroupSize,
     LANES: lanes,
@@ -225,6 +241,7 @@ export function assemble(name: KernelName, shape: AttentionShape, target: Target
   const constants = kernelConstants(kernel, shape, target);
   const code = [
     declare(constants),
+    `const LINEAR_GAIN = ${LINEAR_GAIN};`,
     commonSource,
     storageSource(shape),
     ...kernel.sources,

@@ -8,6 +8,7 @@ import { isMatched } from './program.ts';
 
 /** An attention whose first program was replaced and whose second is awaited. */
 interface Pending {
+  q: GPUBufferBinding;
   encoder: AttentionEncoder;
   step: PreparedStep;
   state: LayerState;
@@ -73,7 +74,7 @@ export class StepHandler implements DispatchHandler {
       const step = this.prepare(encoder, call, key);
       const state = this.cache.layer(layer, call.shape);
       encoder.attend(dispatch.pass, step, call, state);
-      this.pending = { encoder, step, state, stock: dispatch };
+      this.pending = { encoder, step, q: call.q, state, stock: dispatch };
       this.attended.add(layer);
       return undefined;
     } catch (error) {
@@ -90,7 +91,7 @@ export class StepHandler implements DispatchHandler {
     const output = isMatched(dispatch.program!) ? bufferOf(dispatch, dispatch.program, 'output') : undefined;
     try {
       if (!output) throw new Error('the output of the attention was not seen');
-      pending.encoder.combine(dispatch.pass, pending.step, output, pending.state);
+      pending.encoder.combine(dispatch.pass, pending.step, pending.q, output, pending.state);
       return true;
     } catch (error) {
       // The runtime's reduction reads what its first program writes: run that now.
