@@ -57,25 +57,29 @@ function reporter(steps: number, progress: ForcedOptions['progress']): (step: nu
   };
 }
 
-/** One sequence: `visit` gets the log-probabilities after every step, from 1 on. */
+/**
+ * One sequence: `visit` gets the log-probabilities after every step, from 1 on.
+ * @param past what the prompt put out, if it has run; it stays the caller's.
+ */
 export async function decode(
   decoder: ForcedDecoder,
   tokens: readonly number[],
   prompt: number,
   steps: number,
   visit: (step: number, logProbabilities: Float32Array) => void | Promise<void>,
+  past?: Record<string, HubTensor>,
 ): Promise<void> {
-  let outputs = await decoder.forward(decoder.inputs(tokens.slice(0, prompt), prompt));
+  let outputs = past ?? (await decoder.forward(decoder.inputs(tokens.slice(0, prompt), prompt)));
   for (let step = 1; step <= steps; step++) {
     const before = outputs;
     outputs = await decoder.forward({
       ...decoder.inputs([tokens[prompt + step - 1]!], prompt + step),
       past_key_values: decoder.pastOf(before, prompt + step - 1),
     });
-    free(before);
+    if (before !== past) free(before);
     await visit(step, lastRow(outputs));
   }
-  free(outputs);
+  if (outputs !== past) free(outputs);
 }
 
 /** A conversation of the tasks; for each answer, which of its tokens were the most likely ones. */

@@ -65,8 +65,10 @@ class Recorder {
       if (recorder.recording) recorder.record(this, pass, step, layer, state);
       original.attend.call(this, pass, step, layer, state);
     };
-    AttentionEncoder.prototype.combine = function (this: AttentionEncoder, pass, step, output, state): void {
-      original.combine.call(this, pass, step, output, state);
+    AttentionEncoder.prototype.combine = function (this: AttentionEncoder, ...args): void {
+      original.combine.apply(this, args);
+      const [pass] = args;
+      const [output, state] = args.slice(-2) as [GPUBufferBinding, LayerState];
       const call = recorder.recording && recorder.calls.find((c) => c.state === state && !c.output);
       if (call) call.output = recorder.copy(pass, output, this.shape.queryHeads * this.shape.headSize * 4);
     };

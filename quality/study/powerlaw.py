@@ -1,6 +1,7 @@
-"""usage: powerlaw.py MODEL_DIR TOKENS OUT_JSON [--prompts 256,512,1024,4096] [--taus 0.5,0.75,0.875,0.95] [--steps 1024] [--warmup 64] [--starts 0,1,...]
+"""usage: powerlaw.py MODEL_DIR TOKENS OUT_JSON --name NAME [--prompts 256,512,1024,4096] [--taus 0.5,0.75,0.875,0.95] [--steps 1024] [--warmup 64] [--starts 0,1,...]
 Does the tau-quantile of a head's probabilities follow a power law of the decode step, or of the length? Forced decoding with exact
-attention; the exact quantile theta of every step, layer and head, at floor(tau (S - 1)). Per prompt, tau, axis and layer:
+attention; the exact quantile theta of every step, layer and head, at floor(tau (S - 1)). OUT_JSON has a table per model: that of NAME is
+replaced. Per prompt, tau, axis and layer:
 
 beta, r2, r2Median   least-squares fit of log theta on the warm-up's steps, as the paper makes it (mean over heads and sequences)
 betaAll, r2All       the same fit on all steps: whether there is a power law at all, with 16 times the data
@@ -8,7 +9,7 @@ moved                how far log theta moves within the warm-up: its standard de
 offset, error        the warm-up's fit held against the later steps: mean of (predicted - exact) log theta, and of its absolute value
 offsetFixed, errorFixed   the same with the exponent fixed: 0 on the step axis (a constant), -1 on the length axis
 """
-import argparse, json, math
+import argparse, json, os
 import numpy as np
 import torch
 from model import DEVICE, Model
@@ -44,10 +45,18 @@ def by_layer(x):
     return [round(v, 5) for v in x.mean((0, 2)).tolist()]
 
 
+def save(path, name, table):
+    """Puts a model's table into the file, a line per row."""
+    tables = (json.load(open(path)) if os.path.exists(path) else {}) | {name: table}
+    text = lambda t: json.dumps({k: v for k, v in t.items() if k != 'rows'})[:-1] + ', "rows": [\n' + ',\n'.join(map(json.dumps, t['rows'])) + '\n]}'
+    open(path, 'w').write('{\n' + ',\n'.join(f'{json.dumps(n)}: {text(t)}' for n, t in tables.items()) + '\n}\n')
+
+
 @torch.no_grad()
 def main():
     a = argparse.ArgumentParser()
     for name in ('model', 'tokens', 'out'): a.add_argument(name)
+    a.add_argument('--name', required=True)
     a.add_argument('--prompts', default='256,512,1024,4096')
     a.add_argument('--taus', default='0.5,0.75,0.875,0.95')
     a.add_argument('--steps', type=int, default=1024)
@@ -75,7 +84,7 @@ def main():
                                  offsetFixed=by_layer(fixed.mean(-1)), errorFixed=by_layer(fixed.abs().mean(-1))))
                 r = rows[-1]
                 print(f"{prompt:5d} {tau:5.3f} {axis:6s}", *(f"{k} {np.mean(r[k]):.3f}" for k in ('beta', 'r2', 'betaAll', 'r2All', 'offset', 'error', 'errorFixed')), flush=True)
-        json.dump(dict(steps=a.steps, warmup=w, starts=starts, rows=rows), open(a.out, 'w'), indent=None)
+        save(a.out, a.name, dict(steps=a.steps, warmup=w, starts=starts, rows=rows))
 
 
 if __name__ == '__main__': main()
