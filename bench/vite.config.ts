@@ -34,7 +34,7 @@ const carryRuntime: Plugin = {
 // The benchmark and the sweep as Node scripts, .cache/bench/run.mjs and sweep.mjs.
 export default defineConfig({
   plugins: [bundleOnnxProto, carryRuntime],
-  ssr: { noExternal: true, external: ['webgpu', 'onnxruntime-web'] },
+  ssr: { noExternal: true, external: ['webgpu', 'onnxruntime-web', 'vite', 'playwright'] },
   build: {
     ssr: true,
     outDir: OUT,
