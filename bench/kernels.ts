@@ -1,4 +1,4 @@
-import { createDeviceResources, type SiftForm } from '../src/kernel/encoder.ts';
+import { createDeviceResources } from '../src/kernel/encoder.ts';
 import type { AttentionShape } from '../src/kernel/shape.ts';
 import { createSiftAttention, type DecodeStep, type SiftAttention } from '../src/kernel/sift-attention.ts';
 import type { Tuning } from '../src/kernel/tuning.ts';
@@ -54,6 +54,14 @@ export class OurAttention implements Variant {
   }
 }
 
+/** With the exact normaliser in two passes, or an estimate in one; both make up for dropped rows as the default policy does. */
+export type SiftForm = 'two-pass' | 'one-pass';
+
+export function inForm(policy: ThresholdPolicy, form: SiftForm): ThresholdPolicy {
+  const normaliser = form === 'one-pass' ? 'estimate' : 'exact';
+  return { ...policy, normaliser, dropped: 'linear', keepLargest: false };
+}
+
 /** What decides which rows are read. */
 export interface SiftCase {
   /** Share of rows that each head drops, learned in 16 steps; or undefined. */
@@ -86,20 +94,21 @@ export async function createVariants(
   tuning: Partial<Tuning>,
 ): Promise<OurVariants> {
   const resources = createDeviceResources(device);
-  const make = async (name: string, policy: ThresholdPolicy, form: SiftForm = 'two-pass') => {
-    const attention = await createSiftAttention(device, shape, { policy, resources, form, tuning });
+  const make = async (name: string, policy: ThresholdPolicy) => {
+    const attention = await createSiftAttention(device, shape, { policy, resources, tuning });
     return new OurAttention(name, attention, length, sets, output);
   };
   const dense = await make('dense', probabilityPolicy({ p: 0 }));
   const warmup = await make('warmup', defaultPolicy({ warmup: 4096 }));
   const sifted: SiftedVariant[] = [];
   for (const { tau, kept, form } of cases) {
-    const policy =
+    const base =
       tau === undefined
         ? uniformPolicy({ c: uniformLevel(kept!, shape) })
         : defaultPolicy({ tau, warmup: 16 });
+    const policy = inForm(base, form);
     const name = `sift ${tau === undefined ? `kept ${kept}` : `tau ${tau}`} ${form}`;
-    sifted.push({ tau, kept, form, policy, variant: await make(name, policy, form) });
+    sifted.push({ tau, kept, form, policy, variant: await make(name, policy) });
   }
   return {
     dense,

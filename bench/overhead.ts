@@ -6,6 +6,7 @@ import { copySharedWrites } from '../quality/node-runtime.ts';
 import { createSiftAttention } from '../src/kernel/sift-attention.ts';
 import { defaultPolicy, probabilityPolicy, uniformPolicy } from '../src/tracker/index.ts';
 import { describeDevice, openDevice, startDawn } from './dawn.ts';
+import { inForm } from './kernels.ts';
 import { loadOrt } from './ort.ts';
 import { measureRouting, type Ort, type RoutingVariant, routingMarkdown } from './routing/measure.ts';
 import { syntheticDecoder } from './step-model.ts';
@@ -37,13 +38,13 @@ async function kernelLoop(): Promise<void> {
     output: make(2048),
   }));
   console.log(`kernels alone, Node, ${describeDevice(device)}:`);
-  for (const [name, policy, form] of [
-    ['dense', probabilityPolicy({ p: 0 }), 'two-pass'],
-    ['two passes', uniformPolicy({ c: 1 }), 'two-pass'],
-    ['one pass', uniformPolicy({ c: 1 }), 'one-pass'],
-    ['learning', defaultPolicy({ warmup: 4096 }), 'two-pass'],
+  for (const [name, policy] of [
+    ['dense', probabilityPolicy({ p: 0 })],
+    ['two passes', inForm(uniformPolicy({ c: 1 }), 'two-pass')],
+    ['one pass', uniformPolicy({ c: 1 })],
+    ['learning', defaultPolicy({ warmup: 4096 })],
   ] as const) {
-    const attention = await createSiftAttention(device, shape, { policy, form, layers: LAYERS });
+    const attention = await createSiftAttention(device, shape, { policy, layers: LAYERS });
     const times: number[] = [];
     for (let i = 0; i < STEPS; i++) {
       const commands = device.createCommandEncoder();

@@ -148,7 +148,9 @@ class OurPaged implements Variant {
   ) {
     const { device } = kernels.encoder.resources;
     // Every set of inputs stands for a layer.
-    this.states = sets.map(() => new LayerState(device, kernels.encoder.shape, 1, 1));
+    this.states = sets.map(
+      () => new LayerState(device, kernels.encoder.shape, 1, { warmup: 1, dropped: 'none' }),
+    );
     this.zero = upload(device, [0], 'i32');
   }
 
@@ -168,7 +170,7 @@ class OurPaged implements Variant {
     const cache = { buffer: pages };
     const inputs = { q: { buffer: q }, keys: cache, values: cache, kv: [{ buffer: table }] };
     encoder.attend(pass, this.step!, inputs, this.states[at]!);
-    encoder.combine(pass, this.step!, { buffer: this.output }, this.states[at]!);
+    encoder.combine(pass, this.step!, inputs.q, { buffer: this.output }, this.states[at]!);
     logSumExp.encode(pass, this.step!, { buffer: this.lse });
   }
 

@@ -1,4 +1,4 @@
-import type { SiftForm } from '../src/kernel/encoder.ts';
+import type { SiftForm } from './kernels.ts';
 import type { Timing } from './timing.ts';
 import type { Errors } from './verify.ts';
 

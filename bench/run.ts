@@ -1,7 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { SiftForm } from '../src/kernel/encoder.ts';
 import type { AttentionShape, DType } from '../src/kernel/shape.ts';
 import type { Tuning } from '../src/kernel/tuning.ts';
 import { RuntimeCapture } from './capture.ts';
@@ -9,6 +8,7 @@ import type { CapturedProgram } from './captured.ts';
 import { describeDevice, openDevice, startDawn } from './dawn.ts';
 import { checkExactness } from './exact.ts';
 import { cacheBytes, createInputs, destroyInputs } from './inputs.ts';
+import type { SiftForm } from './kernels.ts';
 import { createVariants, keptFractions, type SiftCase } from './kernels.ts';
 import { loadOrt } from './ort.ts';
 import { pagedMarkdown, runPaged } from './paged.ts';

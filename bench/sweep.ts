@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { createDeviceResources, type SiftForm } from '../src/kernel/encoder.ts';
+import { createDeviceResources } from '../src/kernel/encoder.ts';
 import { outputError } from '../src/kernel/self-test.ts';
 import type { AttentionShape, DType } from '../src/kernel/shape.ts';
 import { createSiftAttention } from '../src/kernel/sift-attention.ts';
@@ -14,7 +14,7 @@ import {
 } from '../src/tracker/index.ts';
 import { describeDevice, openDevice, startDawn } from './dawn.ts';
 import { cacheBytes, createInputs, destroyInputs, uniformLevel } from './inputs.ts';
-import { OurAttention } from './kernels.ts';
+import { inForm, keptFractions, OurAttention } from './kernels.ts';
 import { copyBandwidth, PassTimer, timeInTurns, type Variant } from './timing.ts';
 
 // Times our kernels, whole steps and one by one, under several tunings in one run.
@@ -34,7 +34,7 @@ const { values: options } = parseArgs({
     /** Kernels to time alone, by name. */
     kernels: {
       type: 'string',
-      default: 'dense,denseLearn,bound,sift,scores,gather,combine,histogram,quantile',
+      default: 'dense,denseLearn,sift,scores,gather,combine,histogram,quantile',
     },
     subgroups: { type: 'string', default: 'true' },
     json: { type: 'string' },
@@ -91,17 +91,13 @@ for (const headSize of options['head-size'].split(',').map(Number)) {
     const variants: Variant[] = [];
     const own: { destroy(): void }[] = [];
     const results = new Map<string, Float32Array>();
+    const kept = new Map<string, number>();
     for (const tuning of tunings) {
       const resources = createDeviceResources(device);
-      const add = async (
-        name: string,
-        policy: ThresholdPolicy,
-        kernels: string[],
-        form: SiftForm = 'two-pass',
-      ) => {
+      const add = async (name: string, policy: ThresholdPolicy, kernels: string[]) => {
         const subgroups = options.subgroups === 'true';
         const attention = await createSiftAttention(device, shape, {
-          ...{ policy, resources, tuning, subgroups, form },
+          ...{ policy, resources, tuning, subgroups },
         });
         own.push(attention);
         const label = `${JSON.stringify(tuning)} ${name}`;
@@ -117,6 +113,7 @@ for (const headSize of options['head-size'].split(',').map(Number)) {
         }
         results.set(label, await download(device, output, shape.queryHeads * headSize, shape.dtype));
         variants.push(whole);
+        kept.set(label, (await keptFractions(attention, length)).keptGroup);
         for (const kernel of kernels) {
           if (!options.kernels.split(',').includes(kernel)) continue;
           variants.push({
@@ -127,14 +124,10 @@ for (const headSize of options['head-size'].split(',').map(Number)) {
         }
       };
       await add('dense', probabilityPolicy({ p: 0 }), ['dense', 'combine']);
-      for (const kept of options.kept.split(',').filter(Boolean).map(Number)) {
-        await add(`sift ${kept}`, uniformPolicy({ c: uniformLevel(kept, shape) }), ['scores', 'gather']);
-        await add(
-          `one-pass ${kept}`,
-          uniformPolicy({ c: uniformLevel(kept, shape) }),
-          ['bound', 'sift'],
-          'one-pass',
-        );
+      for (const share of options.kept.split(',').filter(Boolean).map(Number)) {
+        const policy = uniformPolicy({ c: uniformLevel(share, shape) });
+        await add(`sift ${share}`, inForm(policy, 'two-pass'), ['scores', 'gather', 'combine']);
+        await add(`one-pass ${share}`, inForm(policy, 'one-pass'), ['sift', 'combine']);
       }
       await add('warmup', defaultPolicy({ warmup: 4096 }), ['denseLearn', 'histogram', 'quantile']);
       own.push({
@@ -151,8 +144,11 @@ for (const headSize of options['head-size'].split(',').map(Number)) {
     const first = results.values().next().value!;
     for (const [name, time] of times) {
       const result = results.get(name);
+      const read = kept.has(name) ? ` reads ${(100 * kept.get(name)!).toFixed(1)}% of V` : '';
       const off = result ? ` differs ${outputError(result, first, shape).toExponential(1)}` : '';
-      console.log(`${name}: ${time.median.toFixed(1)} (${time.p10.toFixed(1)}-${time.p90.toFixed(1)})${off}`);
+      console.log(
+        `${name}: ${time.median.toFixed(1)} (${time.p10.toFixed(1)}-${time.p90.toFixed(1)})${read}${off}`,
+      );
       rows.push({ ...shape, length, name, ...time });
     }
     for (const o of own) o.destroy();

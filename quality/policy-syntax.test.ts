@@ -6,14 +6,12 @@ import { parsePolicy } from './policy-syntax.ts';
 test('a text names any policy', () => {
   expect(parsePolicy('paper:0.95').policy).toEqual(paperPolicy({ tau: 0.95 }));
   expect(parsePolicy('default:0.5,warmup=8').policy).toEqual(defaultPolicy({ tau: 0.5, warmup: 8 }));
-  expect(parsePolicy('mass:0.05,axis=step,exponent=prior,variance=0.1,renormalise=off').policy).toMatchObject(
-    {
-      target: { kind: 'mass', epsilon: 0.05 },
-      axis: 'step',
-      exponent: { kind: 'prior', beta: -1, variance: 0.1 },
-      renormalise: false,
-    },
-  );
+  expect(parsePolicy('mass:0.05,axis=step,exponent=prior,variance=0.1,dropped=none').policy).toMatchObject({
+    target: { kind: 'mass', epsilon: 0.05 },
+    axis: 'step',
+    exponent: { kind: 'prior', beta: -1, variance: 0.1 },
+    dropped: 'none',
+  });
   expect(parsePolicy('uniform:1').policy).toMatchObject({ target: { kind: 'uniform', c: 1 }, warmup: 0 });
 });
 

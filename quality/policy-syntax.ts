@@ -2,7 +2,10 @@ import {
   defaultPolicy,
   type Exponent,
   paperPolicy,
+  presetPolicy,
+  type Quality,
   type ThresholdPolicy,
+  uniformPolicy,
   validatePolicy,
 } from '../src/index.ts';
 
@@ -13,12 +16,12 @@ export interface NamedPolicy {
 }
 
 export const POLICY_SYNTAX = `KIND:VALUE[,key=value...]
-  KIND     paper | default (VALUE: tau), mass (epsilon), uniform (c of c/S), probability (p)
+  KIND     paper | default (VALUE: tau), mass (epsilon), uniform (c of c/S), probability (p), preset (high, balanced, fast)
   keys     warmup, refitEvery (steps); axis=step|length; exponent=free|NUMBER|prior, variance (of the prior);
-           renormalise, shareGroup, keepNewest, keepLargest, guard = on|off
-  example  mass:0.05,renormalise=off,exponent=prior,variance=0.04`;
+           dropped=none|renormalise|mean|linear; normaliser=exact|estimate; shareGroup, keepNewest, keepLargest, guard = on|off
+  example  mass:0.05,dropped=none,exponent=prior,variance=0.04`;
 
-const FLAGS = ['renormalise', 'shareGroup', 'keepNewest', 'keepLargest', 'guard'] as const;
+const FLAGS = ['shareGroup', 'keepNewest', 'keepLargest', 'guard'] as const;
 
 function base(kind: string, value: number): ThresholdPolicy {
   switch (kind) {
@@ -29,14 +32,7 @@ function base(kind: string, value: number): ThresholdPolicy {
     case 'mass':
       return { ...defaultPolicy(), name: 'mass', target: { kind: 'mass', epsilon: value } };
     case 'uniform':
-      return {
-        ...defaultPolicy(),
-        name: 'uniform',
-        warmup: 0,
-        guard: false,
-        refitEvery: 0,
-        target: { kind: 'uniform', c: value },
-      };
+      return uniformPolicy({ c: value });
     case 'probability':
       return {
         ...defaultPolicy(),
@@ -70,7 +66,11 @@ export function parsePolicy(text: string): NamedPolicy {
     given.delete(key);
     return found;
   };
-  const policy: Record<string, unknown> = { ...base(kind, value === '' ? Number.NaN : Number(value)) };
+  const policy: Record<string, unknown> = {
+    ...(kind === 'preset'
+      ? presetPolicy(value as Quality)
+      : base(kind, value === '' ? Number.NaN : Number(value))),
+  };
   for (const key of ['warmup', 'refitEvery']) {
     const number = take(key);
     if (number !== undefined) policy[key] = Number(number);
@@ -81,7 +81,7 @@ export function parsePolicy(text: string): NamedPolicy {
     if (flag !== 'on' && flag !== 'off') throw new Error(`${key} is "${flag}"; it is on or off.`);
     policy[key] = flag === 'on';
   }
-  policy.axis = take('axis') ?? policy.axis;
+  for (const key of ['axis', 'dropped', 'normaliser']) policy[key] = take(key) ?? policy[key];
   const exponent = take('exponent');
   const variance = take('variance');
   if (exponent !== undefined) policy.exponent = exponentOf(exponent, variance);

@@ -129,7 +129,7 @@ async function replay(
   }
   const zeros = device.createBuffer({ size: 4, usage });
   const values = oneHotValues(device, headSize, capacity, kvHeads);
-  const own = new LayerState(device, encoder.shape, 1, 1);
+  const own = new LayerState(device, encoder.shape, 1, step.policy);
   const blocks = Math.ceil(length / headSize);
   const rowBytes = queryHeads * headSize * 4;
   const output = device.createBuffer({ size: blocks * rowBytes, usage });
@@ -153,7 +153,13 @@ async function replay(
       { q: { buffer: call.q }, keys: { buffer: k }, values: values.binding(block) },
       own,
     );
-    encoder.combine(pass, prepared, { buffer: output, offset: block * rowBytes, size: rowBytes }, own);
+    encoder.combine(
+      pass,
+      prepared,
+      { buffer: call.q },
+      { buffer: output, offset: block * rowBytes, size: rowBytes },
+      own,
+    );
   }
   pass.end();
   device.queue.submit([commands.finish()]);

@@ -42,10 +42,14 @@ export type { SiftOptions } from './options.ts';
 export type { CacheReport, HeadReport, LayerReport, SiftReport } from './report.ts';
 export {
   type Axis,
+  type Dropped,
   defaultPolicy,
   type Exponent,
+  type Normaliser,
   paperPolicy,
+  presetPolicy,
   probabilityPolicy,
+  type Quality,
   type Target,
   type ThresholdPolicy,
   uniformPolicy,

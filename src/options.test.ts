@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { SiftError } from './errors.ts';
 import { resolvePolicy, type SiftOptions } from './options.ts';
-import { defaultPolicy, paperPolicy, uniformPolicy } from './tracker/index.ts';
+import { defaultPolicy, isDense, paperPolicy, presetPolicy, uniformPolicy } from './tracker/index.ts';
 
 function failure(options: unknown): SiftError {
   try {
@@ -15,7 +15,11 @@ function failure(options: unknown): SiftError {
 
 describe('resolvePolicy', () => {
   test('modes', () => {
-    expect(resolvePolicy({})).toEqual(defaultPolicy());
+    expect(resolvePolicy({})).toEqual(presetPolicy('balanced'));
+    expect(resolvePolicy({ quality: 'exact' })).toSatisfy(isDense);
+    expect(resolvePolicy({ quality: 'high' })).toEqual(presetPolicy('high'));
+    expect(resolvePolicy({ mode: 'learned' })).toEqual(defaultPolicy());
+    expect(resolvePolicy({ tau: 0.5 })).toEqual(defaultPolicy({ tau: 0.5 }));
     expect(resolvePolicy({ mode: 'paper' })).toEqual(paperPolicy());
     expect(resolvePolicy({ mode: 'paper', tau: 0.5, warmup: 10 })).toEqual(
       paperPolicy({ tau: 0.5, warmup: 10 }),
@@ -31,6 +35,9 @@ describe('resolvePolicy', () => {
     [{ warmup: 0 }, 'warmup'],
     [{ warmup: 2.5 }, 'warmup'],
     [{ mode: 'quick' }, 'mode'],
+    [{ quality: 'best' }, 'quality'],
+    [{ quality: 'high', tau: 0.5 }, 'tau'],
+    [{ policy: uniformPolicy({ c: 1 }), quality: 'high' }, 'quality'],
     [{ window: 3 }, 'window'],
     [{ policy: uniformPolicy({ c: 1 }), tau: 0.5 }, 'tau'],
     [{ policy: { name: 'mine' } }, 'target.kind'],

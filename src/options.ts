@@ -1,18 +1,32 @@
 import { invalidOption } from './errors.ts';
-import { defaultPolicy, paperPolicy, type ThresholdPolicy, validatePolicy } from './tracker/index.ts';
+import {
+  defaultPolicy,
+  paperPolicy,
+  presetPolicy,
+  QUALITIES,
+  type Quality,
+  type ThresholdPolicy,
+  validatePolicy,
+} from './tracker/index.ts';
 
 /** Options of `enableSift`. */
 export interface SiftOptions {
   /**
-   * `'default'`: the threshold falls as 1/S, its level is learned; renormalised, shared in the KV group, newest and largest
-   * rows kept. `'paper'`: exactly SiftAttention (arXiv 2506.05300).
+   * How much may be left out: `'exact'` reads every row, `'high'`, `'balanced'` and `'fast'` fewer and fewer V rows, from the first
+   * decode step on. Default `'balanced'`.
    */
-  mode?: 'default' | 'paper';
-  /** Share of the rows each head drops, in [0, 1). 0: every row is kept. Default 0.875. */
+  quality?: Quality;
+  /**
+   * Instead of `quality`: thresholds that are learned in the first decode steps, which keep every row. `'paper'`: exactly
+   * SiftAttention (arXiv 2506.05300). `'learned'`: its level alone is learned and falls as 1/S; renormalised, shared in the KV group,
+   * newest and largest rows kept; the mode where `tau` or `warmup` are given without one.
+   */
+  mode?: 'learned' | 'paper';
+  /** Share of the rows each head drops, in [0, 1), of thresholds that are learned. 0: every row is kept. Default 0.875. */
   tau?: number;
   /** Decode steps that learn the thresholds (w). Default 64. */
   warmup?: number;
-  /** A policy of your own; instead of `mode`, `tau` and `warmup`. */
+  /** A policy of your own; instead of `quality`, `mode`, `tau` and `warmup`. */
   policy?: ThresholdPolicy;
   /**
    * `'shared'`: the KV cache of transformers.js is written in place, instead of being copied at every step; refused where that is
@@ -23,7 +37,15 @@ export interface SiftOptions {
   device?: GPUDevice;
 }
 
-const NAMES: readonly (keyof SiftOptions)[] = ['mode', 'tau', 'warmup', 'policy', 'cache', 'device'];
+const NAMES: readonly (keyof SiftOptions)[] = [
+  'quality',
+  'mode',
+  'tau',
+  'warmup',
+  'policy',
+  'cache',
+  'device',
+];
 
 /**
  * Turns options into a policy.
@@ -35,14 +57,31 @@ export function resolvePolicy(options: SiftOptions): ThresholdPolicy {
     if (!NAMES.includes(name as keyof SiftOptions))
       throw invalidOption(name, 'an unknown option', NAMES.join(', '));
   }
-  const { mode = 'default', tau, warmup, policy } = options;
-  if (policy !== undefined) {
-    for (const name of ['mode', 'tau', 'warmup'] as const) {
-      if (options[name] !== undefined) throw invalidOption(name, options[name], 'nothing beside `policy`');
+  const { quality, mode, tau, warmup, policy } = options;
+  const alone = (
+    chosen: 'policy' | 'quality',
+    others: readonly ('quality' | 'mode' | 'tau' | 'warmup')[],
+  ) => {
+    for (const name of others) {
+      if (options[name] !== undefined)
+        throw invalidOption(name, options[name], `nothing beside \`${chosen}\``);
     }
+  };
+  if (policy !== undefined) {
+    alone('policy', ['quality', 'mode', 'tau', 'warmup']);
     return validatePolicy(policy);
   }
-  if (mode !== 'default' && mode !== 'paper') throw invalidOption('mode', mode, "'default' or 'paper'");
+  if (quality !== undefined) {
+    alone('quality', ['mode', 'tau', 'warmup']);
+    if (!QUALITIES.includes(quality)) {
+      throw invalidOption('quality', quality, QUALITIES.map((name) => `'${name}'`).join(', '));
+    }
+    return presetPolicy(quality);
+  }
+  if (mode === undefined && tau === undefined && warmup === undefined) return presetPolicy('balanced');
+  if (mode !== undefined && mode !== 'learned' && mode !== 'paper') {
+    throw invalidOption('mode', mode, "'learned' or 'paper'");
+  }
   const given = { ...(tau === undefined ? {} : { tau }), ...(warmup === undefined ? {} : { warmup }) };
   return mode === 'paper' ? paperPolicy(given) : defaultPolicy(given);
 }

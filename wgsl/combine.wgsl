@@ -1,5 +1,6 @@
-// Combine: adds the splits' partial outputs, each relative to its split's maximum, divides by the kept mass (or, in paper mode, by the
-// whole), writes the attention output, and keeps the head's running figures and its guard.
+// Combine: adds the splits' partial outputs, each relative to its split's maximum, and what stands for the rows that were not read: the
+// mean V row and a share of Cov(v, k) q. Divides by the whole (or, renormalising, by the kept mass), writes the attention output, and
+// keeps the head's running figures and its guard.
 // Grid: (QUERY_HEADS, batch).
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -9,11 +10,13 @@
 @group(0) @binding(4) var<storage, read_write> heads_state: array<HeadState>;  // [batch, QUERY_HEADS]
 @group(0) @binding(5) var<storage, read_write> groups_state: array<GroupState>; // [batch, KV_HEADS]
 @group(0) @binding(6) var<storage, read_write> output: array<Word>;            // [batch, QUERY_HEADS, HEAD_SIZE]
+@group(0) @binding(7) var<storage, read> q: array<Word>;                       // [batch, QUERY_HEADS, HEAD_SIZE]
+@group(0) @binding(8) var<storage, read> moments: array<vec4f>;                // [batch, KV_HEADS, MOMENTS]
 
-const VECS = HEAD_SIZE / 4u;
 const ADDERS = max(1u, WG / VECS);       // splits added side by side
 var<workgroup> sums: array<vec4f, ADDERS * VECS>;
 var<workgroup> factors: array<f32, MAX_SPLITS>;
+var<workgroup> renormalises: u32;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -31,20 +34,39 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let softmax = workgroup_softmax(part, lid);            // a barrier for the factors, too
   let l = softmax.y;
 
-  for (var i = lid; i < ADDERS * VECS; i += WG) {
-    var sum = vec4f(0.0);
-    for (var start = i / VECS; start < params.splits; start += 4u * ADDERS) {
+  // At most one vec4f of each adder for an invocation: ADDERS * VECS <= WG.
+  let vec = lid % VECS;
+  let adds = lid < ADDERS * VECS;
+  let corrects = !dense && has(params.flags, FLAG_MEAN);
+  var rest = vec4f(0.0);                                 // an adder's part of what stands for a dropped row
+  var measured = false;
+  if (corrects && adds) {
+    let at = (wid.y * KV_HEADS + wid.x / GROUP) * MOMENTS;
+    measured = moments[at + MOMENTS - 1u].x > 0.0;
+    if (lid < VECS) { rest = moments[at + vec]; }
+    if (has(params.flags, FLAG_LINEAR)) {
+      for (var k = lid / VECS; k < VECS; k += ADDERS) {
+        let word = q[head * WORDS + k / V4];
+        var part = word_lo(word);
+        if (V4 == 2u && k % V4 == 1u) { part = word_hi(word); }
+        part *= LINEAR_GAIN * params.scale;
+        for (var e = 0u; e < 4u; e++) { rest += part[e] * moments[at + VECS + (4u * k + e) * VECS + vec]; }
+      }
+    }
+  }
+  var sum = vec4f(0.0);
+  if (adds) {
+    for (var start = lid / VECS; start < params.splits; start += 4u * ADDERS) {
       // Four at a time: loads in flight.
       var loaded: array<vec4f, 4>;
       for (var j = 0u; j < 4u; j++) { // unroll
-        loaded[j] = part_out[(base + min(start + j * ADDERS, params.splits - 1u)) * PART + i % VECS];
+        loaded[j] = part_out[(base + min(start + j * ADDERS, params.splits - 1u)) * PART + vec];
       }
       for (var j = 0u; j < 4u; j++) { // unroll
         let split = start + j * ADDERS;
         if (split < params.splits) { sum += exp(factors[split] - softmax.x) * loaded[j]; }
       }
     }
-    sums[i] = sum;
   }
   var stat = vec4f(l, 0.0, 0.0, 0.0);                    // (kept mass, kept, union, 0); counts are exact up to 2^24
   if (!dense) {
@@ -54,9 +76,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     }
     stat = workgroup_sum(stat, lid);
   }
-  workgroupBarrier();
   let mass = stat.x;
-  let denominator = select(l, mass, has(params.flags, FLAG_RENORMALISE));
+  if (adds) { sums[lid] = sum + max(l - mass, 0.0) * rest; }
+  // A cache whose moments were not measured: what was kept stands for all.
+  if (lid == 0u) { renormalises = u32(has(params.flags, FLAG_RENORMALISE) || (corrects && !measured)); }
+  workgroupBarrier();
+  let denominator = select(l, mass, renormalises != 0u);
   let inverse = select(0.0, 1.0 / denominator, denominator > 0.0);
   for (var w = lid; w < WORDS; w += WG) {
     var lo = vec4f(0.0);

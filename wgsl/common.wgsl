@@ -6,6 +6,8 @@
 //   TEAM        lanes that share a queue of rows: at most a subgroup, at most 32
 //   SUBGROUP    invocations of a subgroup at least  MAX_SPLITS
 //   PART        vec4f of a split's result: the output, and (kept mass, kept rows, rows read, 0)
+//   VECS        vec4f of a row                          MOMENTS    vec4f of a KV head's moments: the mean V row, Cov(v, k)
+//               by elements of k, and (rows they are taken from, 0, 0, 0)
 //   SCORE_BINS  bins of the quantile                    BINS_EACH  of them per invocation
 // Loops marked "unroll" may be unrolled in the text (src/kernel/unroll.ts).
 
@@ -21,6 +23,8 @@ const FLAG_GUARD = 128u;
 const FLAG_DENSE = 256u;      // this step keeps every row
 const FLAG_RECORD = 512u;     // this step records a threshold in the window
 const FLAG_FIT = 1024u;       // ... and it is the last of the window: fit
+const FLAG_MEAN = 2048u;      // the mean V row stands for the rows that are not read
+const FLAG_LINEAR = 4096u;    // ... and Cov(v, k) q
 
 const LEARNING = 0u;
 const FITTED = 1u;

@@ -74,7 +74,10 @@ def estimate(s, n, how):
     bound:A,B   log-sum-exp of the first A keys and the newest B: a lower bound, so that more rows are kept, never fewer
     chunk:A,B,C the same with the exact sum of the row's own chunk of C keys added: what a workgroup knows; [.., keys]
     prev:M      the previous step's, less M nats
-    max:A,B,M   the larger of bound:A,B and prev:M"""
+    max:A,B,M   the larger of bound:A,B and prev:M
+    sample:A,B,N,D   bound:A,B and N of the keys between, spread evenly, each for all those it stands for; but the
+                largest for itself alone (D = -1), or none for more than 1/D of the bound (D > 0), so that a lucky hit does not
+                raise the threshold; D = 0: no such limit"""
     kind, _, rest = how.partition(':')
     a = [float(x) for x in rest.split(',')] if rest else []
     lse = s.logsumexp(-1)
@@ -85,6 +88,14 @@ def estimate(s, n, how):
     bound = s.masked_fill(~known[None], -INF).logsumexp(-1)
     if kind == 'bound': return bound[..., None]
     if kind == 'max': return torch.maximum(bound, previous - a[2])[..., None]
+    if kind == 'sample':
+        between = n - a[0] - a[1]
+        at = (a[0] + ((torch.arange(a[2], device=DEVICE)[None] + 0.5) * (between / a[2])[:, None]).floor()).long()
+        hit = s.gather(-1, at[None].expand(s.shape[0], -1, -1)) - bound[..., None]
+        weight = (between / a[2]).log().clamp_min(0)[None, :, None]
+        if a[3] < 0: return torch.logaddexp(bound, bound + (hit + weight * (hit < hit.amax(-1, keepdim=True))).logsumexp(-1))[..., None]
+        limit = torch.maximum(hit, torch.full_like(hit, -math.log(a[3]))) if a[3] else torch.full_like(hit, INF)
+        return torch.logaddexp(bound, bound + torch.minimum(hit + weight, limit).logsumexp(-1))[..., None]
     size = int(a[2]); pad = -s.shape[-1] % size
     chunks = torch.nn.functional.pad(s.masked_fill(known[None], -INF), (0, pad), value=-INF).unflatten(-1, (-1, size)).logsumexp(-1)
     return torch.logaddexp(chunks, bound[..., None]).repeat_interleave(size, -1)[..., :s.shape[-1]]
@@ -185,8 +196,12 @@ def attend(c, i, s, k, v, model, w, figures):
         start = total - steps
         mean = v[:, :start].mean(1, keepdim=True)
         if fix == 'cov':  # first-order expansion of the softmax over the whole prompt
-            centred = s[..., :start] - s[..., :start].mean(-1, keepdim=True)
-            tail = c['gain'] * (centred.reshape(model.kv, -1, start) @ (v[:, :start] - mean)).view(heads, steps, -1) / start
+            if c.get('rows'):  # as many rows of the prompt, spread evenly
+                at = ((torch.arange(c['rows'], device=DEVICE) + 0.5) * (start / c['rows'])).long()
+            else: at = torch.arange(start, device=DEVICE)
+            mean = v[:, at].mean(1, keepdim=True)
+            centred = s[..., at] - s[..., at].mean(-1, keepdim=True)
+            tail = c['gain'] * (centred.reshape(model.kv, -1, len(at)) @ (v[:, at] - mean)).view(heads, steps, -1) / len(at)
             out = out + rest * (mean.repeat_interleave(group, 0) + tail)
         else:  # V of the dropped rows by linear regression on their K, which is read anyway
             kc = k[:, :start] - k[:, :start].mean(1, keepdim=True)

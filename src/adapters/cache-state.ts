@@ -29,7 +29,7 @@ export class CacheState {
   layer(index: number, shape: AttentionShape): LayerState {
     const known = this.layers.get(index);
     if (known) return known;
-    const state = new LayerState(this.device, shape, this.batch, this.policy.warmup);
+    const state = new LayerState(this.device, shape, this.batch, this.policy);
     this.layers.set(index, state);
     return state;
   }

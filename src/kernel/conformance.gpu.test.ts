@@ -32,25 +32,22 @@ describe('kernels against the f64 reference', () => {
   });
 
   // The kernels are those of the test before.
-  test('one pass is exact where its bound sees every key, and else keeps a superset', async ({ skip }) => {
+  test('one pass keeps what the reference keeps by the same estimate', async ({ skip }) => {
     if (!canUseSubgroups(device)) skip();
     const wrong: string[] = [];
-    let exact = 0;
+    let estimated = 0;
     for (let shapeSeed = 0; shapeSeed < 12; shapeSeed += 2) {
       const shape = drawShape(shapeSeed);
       for (let i = 0; i < CASES_PER_SHAPE; i++) {
-        const drawn = drawCase(1000 * shapeSeed + i, shape, { subgroups: true });
-        const keepLargest = i % 2 === 0 && drawn.policy.keepLargest;
-        const policy = { ...drawn.policy, renormalise: true, keepLargest };
-        const c = { ...drawn, policy, form: 'one-pass' as const };
+        const c = drawCase(1000 * shapeSeed + i, shape, { subgroups: true, onePass: true });
         const { error, countsAgree } = await runCase(device, c);
-        if (error > 0) exact++;
+        if (Math.max(...c.lengths) > 128) estimated++;
         if (!(error < ERROR_BOUND[shape.dtype]) || !countsAgree) {
           wrong.push(`${describeCase(c)}: error ${error}, counts agree: ${countsAgree}`);
         }
       }
     }
     expect(wrong).toEqual([]);
-    expect(exact).toBeGreaterThan(10);
+    expect(estimated).toBeGreaterThan(10);
   });
 });

@@ -20,14 +20,6 @@ export function createDeviceResources(device: GPUDevice): DeviceResources {
   return { device, scratch: new Scratch(device), params: new ParamsRing(device) };
 }
 
-/**
- * - `two-pass`: the scores and their exact log-normaliser first, then the rows at or above the threshold.
- * - `one-pass`: the threshold is held against the scores themselves, with a lower bound of the log-normaliser from the first and the
- *   newest keys. What is kept is a superset of the two-pass form's, and no score is written. Where it cannot be done (a step that
- *   learns, paper mode, groups of more than 8 heads, no subgroups): two passes.
- */
-export type SiftForm = 'two-pass' | 'one-pass';
-
 /** Inputs of a decode step that stay the same from its first pass to its last. */
 export interface StepInputs {
   batch: number;
@@ -42,8 +34,6 @@ export interface StepInputs {
   scale: number;
   policy: ThresholdPolicy;
   plan: StepPlan;
-  /** How a sifted step runs; default `'two-pass'`. */
-  form?: SiftForm;
 }
 
 /** A step whose parameters are in place; pass it on to the layers. */
@@ -109,7 +99,7 @@ export class AttentionEncoder {
       inputs.batch,
       inputs.maxLength,
       this.tuning,
-      !inputs.plan.dense,
+      this.inOnePass(inputs),
     );
     const geometry: Geometry = {
       lengthBias: inputs.lengthBias,
@@ -133,6 +123,12 @@ export class AttentionEncoder {
     const workgroups = shape.kvHeads * shapeConstants(shape).blocks;
     const kv = layer.kv ?? NO_BUFFERS;
     const learns = step.plan.windowIndex >= 0;
+    if (step.plan.measure) {
+      this.begin(step.lengths, layer.keys, layer.values, state.momentsBinding);
+      const vecs = shape.headSize / 4;
+      const parts = Math.ceil(vecs / Math.max(1, Math.floor(this.tuning.combineWorkgroup / vecs)));
+      this.dispatch(pass, kernels.moments!, step, state, parts, shape.kvHeads, step.batch, kv);
+    }
     const dense = step.plan.dense && (learns ? kernels.denseLearn : kernels.dense);
     if (dense) {
       const list = this.begin(step.lengths, layer.q, layer.keys, layer.values);
@@ -142,11 +138,8 @@ export class AttentionEncoder {
       return;
     }
     if (this.inOnePass(step)) {
-      const cuts = this.scratch('cuts', step);
-      this.begin(step.lengths, layer.q, layer.keys, state.headsBinding, cuts);
-      this.dispatch(pass, kernels.bound!, step, state, shape.kvHeads, 1, step.batch, kv);
-      const list = this.begin(step.lengths, layer.q, layer.keys, layer.values);
-      list.push(this.scratch('partials', step), this.scratch('partOut', step), cuts);
+      const list = this.begin(step.lengths, layer.q, layer.keys, layer.values, state.headsBinding);
+      list.push(this.scratch('partials', step), this.scratch('partOut', step));
       this.dispatch(pass, kernels.sift!, step, state, splits, workgroups, step.batch, kv);
       return;
     }
@@ -160,12 +153,13 @@ export class AttentionEncoder {
   }
 
   /**
-   * Adds up what {@link attend} left in the scratch buffers and writes `output` [batch, queryHeads, headSize]; then, where
+   * Adds up what {@link attend} left in the scratch buffers, and what stands for the rows it did not read, and writes `output` [batch, queryHeads, headSize]; then, where
    * thresholds are learned, records this step's. A fit holds from the next step on.
    */
   combine(
     pass: GPUComputePassEncoder,
     step: PreparedStep,
+    q: GPUBufferBinding,
     output: GPUBufferBinding,
     state: LayerState,
   ): void {
@@ -173,7 +167,7 @@ export class AttentionEncoder {
     const { queryHeads } = this.shape;
     const partials = this.scratch('partials', step);
     const list = this.begin(step.lengths, partials, this.scratch('partOut', step));
-    list.push(state.headsBinding, state.groupsBinding, output);
+    list.push(state.headsBinding, state.groupsBinding, output, q, state.momentsBinding);
     this.dispatch(pass, kernels.combine!, step, state, queryHeads, step.batch, 1, NO_BUFFERS);
     if (step.plan.windowIndex >= 0) {
       const scores = this.scratch('scores', step);
@@ -191,13 +185,12 @@ export class AttentionEncoder {
     return this.scratch('partials', step);
   }
 
-  /** One pass needs no scores afterwards, one workgroup for all heads of a group, and an output divided by what was kept. */
-  private inOnePass(step: PreparedStep): boolean {
+  /** One pass leaves no scores behind, and one workgroup serves all heads of a group. */
+  private inOnePass(step: StepInputs): boolean {
     return (
-      step.form === 'one-pass' &&
+      step.policy.normaliser === 'estimate' &&
       !step.plan.dense &&
       step.plan.windowIndex < 0 &&
-      step.policy.renormalise &&
       shapeConstants(this.shape).blocks === 1 &&
       this.kernels.sift !== undefined
     );
@@ -257,7 +250,5 @@ function bytesPerHead(name: ScratchName, { splits, scoreStride }: Geometry, head
       return splits * (headSize + 4) * 4;
     case 'bins':
       return SCORE_BINS * 4;
-    case 'cuts':
-      return 4;
   }
 }

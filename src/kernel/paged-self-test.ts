@@ -85,7 +85,7 @@ export async function runPagedCase(kernels: PagedKernels, c: PagedCase): Promise
     output: upload(device, new Float32Array(queryHeads * headSize), dtype),
     lse: upload(device, new Float32Array(queryHeads), 'f32'),
   };
-  const state = new LayerState(device, shape, 1, policy.warmup);
+  const state = new LayerState(device, shape, 1, policy);
   try {
     const step = encoder.prepare({
       batch: 1,
@@ -102,7 +102,7 @@ export async function runPagedCase(kernels: PagedKernels, c: PagedCase): Promise
     const cache = { buffer: buffers.pages };
     const layer = { q: { buffer: buffers.q }, keys: cache, values: cache, kv: [{ buffer: buffers.table }] };
     encoder.attend(pass, step, layer, state);
-    encoder.combine(pass, step, { buffer: buffers.output }, state);
+    encoder.combine(pass, step, layer.q, { buffer: buffers.output }, state);
     logSumExp.encode(pass, step, { buffer: buffers.lse });
     pass.end();
     device.queue.submit([commands.finish()]);

@@ -32,6 +32,7 @@ describe('planStep', () => {
         dense: true,
         windowIndex: -1,
         fit: false,
+        measure: false,
       });
     }
   });
@@ -42,6 +43,7 @@ describe('planStep', () => {
       dense: false,
       windowIndex: -1,
       fit: false,
+      measure: true,
     });
   });
 

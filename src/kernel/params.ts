@@ -1,4 +1,4 @@
-import { isDense, type ThresholdPolicy } from '../tracker/index.ts';
+import { isDense, type ThresholdPolicy, usesMoments } from '../tracker/index.ts';
 
 /** Bytes from one parameter slot to the next: the largest `minUniformBufferOffsetAlignment` WebGPU allows. */
 export const PARAMS_STRIDE = 256;
@@ -17,6 +17,8 @@ export const Flag = {
   dense: 256,
   record: 512,
   fit: 1024,
+  mean: 2048,
+  linear: 4096,
 } as const;
 
 /** What one decode step does with the thresholds. */
@@ -29,6 +31,8 @@ export interface StepPlan {
   windowIndex: number;
   /** The window is full after this step: the power law is fitted. */
   fit: boolean;
+  /** The mean V row and the covariance of V are measured before this step. */
+  measure: boolean;
 }
 
 /**
@@ -38,12 +42,13 @@ export interface StepPlan {
  * are exact in any case, so that learning again costs no V rows).
  */
 export function planStep(policy: ThresholdPolicy, step: number): StepPlan {
-  if (isDense(policy)) return { step, dense: true, windowIndex: -1, fit: false };
+  if (isDense(policy)) return { step, dense: true, windowIndex: -1, fit: false, measure: false };
+  const { warmup, refitEvery } = policy;
+  const measure = usesMoments(policy) && (step === 1 || (refitEvery > 0 && (step - 1) % refitEvery === 0));
   const learned = policy.target.kind === 'quantile' || policy.target.kind === 'mass';
   const warmingUp = step <= policy.warmup;
-  if (!learned) return { step, dense: warmingUp, windowIndex: -1, fit: false };
+  if (!learned) return { step, dense: warmingUp, windowIndex: -1, fit: false, measure };
   // The fit that this step may belong to is due at `due`, and learns from the `window` steps up to it.
-  const { warmup, refitEvery } = policy;
   const later = refitEvery > 0 ? Math.max(0, Math.ceil((step - warmup) / refitEvery)) : 0;
   const due = warmup + later * refitEvery;
   const window = later === 0 ? warmup : Math.min(warmup, refitEvery);
@@ -53,6 +58,7 @@ export function planStep(policy: ThresholdPolicy, step: number): StepPlan {
     dense: warmingUp,
     windowIndex: Math.max(-1, windowIndex),
     fit: windowIndex >= 0 && step === due,
+    measure,
   };
 }
 
@@ -86,7 +92,9 @@ export function writeParams(
   const analytic = target.kind === 'uniform' || target.kind === 'probability';
   const { logAlpha, beta, variance } = law(policy);
   let flags = 0;
-  if (policy.renormalise) flags |= Flag.renormalise;
+  if (policy.dropped === 'renormalise') flags |= Flag.renormalise;
+  if (usesMoments(policy)) flags |= Flag.mean;
+  if (policy.dropped === 'linear') flags |= Flag.linear;
   if (policy.shareGroup) flags |= Flag.share;
   if (policy.keepNewest) flags |= Flag.newest;
   if (policy.keepLargest) flags |= Flag.largest;

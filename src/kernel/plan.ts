@@ -19,11 +19,11 @@ export function planSplits(
   batch: number,
   length: number,
   tuning: Tuning = DEFAULT_TUNING,
-  sifts = false,
+  onePass = false,
 ): SplitPlan {
   const { blocks } = shapeConstants(shape);
   const wanted = Math.ceil(
-    (sifts ? tuning.siftWorkgroups : tuning.workgroups) / (batch * shape.kvHeads * blocks),
+    (onePass ? tuning.siftWorkgroups : tuning.workgroups) / (batch * shape.kvHeads * blocks),
   );
   const splits = Math.max(1, Math.min(wanted, MAX_SPLITS, Math.ceil(length / tuning.minChunk)));
   const chunk = Math.ceil(length / splits / 4) * 4;

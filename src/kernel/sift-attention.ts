@@ -5,7 +5,6 @@ import {
   createDeviceResources,
   type DeviceResources,
   type LayerInputs,
-  type SiftForm,
 } from './encoder.ts';
 import { CONTIGUOUS_KV } from './kv-layout.ts';
 import { planStep } from './params.ts';
@@ -26,8 +25,6 @@ export interface SiftAttentionOptions {
   subgroups?: boolean;
   /** Share scratch buffers with other instances on the device. */
   resources?: DeviceResources;
-  /** How sifted steps run; default `'two-pass'`. */
-  form?: SiftForm;
   /** Keys from which steps sift; shorter ones read every row. Default 0. */
   siftFrom?: number;
   /** @internal Other than the device's own, for measurements. */
@@ -74,13 +71,9 @@ export class SiftAttention {
     layers: number,
     readonly batch: number,
     private readonly ownsResources: boolean,
-    private readonly form: SiftForm = 'two-pass',
   ) {
     const { device } = encoder.resources;
-    this.states = Array.from(
-      { length: layers },
-      () => new LayerState(device, encoder.shape, batch, policy.warmup),
-    );
+    this.states = Array.from({ length: layers }, () => new LayerState(device, encoder.shape, batch, policy));
     this.zeros = device.createBuffer({ label: 'sift zeros', size: batch * 4, usage: GPUBufferUsage.STORAGE });
   }
 
@@ -108,7 +101,6 @@ export class SiftAttention {
       scale: shape.scale ?? 1 / Math.sqrt(this.encoder.shape.headSize),
       policy: this.policy,
       plan,
-      form: this.form,
     });
     return {
       step: plan.step,
@@ -116,7 +108,7 @@ export class SiftAttention {
       encode: (pass, layer, tensors) => {
         const state = this.state(layer);
         this.encoder.attend(pass, prepared, tensors, state);
-        this.encoder.combine(pass, prepared, tensors.output, state);
+        this.encoder.combine(pass, prepared, tensors.q, tensors.output, state);
       },
     };
   }
@@ -172,5 +164,5 @@ export async function createSiftAttention(
   const tuning = { ...tuningOf(device), ...options.tuning };
   const encoder = await AttentionEncoder.create(resources, shape, subgroups, CONTIGUOUS_KV, tuning);
   encoder.siftFrom = options.siftFrom ?? 0;
-  return new SiftAttention(encoder, policy, layers, batch, options.resources === undefined, options.form);
+  return new SiftAttention(encoder, policy, layers, batch, options.resources === undefined);
 }

@@ -1,5 +1,7 @@
+import { type ThresholdPolicy, usesMoments } from '../tracker/index.ts';
 import { BindGroupCache } from './bind-groups.ts';
 import type { AttentionShape } from './shape.ts';
+import { momentVecs } from './wgsl.ts';
 
 const HEAD_BYTES = 64;
 const GROUP_BYTES = 16;
@@ -52,16 +54,19 @@ export class LayerState {
   readonly heads: GPUBuffer;
   readonly groups: GPUBuffer;
   readonly window: GPUBuffer;
+  /** Moments of V, see {@link momentVecs}; nearly empty where the policy needs none. */
+  readonly moments: GPUBuffer;
   readonly headsBinding: GPUBufferBinding;
   readonly groupsBinding: GPUBufferBinding;
   readonly windowBinding: GPUBufferBinding;
+  readonly momentsBinding: GPUBufferBinding;
   readonly bindGroups = new BindGroupCache();
 
   constructor(
     private readonly device: GPUDevice,
     readonly shape: AttentionShape,
     readonly batch: number,
-    windowLength: number,
+    policy: Pick<ThresholdPolicy, 'warmup' | 'dropped'>,
   ) {
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     const rows = batch * shape.queryHeads;
@@ -73,17 +78,23 @@ export class LayerState {
     });
     this.window = device.createBuffer({
       label: 'sift window',
-      size: rows * Math.max(1, windowLength) * 8,
+      size: rows * Math.max(1, policy.warmup) * 8,
+      usage,
+    });
+    this.moments = device.createBuffer({
+      label: 'sift moments',
+      size: 16 * (usesMoments(policy) ? batch * shape.kvHeads * momentVecs(shape) : 1),
       usage,
     });
     this.headsBinding = { buffer: this.heads };
     this.groupsBinding = { buffer: this.groups };
     this.windowBinding = { buffer: this.window };
+    this.momentsBinding = { buffer: this.moments };
   }
 
   /** Forgets everything: a new conversation begins. */
   reset(encoder: GPUCommandEncoder): void {
-    for (const buffer of [this.heads, this.groups, this.window]) encoder.clearBuffer(buffer);
+    for (const buffer of this.buffers()) encoder.clearBuffer(buffer);
   }
 
   /** Reads the figures back as they are when all work submitted so far is done. The decode loop never calls this. */
@@ -104,7 +115,11 @@ export class LayerState {
   }
 
   destroy(): void {
-    for (const buffer of [this.heads, this.groups, this.window]) buffer.destroy();
+    for (const buffer of this.buffers()) buffer.destroy();
+  }
+
+  private buffers(): GPUBuffer[] {
+    return [this.heads, this.groups, this.window, this.moments];
   }
 }
 

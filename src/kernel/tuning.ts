@@ -2,25 +2,27 @@
 export interface Tuning {
   /** Invocations of a workgroup of the kernels that read K rows. */
   flashWorkgroup: number;
+  /** Invocations of a workgroup of the one-pass kernel. */
+  siftWorkgroup: number;
   /** Invocations of a workgroup of the gather. */
   gatherWorkgroup: number;
   /** Rows that neighbouring lanes of the gather read at a time. */
   gatherUnroll: number;
   /** Keys that an invocation of the gather judges at a time. */
   gatherKeys: number;
-  /** Invocations of a workgroup of the bound. */
-  boundWorkgroup: number;
   /** Invocations of a workgroup of the combine. */
   combineWorkgroup: number;
   /** Rows that neighbouring lanes read at a time: loads in flight. 1, 2, 4 or 8. */
   unroll: number;
   /** The same of the scores kernel. */
   scoresUnroll: number;
+  /** The same of the one-pass kernel. */
+  siftUnroll: number;
   /** Unroll the marked loops of the WGSL text. */
   unrolled: boolean;
   /** Workgroups in flight that keep the device busy; more only adds partial results. */
   workgroups: number;
-  /** The same for the kernels of a sifted step. */
+  /** The same for the one-pass kernel. */
   siftWorkgroups: number;
   /** Fewer keys than this do not pay for a workgroup. */
   minChunk: number;
@@ -28,16 +30,17 @@ export interface Tuning {
 
 export const DEFAULT_TUNING: Tuning = {
   flashWorkgroup: 128,
+  siftWorkgroup: 64,
   gatherWorkgroup: 128,
   gatherUnroll: 8,
   gatherKeys: 2,
-  boundWorkgroup: 256,
   combineWorkgroup: 256,
   unroll: 8,
   scoresUnroll: 8,
+  siftUnroll: 8,
   unrolled: true,
   workgroups: 528,
-  siftWorkgroups: 528,
+  siftWorkgroups: 792,
   minChunk: 128,
 };
 
@@ -47,10 +50,10 @@ const SOFTWARE_TUNING: Tuning = {
   unrolled: false,
   unroll: 4,
   scoresUnroll: 4,
+  siftUnroll: 4,
   gatherUnroll: 4,
   workgroups: 4,
   siftWorkgroups: 4,
-  boundWorkgroup: 64,
   combineWorkgroup: 64,
 };
 
@@ -59,5 +62,10 @@ export function tuningOf(device: GPUDevice): Tuning {
   const info = device.adapterInfo as GPUAdapterInfo | undefined;
   const software =
     info?.isFallbackAdapter || /swiftshader|llvmpipe/i.test(`${info?.architecture} ${info?.description}`);
-  return software ? SOFTWARE_TUNING : DEFAULT_TUNING;
+  if (software) return SOFTWARE_TUNING;
+  // A workgroup must hold whole subgroups.
+  return {
+    ...DEFAULT_TUNING,
+    siftWorkgroup: Math.max(DEFAULT_TUNING.siftWorkgroup, info?.subgroupMaxSize ?? 0),
+  };
 }

@@ -1,5 +1,4 @@
 import binsSource from '../../wgsl/bins.wgsl?raw';
-import boundSource from '../../wgsl/bound.wgsl?raw';
 import combineSource from '../../wgsl/combine.wgsl?raw';
 import commonSource from '../../wgsl/common.wgsl?raw';
 import compareSource from '../../wgsl/compare.wgsl?raw';
@@ -10,19 +9,25 @@ import gatherSource from '../../wgsl/gather.wgsl?raw';
 import gatherTeamsSource from '../../wgsl/gather-teams.wgsl?raw';
 import histogramSource from '../../wgsl/histogram.wgsl?raw';
 import logSumExpSource from '../../wgsl/log-sum-exp.wgsl?raw';
+import momentsSource from '../../wgsl/moments.wgsl?raw';
+import nthBitSource from '../../wgsl/nth-bit.wgsl?raw';
 import quantileSource from '../../wgsl/quantile.wgsl?raw';
 import reduceSubgroupSource from '../../wgsl/reduce-subgroup.wgsl?raw';
 import reduceWorkgroupSource from '../../wgsl/reduce-workgroup.wgsl?raw';
 import rowsSource from '../../wgsl/rows.wgsl?raw';
+import sampleSource from '../../wgsl/sample.wgsl?raw';
 import scoresSource from '../../wgsl/scores.wgsl?raw';
 import scoresRowsSource from '../../wgsl/scores-rows.wgsl?raw';
 import softmaxSubgroupSource from '../../wgsl/softmax-subgroup.wgsl?raw';
 import softmaxWorkgroupSource from '../../wgsl/softmax-workgroup.wgsl?raw';
+import spreadSource from '../../wgsl/spread.wgsl?raw';
 import storageF16x4Source from '../../wgsl/storage-f16x4.wgsl?raw';
 import storageF16x8Source from '../../wgsl/storage-f16x8.wgsl?raw';
 import storageF32Source from '../../wgsl/storage-f32.wgsl?raw';
 import storeScoreSource from '../../wgsl/store-score.wgsl?raw';
 import thresholdSource from '../../wgsl/threshold.wgsl?raw';
+import { ESTIMATE_KEYS, MOMENT_ROWS } from '../reference/estimate.ts';
+import { LINEAR_GAIN } from '../tracker/index.ts';
 import { CONTIGUOUS_KV, type KvLayout } from './kv-layout.ts';
 import { MAX_SPLITS } from './plan.ts';
 import { type AttentionShape, shapeConstants } from './shape.ts';
@@ -31,19 +36,24 @@ import { unroll } from './unroll.ts';
 
 /**
  * The kernels of a decode step. A dense step is `dense` and `combine` (`denseLearn` where thresholds are learned, which leaves
- * the scores behind); a sifted one `scores`, `gather` and `combine`, or `bound`, `sift` and `combine`; `histogram` and `quantile` come
+ * the scores behind); a sifted one `scores`, `gather` and `combine`, or `sift` and `combine`; `histogram` and `quantile` come
  * last in a step that learns.
  */
 export type KernelName =
+  | 'moments'
   | 'dense'
   | 'denseLearn'
-  | 'bound'
   | 'sift'
   | 'scores'
   | 'gather'
   | 'combine'
   | 'histogram'
   | 'quantile';
+
+/** vec4f of a KV head's moments: the mean V row, Cov(v, k), and how many rows they are taken from. */
+export function momentVecs({ headSize }: AttentionShape): number {
+  return (headSize / 4) * (1 + headSize) + 1;
+}
 
 /** Bins that the scores of a head are counted in while thresholds are learned. */
 export const SCORE_BINS = 2048;
@@ -90,18 +100,19 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
         sources: [rowsSource, flashSource, storeScoreSource],
         bindings: [...flash.bindings, 'write'],
       },
-      bound: {
-        sources: [reduce, rowsSource, boundSource, thresholdSource],
-        bindings: ['params', 'read', 'read', 'read', 'read', 'write'],
-        workgroupSize: tuning.boundWorkgroup,
-        usesKv: true,
-      },
       sift: {
         ...flash,
-        sources: [rowsSource, flashSiftSource],
-        bindings: [...flash.bindings, 'read'],
+        sources: [rowsSource, spreadSource, sampleSource, thresholdSource, flashSiftSource, nthBitSource],
+        workgroupSize: tuning.siftWorkgroup,
+        bindings: ['params', 'read', 'read', 'read', 'read', 'read', 'write', 'write'],
       },
     }),
+    moments: {
+      sources: [spreadSource, momentsSource],
+      bindings: ['params', 'read', 'read', 'read', 'write'],
+      workgroupSize: tuning.combineWorkgroup,
+      usesKv: true,
+    },
     scores: {
       sources: subgroups ? [reduce, rowsSource, scoresRowsSource] : [reduce, scoresSource],
       bindings: ['params', 'read', 'read', 'read', 'write', 'write'],
@@ -109,14 +120,19 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
       usesKv: true,
     },
     gather: {
-      sources: [reduce, subgroups ? gatherTeamsSource : gatherSource, softmax, thresholdSource],
+      sources: [
+        reduce,
+        ...(subgroups ? [gatherTeamsSource, nthBitSource] : [gatherSource]),
+        softmax,
+        thresholdSource,
+      ],
       bindings: ['params', 'read', 'read', 'read', 'read', 'read', 'write'],
       workgroupSize: tuning.gatherWorkgroup,
       usesKv: true,
     },
     combine: {
       sources: [reduce, combineSource, thresholdSource],
-      bindings: ['params', 'read', 'read', 'read', 'write', 'write', 'write'],
+      bindings: ['params', 'read', 'read', 'read', 'write', 'write', 'write', 'read', 'read'],
       workgroupSize: tuning.combineWorkgroup,
       usesKv: false,
     },
@@ -173,7 +189,14 @@ function kernelConstants(
   const lanes = Math.min(team, Math.max(4, 2 ** Math.ceil(Math.log2(c.words))));
   const gathers = kernel.sources.includes(gatherTeamsSource) || kernel.sources.includes(gatherSource);
   const scoring = kernel.sources.includes(scoresRowsSource);
-  const deep = gathers ? tuning.gatherUnroll : scoring ? tuning.scoresUnroll : tuning.unroll;
+  const sifting = kernel.sources.includes(flashSiftSource);
+  const deep = gathers
+    ? tuning.gatherUnroll
+    : scoring
+      ? tuning.scoresUnroll
+      : sifting
+        ? tuning.siftUnroll
+        : tuning.unroll;
   const rows = Math.min(deep, lanes);
   const slots = kernel.workgroupSize / lanes;
   return {
@@ -184,6 +207,9 @@ function kernelConstants(
     HEADS: c.heads,
     BLOCKS: c.blocks,
     WORDS: c.words,
+    VECS: shape.headSize / 4,
+    MOMENTS: momentVecs(shape),
+    MOMENT_ROWS,
     V4: c.wordElements / 4,
     WG: kernel.workgroupSize,
     LANES: lanes,
@@ -201,6 +227,9 @@ function kernelConstants(
     // Keys that an invocation of the gather judges at a time.
     KEYS: subgroupSize > 0 ? tuning.gatherKeys : TILE / kernel.workgroupSize,
     TEAM: team,
+    SINK: ESTIMATE_KEYS.sink,
+    NEWEST: ESTIMATE_KEYS.newest,
+    SAMPLES: ESTIMATE_KEYS.samples,
     TURNS: team / ((team / lanes) * rows),
   };
 }
@@ -212,6 +241,7 @@ export function assemble(name: KernelName, shape: AttentionShape, target: Target
   const constants = kernelConstants(kernel, shape, target);
   const code = [
     declare(constants),
+    `const LINEAR_GAIN = ${LINEAR_GAIN};`,
     commonSource,
     storageSource(shape),
     ...kernel.sources,

@@ -38,14 +38,14 @@ describe('siftedAttention by hand', () => {
   });
 
   it('renormalises by the kept mass', () => {
-    const { output } = siftedAttention(GROUP, thresholds, { renormalise: true });
+    const { output } = siftedAttention(GROUP, thresholds, { dropped: 'renormalise' });
     expect(output[0]).toBeCloseTo((2 * 16 + 4 * 24) / 6, 12);
     expect(output[1]).toBeCloseTo((4 * 8 + 4 * 32) / 8, 12);
   });
 
   it('shares the union in the group, and the mass is that of the union', () => {
     // Head 1 keeps nothing of its own: it gets rows 1 and 2 from head 0.
-    const shared = { shareGroup: true, renormalise: true };
+    const shared = { shareGroup: true, dropped: 'renormalise' } as const;
     const { output, keptRows, keptMass, groupRows } = siftedAttention(
       GROUP,
       [thresholds[0]!, Infinity],
@@ -73,8 +73,8 @@ describe('siftedAttention by hand', () => {
     expect(Array.from(keptRows)).toEqual([2, 2]);
   });
 
-  it.each([true, false])('is zero when nothing is kept (renormalise %s)', (renormalise) => {
-    const { output, keptMass, bytes } = siftedAttention(GROUP, NONE, { renormalise, shareGroup: true });
+  it.each(['none', 'renormalise'] as const)('is zero when nothing is kept (dropped: %s)', (dropped) => {
+    const { output, keptMass, bytes } = siftedAttention(GROUP, NONE, { dropped, shareGroup: true });
     expect(Array.from(output)).toEqual([0, 0]);
     expect(Array.from(keptMass)).toEqual([0, 0]);
     expect(bytes.v).toBe(0);
@@ -124,8 +124,8 @@ describe.each([11, 12, 13, 14])('siftedAttention properties, seed %i', (seed) =>
     Math.sqrt(output.reduce((sum, value, i) => sum + (value - dense[i]!) ** 2, 0));
 
   it('is dense attention when every row is kept', () => {
-    for (const renormalise of [true, false]) {
-      const all = siftedAttention(inputs, Array(heads).fill(-Infinity), { renormalise });
+    for (const dropped of ['none', 'renormalise', 'mean', 'linear'] as const) {
+      const all = siftedAttention(inputs, Array(heads).fill(-Infinity), { dropped });
       all.output.forEach((value, i) => {
         expect(value).toBeCloseTo(dense[i]!, 12);
       });
@@ -163,8 +163,8 @@ describe.each([11, 12, 13, 14])('siftedAttention properties, seed %i', (seed) =>
   });
 
   it('reads the same bytes and holds more mass when the group shares', () => {
-    const alone = siftedAttention(inputs, thresholds, { renormalise: true });
-    const shared = siftedAttention(inputs, thresholds, { renormalise: true, shareGroup: true });
+    const alone = siftedAttention(inputs, thresholds, { dropped: 'renormalise' });
+    const shared = siftedAttention(inputs, thresholds, { dropped: 'renormalise', shareGroup: true });
     expect(shared.bytes).toEqual(alone.bytes);
     expect(shared.kept).toEqual(alone.kept);
     shared.keptMass.forEach((mass, i) => {

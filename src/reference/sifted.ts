@@ -1,12 +1,17 @@
 import { invalidOption } from '../errors.ts';
-import { accumulateValues, attentionScores } from './attention.ts';
+import { type Dropped, LINEAR_GAIN, type Normaliser } from '../tracker/index.ts';
+import { type AttentionScores, accumulateValues, attentionScores } from './attention.ts';
+import { estimateLogNormaliser } from './estimate.ts';
 import type { AttentionInputs, ResolvedInputs } from './inputs.ts';
 import { resolveInputs } from './inputs.ts';
+import { addDropped, type ValueMoments, valueMoments } from './moments.ts';
 
-/** What is done with the rows above the threshold; a ThresholdPolicy fits. Everything defaults to the paper's `false`. */
+/** What is done with the rows above the threshold; a ThresholdPolicy fits. Everything defaults to the paper's. */
 export interface SiftOptions {
-  /** Divide a head's output by the probability mass that contributes to it. */
-  readonly renormalise?: boolean;
+  /** What stands for the mass of the rows that are not read. Default `'none'`. */
+  readonly dropped?: Dropped;
+  /** What the probabilities are judged with. Default `'exact'`. */
+  readonly normaliser?: Normaliser;
   /** Rows that any query head of a KV group keeps contribute to all heads of the group. */
   readonly shareGroup?: boolean;
   /** Row S-1 is always kept. */
@@ -51,6 +56,27 @@ interface Decision {
   readonly keptRows: Uint32Array;
   readonly groupKept: Uint8Array;
   readonly groupRows: Uint32Array;
+}
+
+/** Natural logarithms of the probabilities that rows are chosen by: [batch, queryHeads, capacity]. */
+export function judgedLogProbabilities(
+  inputs: AttentionInputs,
+  { scores, logProbabilities }: AttentionScores,
+  normaliser: Normaliser = 'exact',
+): Float64Array {
+  if (normaliser === 'exact') return logProbabilities;
+  const { lengths, queryHeads, batch, capacity } = resolveInputs(inputs);
+  const judged = new Float64Array(scores.length).fill(-Infinity);
+  for (let head = 0; head < batch * queryHeads; head++) {
+    const length = lengths[Math.floor(head / queryHeads)]!;
+    const row = scores.subarray(head * capacity, head * capacity + length);
+    const whole = estimateLogNormaliser(row, length);
+    judged.set(
+      row.map((score) => score - whole),
+      head * capacity,
+    );
+  }
+  return judged;
 }
 
 /** Which rows each head keeps, and the union over each group. */
@@ -98,9 +124,10 @@ function countBytes(x: ResolvedInputs, groupRows: Uint32Array, elementBytes: num
 /**
  * Sifted decode attention in f64: exact probabilities over all keys, and only the V rows that are kept. Row i of
  * a head is kept iff log p_i >= its threshold. With everything kept the result is that of `denseAttention`;
- * with nothing kept the output is zero, also when renormalising.
+ * with nothing kept the output is zero, also when
+ * renormalising, or what stands for the dropped rows.
  *
- * Source: arXiv 2506.05300, step 4 of a decode step (p >= eta); `renormalise`, `shareGroup`, `keepNewest` and
+ * Source: arXiv 2506.05300, step 4 of a decode step (p >= eta); `dropped`, `normaliser`, `shareGroup`, `keepNewest` and
  * `keepLargest` are not in the paper.
  *
  * @param inputs - one decode step, see {@link AttentionInputs} for shapes
@@ -126,11 +153,19 @@ export function siftedAttention(
   const elementBytes = options.elementBytes ?? 2;
   if (!(elementBytes > 0)) throw invalidOption('elementBytes', elementBytes, 'a number > 0');
 
-  const { logProbabilities, probabilities } = attentionScores(x);
-  const decision = decide(x, logProbabilities, logThresholds, options);
+  const attention = attentionScores(x);
+  const { probabilities } = attention;
+  const decision = decide(
+    x,
+    judgedLogProbabilities(x, attention, options.normaliser),
+    logThresholds,
+    options,
+  );
+  const { dropped = 'none' } = options;
   const weights = new Float64Array(probabilities.length);
   const keptMass = new Float64Array(heads);
   const output = new Float64Array(heads * headSize);
+  const moments: ValueMoments[] = [];
   for (let b = 0; b < batch; b++) {
     for (let h = 0; h < queryHeads; h++) {
       const head = b * queryHeads + h;
@@ -144,8 +179,10 @@ export function siftedAttention(
         keptMass[head]! += probabilities[head * capacity + i]!;
       }
       const mass = keptMass[head]!;
-      if (mass === 0) continue;
-      accumulateValues(x, b, h, weights, options.renormalise ? 1 / mass : 1, output);
+      if (mass > 0) accumulateValues(x, b, h, weights, dropped === 'renormalise' ? 1 / mass : 1, output);
+      if (dropped !== 'mean' && dropped !== 'linear') continue;
+      moments[group] ??= valueMoments(x, b, group % kvHeads);
+      addDropped(x, head, moments[group]!, 1 - mass, dropped === 'linear' ? LINEAR_GAIN : 0, output);
     }
   }
   return { output, ...decision, keptMass, bytes: countBytes(x, decision.groupRows, elementBytes) };

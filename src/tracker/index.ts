@@ -1,17 +1,28 @@
 export type { GuardReason } from './guard.ts';
 export { GUARD } from './guard.ts';
-export type { Axis, Exponent, QuantileOptions, Target, ThresholdPolicy } from './policy.ts';
+export type {
+  Axis,
+  Dropped,
+  Exponent,
+  Normaliser,
+  QuantileOptions,
+  Target,
+  ThresholdPolicy,
+} from './policy.ts';
 export {
   defaultPolicy,
   isDense,
   isLearned,
+  LINEAR_GAIN,
   paperPolicy,
   probabilityPolicy,
   uniformPolicy,
+  usesMoments,
 } from './policy.ts';
 export { MAX_WARMUP, MIN_POINTS, validatePolicy } from './policy-validate.ts';
 export type { FitFailure, PowerLawFit } from './powerlaw.ts';
 export { clampedLog, clampLogThreshold, evaluatePowerLaw, fitPowerLaw, LOG_FLOOR } from './powerlaw.ts';
+export { presetPolicy, QUALITIES, type Quality } from './presets.ts';
 export { massThreshold, quantile, quantileIndex } from './quantile.ts';
 export { keyToBits, orderedKey } from './select.ts';
 export type { Position, SessionShape } from './session.ts';

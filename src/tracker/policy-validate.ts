@@ -1,5 +1,8 @@
 import { invalidOption } from '../errors.ts';
-import type { Exponent, Target, ThresholdPolicy } from './policy.ts';
+import type { Dropped, Exponent, Normaliser, Target, ThresholdPolicy } from './policy.ts';
+
+const DROPPED: readonly Dropped[] = ['none', 'renormalise', 'mean', 'linear'];
+const NORMALISERS: readonly Normaliser[] = ['exact', 'estimate'];
 
 /** The longest warm-up, in decode steps. */
 export const MAX_WARMUP = 4096;
@@ -77,7 +80,20 @@ export function validatePolicy(policy: ThresholdPolicy): ThresholdPolicy {
     const allowed = `0 for one fit per request, or an integer >= ${Math.max(1, points)}`;
     checkNumber('refitEvery', policy.refitEvery, refits, allowed);
   }
-  for (const flag of ['renormalise', 'shareGroup', 'keepNewest', 'keepLargest', 'guard'] as const) {
+  if (!DROPPED.includes(policy.dropped)) {
+    throw invalidOption('dropped', policy.dropped, DROPPED.map((name) => `'${name}'`).join(', '));
+  }
+  if (!NORMALISERS.includes(policy.normaliser)) {
+    throw invalidOption('normaliser', policy.normaliser, NORMALISERS.map((name) => `'${name}'`).join(', '));
+  }
+  if (policy.normaliser === 'estimate' && policy.keepLargest) {
+    throw invalidOption(
+      'keepLargest',
+      true,
+      "false with normaliser 'estimate': one pass does not know the largest row",
+    );
+  }
+  for (const flag of ['shareGroup', 'keepNewest', 'keepLargest', 'guard'] as const) {
     if (typeof policy[flag] !== 'boolean') throw invalidOption(flag, policy[flag], 'true or false');
   }
   const target = Object.freeze({ ...policy.target });

@@ -18,7 +18,8 @@ describe('policies', () => {
       axis: 'step',
       exponent: { kind: 'free' },
       warmup: 64,
-      renormalise: false,
+      dropped: 'none',
+      normaliser: 'exact',
       shareGroup: false,
       keepNewest: false,
       keepLargest: false,
@@ -27,18 +28,18 @@ describe('policies', () => {
     });
   });
 
-  it('differs from the paper in every choice but the target, the warm-up and the single fit', () => {
+  it('differs from the paper in every choice but the target, the warm-up and the exact normaliser', () => {
     const [paper, ours] = [paperPolicy(), defaultPolicy()];
     const same = (Object.keys(paper) as (keyof ThresholdPolicy)[]).filter(
       (key) => JSON.stringify(paper[key]) === JSON.stringify(ours[key]),
     );
-    expect(same.sort()).toEqual(['target', 'warmup']);
+    expect(same.sort()).toEqual(['normaliser', 'target', 'warmup']);
     expect(ours).toMatchObject({ axis: 'length', exponent: { kind: 'fixed', beta: -1 }, guard: true });
   });
 
   it('learns nothing for uniform and probability', () => {
     for (const policy of [uniformPolicy({ c: 0.3 }), probabilityPolicy({ p: 1e-4 })]) {
-      expect(policy).toMatchObject({ warmup: 0, renormalise: true, shareGroup: true, keepNewest: true });
+      expect(policy).toMatchObject({ warmup: 0, shareGroup: true, keepNewest: true });
       expect(isLearned(policy)).toBe(false);
     }
     expect(isLearned(paperPolicy())).toBe(true);

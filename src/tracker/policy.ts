@@ -30,6 +30,30 @@ export type Exponent =
 /** The abscissa of the power law: the decode step g (1, 2, ...) or the cache length S in keys. */
 export type Axis = 'step' | 'length';
 
+/**
+ * What stands for the dropped mass in a head's output.
+ *
+ * - `none`: nothing (paper).
+ * - `renormalise`: the output is divided by the mass that was kept.
+ * - `mean`: the mean V row of the cache.
+ * - `linear`: the mean V row and {@link LINEAR_GAIN} of Cov(v, k) q, how V rows change with their scores: the first-order
+ *   expansion of the dropped rows' softmax in the query. Mean and covariance are taken from the cache at the first decode step
+ *   and every `refitEvery` steps.
+ */
+export type Dropped = 'none' | 'renormalise' | 'mean' | 'linear';
+
+/**
+ * The log-normaliser that turns scores into probabilities when rows are chosen. The output's is exact in either case.
+ *
+ * - `exact`: over all keys, which takes two passes.
+ * - `estimate`: from the first and the newest keys and a sample of those between (wgsl/sample.wgsl), in one pass. Where that cannot
+ *   be done (no subgroups, groups of more than 8 query heads, a step that learns): exact.
+ */
+export type Normaliser = 'exact' | 'estimate';
+
+/** Share of the first-order term that `linear` adds; rows above the threshold, which are read, have their part of it. */
+export const LINEAR_GAIN = 0.5;
+
 /** How thresholds are found and what is done with the rows they keep. Plain data, frozen, the same for all heads. */
 export interface ThresholdPolicy {
   /** Name for reports. */
@@ -39,15 +63,17 @@ export interface ThresholdPolicy {
   readonly exponent: Exponent;
   /** Dense decode steps after the prompt; learned targets are observed during them (w in the paper). */
   readonly warmup: number;
-  /** Divide the output of a head by the probability mass it kept. */
-  readonly renormalise: boolean;
+  /** What stands for the probability mass of the rows that are not read. */
+  readonly dropped: Dropped;
+  /** What probabilities are judged with. */
+  readonly normaliser: Normaliser;
   /** A V row that any query head of a KV group keeps serves all heads of the group. */
   readonly shareGroup: boolean;
   /** The row of the newest token is always kept. */
   readonly keepNewest: boolean;
   /** The row(s) with the maximum score are always kept. */
   readonly keepLargest: boolean;
-  /** 0: one fit per request. Otherwise a new fit every so many decode steps (see ThresholdTracker). */
+  /** 0: one fit, and one look at V, per request. Otherwise anew every so many decode steps (see ThresholdTracker). */
   readonly refitEvery: number;
   /** A non-finite fit, beta > 0 or the loss of half of the probability makes the head dense until its next fit. */
   readonly guard: boolean;
@@ -78,7 +104,8 @@ export function paperPolicy(options: QuantileOptions = {}): ThresholdPolicy {
     axis: 'step',
     exponent: { kind: 'free' },
     warmup,
-    renormalise: false,
+    dropped: 'none',
+    normaliser: 'exact',
     shareGroup: false,
     keepNewest: false,
     keepLargest: false,
@@ -89,7 +116,8 @@ export function paperPolicy(options: QuantileOptions = {}): ThresholdPolicy {
 
 /** What the policies of this project do with the kept rows, unlike the paper's. */
 const SAFE_ROWS = {
-  renormalise: true,
+  dropped: 'renormalise',
+  normaliser: 'exact',
   shareGroup: true,
   keepNewest: true,
   keepLargest: true,
@@ -119,7 +147,9 @@ export function defaultPolicy(options: QuantileOptions = {}): ThresholdPolicy {
 }
 
 /**
- * Keep p >= c / S: nothing is learned, there is no warm-up. `axis` and `exponent` say the same as the formula.
+ * Keep p >= c / S: nothing is learned, there is no warm-up. `axis` and `exponent` say the same as the formula. What is dropped is
+ * made up for by its linear estimate, and probabilities are judged by an estimate of the normaliser: the settings that read the
+ * fewest V rows at a given distance (docs/quality.md).
  *
  * @param options - `c` a finite number >= 0 in units of the uniform probability 1/S; 0 is dense
  * @throws SiftError INVALID_OPTION
@@ -131,7 +161,12 @@ export function uniformPolicy(options: { readonly c: number }): ThresholdPolicy 
     axis: 'length',
     exponent: { kind: 'fixed', beta: -1 },
     warmup: 0,
-    ...SAFE_ROWS,
+    dropped: 'linear',
+    normaliser: 'estimate',
+    shareGroup: true,
+    keepNewest: true,
+    keepLargest: false,
+    refitEvery: 512,
     guard: false,
   });
 }
@@ -152,6 +187,11 @@ export function probabilityPolicy(options: { readonly p: number }): ThresholdPol
     ...SAFE_ROWS,
     guard: false,
   });
+}
+
+/** Whether the policy needs the mean and the covariance of V. */
+export function usesMoments({ dropped }: Pick<ThresholdPolicy, 'dropped'>): boolean {
+  return dropped === 'mean' || dropped === 'linear';
 }
 
 /** Whether the policy keeps every row whatever it observes: `tau`, `epsilon`, `c` or `p` is 0. */

@@ -36,6 +36,7 @@ export class Controls {
     this.example.addEventListener('change', () => this.fillPrompt());
     this.length.addEventListener('input', () => this.fillPrompt());
     this.tau.addEventListener('input', () => this.showTau());
+    this.mode.addEventListener('change', () => this.methodChanged());
     this.text.addEventListener('input', () => {
       this.untouched = false;
       this.example.value = 'own';
@@ -43,6 +44,7 @@ export class Controls {
       this.showCount();
     });
     this.sourceChanged();
+    this.methodChanged();
     this.showTau();
     this.fillPrompt();
   }
@@ -73,11 +75,9 @@ export class Controls {
   }
 
   get sift(): SiftChoice {
-    return {
-      mode: this.mode.value as SiftChoice['mode'],
-      tau: Number(this.tau.value),
-      warmup: Number(this.warmup.value),
-    };
+    const method = this.mode.value as SiftChoice['method'];
+    if (method !== 'learned' && method !== 'paper') return { method };
+    return { method, tau: Number(this.tau.value), warmup: Number(this.warmup.value) };
   }
 
   get newTokens(): number {
@@ -131,6 +131,12 @@ export class Controls {
     byId('hub', HTMLElement).hidden = !hub;
     const dtypes: Dtype[] = hub ? HUB_DTYPES : ['q4'];
     this.dtype.replaceChildren(...dtypes.map((value) => create('option', { value, textContent: value })));
+  }
+
+  private methodChanged(): void {
+    const learns = 'tau' in this.sift;
+    byId('tau-field', HTMLElement).hidden = !learns;
+    byId('warmup-field', HTMLElement).hidden = !learns;
   }
 
   private showTau(): void {

@@ -6,7 +6,7 @@ import { commonStart, decodeSpeed, type Generation, generate, stopper } from './
 import { findGpu } from './gpu.ts';
 import { Heatmap } from './heatmap.ts';
 import { History } from './history.ts';
-import { checkOptions, ensureLoaded, type Loaded } from './model.ts';
+import { checkOptions, ensureLoaded, type Loaded, warmupOf } from './model.ts';
 import { showNumbers } from './numbers.ts';
 import { hideProblem, showProblem } from './problem.ts';
 import { Side } from './side.ts';
@@ -73,7 +73,7 @@ async function busy(work: () => Promise<string>): Promise<void> {
 
 async function compare(): Promise<string> {
   const ready = await load();
-  const { warmup } = ready.siftChoice;
+  const warmup = warmupOf(ready.siftChoice);
   const { newTokens, goOn, answer, live } = controls;
   const options = { ...controls.promptFor(ready), newTokens, goOn };
   const history = new History();

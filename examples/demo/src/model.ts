@@ -1,7 +1,14 @@
 import { env, type ProgressInfo, pipeline, type TextGenerationPipeline } from '@huggingface/transformers';
 import wasmUrl from 'onnxruntime-web/ort-wasm-simd-threaded.asyncify.wasm?url';
 // In an application: import { enableSift } from 'sift-attention'.
-import { defaultPolicy, enableSift, paperPolicy, type Sift } from '../../../src/index.ts';
+import {
+  defaultPolicy,
+  enableSift,
+  paperPolicy,
+  type Quality,
+  type Sift,
+  type SiftOptions,
+} from '../../../src/index.ts';
 import { hideNarrowSubgroups } from '../../../tools/models/subgroups.ts';
 
 export type Dtype = 'q4' | 'q4f16' | 'fp16' | 'fp32';
@@ -12,11 +19,23 @@ export interface ModelChoice {
   dtype: Dtype;
 }
 
-export interface SiftChoice {
-  mode: 'default' | 'paper';
-  tau: number;
-  warmup: number;
+export type SiftChoice =
+  | {
+      method: Exclude<Quality, 'exact'>;
+    }
+  | {
+      method: 'learned' | 'paper';
+      tau: number;
+      warmup: number;
+    };
+
+function siftOptions(choice: SiftChoice): SiftOptions {
+  if (!('tau' in choice)) return { quality: choice.method };
+  return { mode: choice.method, tau: choice.tau, warmup: choice.warmup };
 }
+
+/** Decode steps that keep every row while thresholds are learned. */
+export const warmupOf = (choice: SiftChoice): number => ('warmup' in choice ? choice.warmup : 0);
 
 export interface Loaded {
   choice: ModelChoice;
@@ -49,8 +68,8 @@ function setSources(hub: boolean): void {
 const same = (a: object, b: object): boolean => JSON.stringify(a) === JSON.stringify(b);
 
 /** Throws what is wrong with the options before anything is unloaded for them. */
-export function checkOptions({ mode, tau, warmup }: SiftChoice): void {
-  (mode === 'paper' ? paperPolicy : defaultPolicy)({ tau, warmup });
+export function checkOptions(choice: SiftChoice): void {
+  if ('tau' in choice) (choice.method === 'paper' ? paperPolicy : defaultPolicy)(choice);
 }
 
 /**
@@ -68,7 +87,7 @@ export async function ensureLoaded(
     onProgress('Enabling sift with the new options', null);
     loaded.sift.dispose();
     try {
-      loaded.sift = await enableSift(loaded.generator, { ...siftChoice });
+      loaded.sift = await enableSift(loaded.generator, siftOptions(siftChoice));
     } catch (error) {
       await loaded.generator.dispose();
       throw error;
@@ -89,7 +108,7 @@ export async function ensureLoaded(
   onProgress('Self-test of the plugin on this GPU', null);
   try {
     // Right after pipeline(), before the first generation.
-    const sift = await enableSift(generator, { ...siftChoice });
+    const sift = await enableSift(generator, siftOptions(siftChoice));
     const config = generator.model.config as unknown as { max_position_embeddings?: number };
     const { chat_template } = generator.tokenizer as unknown as { chat_template?: unknown };
     return {

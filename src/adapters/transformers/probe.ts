@@ -96,7 +96,7 @@ class Shadow implements DispatchHandler {
         plan: planStep(policy, 1),
       });
       kernel.encoder.attend(pass, step, call, kernel.state);
-      kernel.encoder.combine(pass, step, { buffer: kernel.output }, kernel.state);
+      kernel.encoder.combine(pass, step, call.q, { buffer: kernel.output }, kernel.state);
       kernel.comparison.encode(pass, { buffer: kernel.output }, stock);
       this.compared++;
       return true;
@@ -170,7 +170,7 @@ async function compareWithStock(
       shape,
       encoder: await createEncoder(shape),
       comparison: await OutputComparison.create(device, shape),
-      state: new LayerState(device, shape, 1, 1),
+      state: new LayerState(device, shape, 1, defaultPolicy({ tau: 0 })),
       output: device.createBuffer({ size: bytes, usage: GPUBufferUsage.STORAGE }),
     });
   }

@@ -10,6 +10,7 @@ import { isMatched } from './program.ts';
 
 /** An attention whose first program was replaced and whose second is awaited. */
 interface Pending {
+  q: GPUBufferBinding;
   encoder: AttentionEncoder;
   step: PreparedStep;
   state: LayerState;
@@ -88,7 +89,7 @@ export class StepHandler implements DispatchHandler {
       const state = this.cache.layer(layer, call.shape);
       encoder.attend(dispatch.pass, step, call, state);
       const { pipeline, group, x, y, z } = dispatch;
-      this.pending = { encoder, step, state, pipeline, group, x, y, z };
+      this.pending = { encoder, step, q: call.q, state, pipeline, group, x, y, z };
       this.attended.add(layer);
       return undefined;
     } catch (error) {
@@ -104,7 +105,7 @@ export class StepHandler implements DispatchHandler {
     const output = isMatched(dispatch.program!) ? bufferOf(dispatch, dispatch.program, 'output') : undefined;
     try {
       if (!output) throw new Error('the output of the attention was not seen');
-      pending.encoder.combine(dispatch.pass, pending.step, output, pending.state);
+      pending.encoder.combine(dispatch.pass, pending.step, pending.q, output, pending.state);
       return true;
     } catch (error) {
       // The runtime's reduction reads what its first program writes: run that now.

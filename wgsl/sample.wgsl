@@ -1,0 +1,18 @@
+// What the log-normaliser of a head is estimated from: the first SINK and the NEWEST keys, which hold most of the probability in a
+// language model, and SAMPLES of the keys between, spread evenly, each for all those it stands for. The largest sample stands for
+// itself alone: else one that happens to be a key of high probability would raise the threshold for all. Exact with at most
+// SINK + NEWEST + SAMPLES keys.
+
+// The key of place i: known ones first, samples after.
+fn sample_key(i: u32, known: u32, sampled: u32, length: u32) -> u32 {
+  let between = length - known;
+  if (i < known) { return select(between + i, i, i < SINK); }
+  return SINK + spread(i - known, sampled, between);
+}
+
+// The softmax (max, sum) that is estimated from those of the known keys and of the samples.
+fn extrapolate(near: vec2f, far: vec2f, known: u32, sampled: u32, length: u32) -> vec2f {
+  if (sampled == 0u) { return near; }
+  let weight = f32(length - known) / f32(sampled);
+  return merge_softmax(near, vec2f(far.x, 1.0 + weight * max(far.y - 1.0, 0.0)));
+}
