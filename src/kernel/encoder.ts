@@ -71,7 +71,8 @@ export class AttentionEncoder {
     readonly shape: AttentionShape,
     readonly resources: DeviceResources,
     private readonly kernels: Kernels,
-    private readonly tuning: Tuning,
+    /** Numbers of workgroups may be changed at any time; the rest is compiled in. */
+    public tuning: Tuning,
   ) {}
 
   /**
