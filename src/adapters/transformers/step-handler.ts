@@ -36,6 +36,9 @@ interface Geometry {
 export class StepHandler implements DispatchHandler {
   /** Layers that went through our kernels. */
   readonly attended = new Set<number>();
+  /** Those of them that read every row because the step is shorter than their crossover, and the largest of these. */
+  readonly short = new Set<number>();
+  shortFrom = 0;
   /** Why layers kept the runtime's kernel, in this step. */
   readonly reasons = new Set<string>();
   private readonly layerOfPresent = new Map<GPUBuffer, number>();
@@ -91,6 +94,10 @@ export class StepHandler implements DispatchHandler {
       const { pipeline, group, x, y, z } = dispatch;
       this.pending = { encoder, step, q: call.q, state, pipeline, group, x, y, z };
       this.attended.add(layer);
+      if (step.plan.dense && !this.plan.dense) {
+        this.short.add(layer);
+        this.shortFrom = Math.max(this.shortFrom, encoder.siftFrom);
+      }
       return undefined;
     } catch (error) {
       return `encoding failed: ${error instanceof Error ? error.message : error}`;
