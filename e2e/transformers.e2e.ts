@@ -54,8 +54,8 @@ describe('tau 0', () => {
   });
 });
 
-describe('default', () => {
-  test('rows are skipped, a code is recalled after the warm-up, the text stays close to stock', async () => {
+describe('default and learned', () => {
+  test('rows are skipped, a code is recalled in sifted steps, the text stays close to stock', async () => {
     const statement = ' The access code for the silent harbor is 48213. Remember it.';
     const question =
       '\n\nQuestion: What is the access code for the silent harbor?\nAnswer: The access code for the silent harbor is';
@@ -68,52 +68,59 @@ describe('default', () => {
         const prompt = [...words.slice(0, 400), ...planted, ...words.slice(400, 1000 - planted.length)];
         // 80 steps of the text that follows end the warm-up; the question is asked in sifted steps.
         const forced = [...words.slice(1000, 1080), ...encode(generator, question)];
-        const sift = await enableSift(generator);
-        const ours = await decodeForced(generator, prompt, forced, 6);
-        const report = await sift.report();
-        sift.disable();
+        // Before the first generation: the runtime compiles its attention then.
+        (await enableSift(generator)).dispose();
         const stock = await decodeForced(generator, prompt, forced, 6);
-        sift.dispose();
         const answer = (top: number[]) => generator.tokenizer.decode(top.slice(-7, -1).map(BigInt));
-        const texts = { ours: answer(ours.top), stock: answer(stock.top) };
-        await generator.dispose();
-
-        // KL of the sifted steps, and how often the most likely token is the same.
         const logSoftmax = (row: Float32Array) => {
           const top = row.reduce((a, b) => Math.max(a, b));
           const sum = row.reduce((total, value) => total + Math.exp(value - top), 0);
           return row.map((value) => value - top - Math.log(sum));
         };
-        let kl = 0;
-        let same = 0;
-        const steps = forced.length - 64;
-        for (let step = 65; step <= forced.length; step++) {
-          const p = logSoftmax(stock.logits[step]!);
-          const q = logSoftmax(ours.logits[step]!);
-          p.forEach((value, i) => {
-            kl += (Math.exp(value) * (value - q[i]!)) / steps;
-          });
-          same += Number(stock.top[step] === ours.top[step]) / steps;
-        }
-        return { texts, kl, same, report };
+        const run = async (options: object, warmup: number) => {
+          const sift = await enableSift(generator, options);
+          const ours = await decodeForced(generator, prompt, forced, 6);
+          const report = await sift.report();
+          sift.dispose();
+          // KL of the sifted steps, and how often the most likely token is the same.
+          let kl = 0;
+          let same = 0;
+          const steps = forced.length - warmup;
+          for (let step = warmup + 1; step <= forced.length; step++) {
+            const p = logSoftmax(stock.logits[step]!);
+            const q = logSoftmax(ours.logits[step]!);
+            p.forEach((value, i) => {
+              kl += (Math.exp(value) * (value - q[i]!)) / steps;
+            });
+            same += Number(stock.top[step] === ours.top[step]) / steps;
+          }
+          return { answer: answer(ours.top), kl, same, report };
+        };
+        const balanced = await run({}, 0);
+        const learned = await run({ mode: 'learned' }, 64);
+        await generator.dispose();
+        return { stock: answer(stock.top), balanced, learned, steps: forced.length };
       },
       { text: someText(), statement, question },
     );
-    const { report, kl, same, texts } = result;
-    console.log(
-      `default: V rows read ${(100 * report.keptGroup!).toFixed(1)}%, kept per head ${(100 * report.keptHead!).toFixed(1)}%, KL ${kl.toExponential(2)}, same top-1 ${(100 * same).toFixed(1)}%, answer "${texts.ours}" (stock "${texts.stock}")`,
-    );
-    expect(texts.stock).toContain('48213');
-    expect(texts.ours).toContain('48213');
-    expect(kl).toBeLessThan(0.02);
-    expect(same).toBeGreaterThan(0.85);
-    expect(report.steps.sifted).toBeGreaterThan(40);
-    expect(report.steps.dense).toBe(64);
-    expect(report.keptGroup).toBeGreaterThan(0.05);
-    expect(report.keptGroup).toBeLessThan(0.5);
-    expect(report.keptHead).toBeGreaterThan(0.03);
-    expect(report.keptHead).toBeLessThan(0.3);
-    expect(report.bytes.valuesSaved).toBeGreaterThan(0);
+    expect(result.stock).toContain('48213');
+    for (const name of ['balanced', 'learned'] as const) {
+      const { report, kl, same, answer } = result[name];
+      console.log(
+        `${name}: V rows read ${(100 * report.keptGroup!).toFixed(1)}%, kept per head ${(100 * report.keptHead!).toFixed(1)}%, KL ${kl.toExponential(2)}, same top-1 ${(100 * same).toFixed(1)}%, answer "${answer}" (stock "${result.stock}")`,
+      );
+      expect(answer).toContain('48213');
+      expect(kl).toBeLessThan(0.02);
+      expect(same).toBeGreaterThan(0.85);
+      expect(report.steps.dense).toBe(name === 'learned' ? 64 : 0);
+      expect(report.steps.sifted).toBe(result.steps - report.steps.dense);
+      expect(report.keptGroup).toBeGreaterThan(0.03);
+      expect(report.keptGroup).toBeLessThan(0.5);
+      expect(report.keptHead).toBeGreaterThan(0.01);
+      expect(report.keptHead).toBeLessThan(0.3);
+      expect(report.bytes.valuesSaved).toBeGreaterThan(0);
+    }
+    const { report } = result.balanced;
     expect(report.layers).toHaveLength(3);
     for (const { heads } of report.layers) expect(heads).toHaveLength(8);
     expect(JSON.parse(JSON.stringify(report))).toEqual(report);

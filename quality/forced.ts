@@ -3,8 +3,10 @@
 
 import type { HubPipeline, HubTensor } from '../src/adapters/transformers/runtime.ts';
 import { enableSift, type SiftReport } from '../src/index.ts';
-import { divergence, logSoftmax, type SequenceFigures, siftFigures } from './measure.ts';
+import { fromFloat16 } from '../src/kernel/float16.ts';
+import { divergence, logSoftmax, mostLikely, type SequenceFigures, siftFigures } from './measure.ts';
 import type { NamedPolicy } from './policy-syntax.ts';
+import type { Hits, Item } from './tasks/index.ts';
 
 /** What decodes: a session that looks like a transformers.js pipeline, or one. */
 export interface ForcedDecoder {
@@ -29,8 +31,15 @@ export interface ForcedOptions {
 
 /** Log-probabilities after the last token of a pass. */
 export function lastRow(outputs: Record<string, HubTensor>): Float32Array {
-  const { data, dims } = outputs.logits!.ort_tensor as unknown as { data: Float32Array; dims: number[] };
-  return logSoftmax(Float32Array.from(data.slice(-dims.at(-1)!)));
+  const { data, dims } = outputs.logits!.ort_tensor as unknown as {
+    data: Float32Array | Uint16Array;
+    dims: number[];
+  };
+  const last = data.slice(-dims.at(-1)!);
+  // Where there is no Float16Array, the runtime hands out the bits of f16 logits.
+  return logSoftmax(
+    last instanceof Uint16Array ? Float32Array.from(last, fromFloat16) : Float32Array.from(last),
+  );
 }
 
 /** Frees the tensors of a pass that lie on the GPU. */
@@ -38,35 +47,86 @@ export function free(outputs: Record<string, HubTensor>): void {
   for (const tensor of Object.values(outputs)) if (tensor.location === 'gpu-buffer') tensor.dispose();
 }
 
-/** One sequence: `visit` gets the log-probabilities after every step, from 1 on. */
+/** Says how far a sequence is, every few seconds. */
+function reporter(steps: number, progress: ForcedOptions['progress']): (step: number) => void {
+  let said = performance.now();
+  return (step) => {
+    if (!progress || performance.now() - said < 5000) return;
+    said = performance.now();
+    progress(`step ${step} of ${steps}`);
+  };
+}
+
+/**
+ * One sequence: `visit` gets the log-probabilities after every step, from 1 on.
+ * @param past what the prompt put out, if it has run; it stays the caller's.
+ */
 export async function decode(
   decoder: ForcedDecoder,
   tokens: readonly number[],
   prompt: number,
   steps: number,
   visit: (step: number, logProbabilities: Float32Array) => void | Promise<void>,
+  past?: Record<string, HubTensor>,
 ): Promise<void> {
-  let outputs = await decoder.forward(decoder.inputs(tokens.slice(0, prompt), prompt));
+  let outputs = past ?? (await decoder.forward(decoder.inputs(tokens.slice(0, prompt), prompt)));
   for (let step = 1; step <= steps; step++) {
     const before = outputs;
     outputs = await decoder.forward({
       ...decoder.inputs([tokens[prompt + step - 1]!], prompt + step),
       past_key_values: decoder.pastOf(before, prompt + step - 1),
     });
-    free(before);
+    if (before !== past) free(before);
     await visit(step, lastRow(outputs));
   }
-  free(outputs);
+  if (outputs !== past) free(outputs);
+}
+
+/** A conversation of the tasks; for each answer, which of its tokens were the most likely ones. */
+export async function converse(
+  decoder: ForcedDecoder,
+  { turns }: Item,
+  progress?: ForcedOptions['progress'],
+): Promise<Hits> {
+  const hits: Hits = [];
+  let length = 0;
+  let outputs: Record<string, HubTensor> | undefined;
+  const pass = async (tokens: readonly number[]): Promise<void> => {
+    const before = outputs;
+    outputs = await decoder.forward({
+      ...decoder.inputs(tokens, length + tokens.length),
+      ...(before ? { past_key_values: decoder.pastOf(before, length) } : {}),
+    });
+    if (before) free(before);
+    length += tokens.length;
+  };
+  for (const { prompt, decode: steps, answers } of turns) {
+    const report = reporter(steps.length, progress);
+    await pass(prompt);
+    const right = new Map<number, boolean>();
+    for (const [i, token] of steps.entries()) {
+      if (answers.some(([from, to]) => from <= i && i < to))
+        right.set(i, mostLikely(lastRow(outputs!)) === token);
+      await pass([token]);
+      report(i + 1);
+    }
+    for (const [from, to] of answers)
+      hits.push(Array.from({ length: to - from }, (_, i) => right.get(from + i)!));
+  }
+  if (outputs) free(outputs);
+  return hits;
 }
 
 /** The stock runtime on one sequence: what the policies are held against. */
 export async function exactRows(
   decoder: ForcedDecoder,
   tokens: readonly number[],
-  { prompt, steps, warmup }: ForcedOptions,
+  { prompt, steps, warmup, progress }: ForcedOptions,
 ): Promise<Float32Array[]> {
   const rows: Float32Array[] = [];
+  const report = reporter(steps, progress);
   await decode(decoder, tokens, prompt, steps, (step, row) => {
+    report(step);
     if (step > warmup) rows.push(row);
   });
   return rows;
@@ -93,14 +153,16 @@ export async function policyFigures(
   tokens: readonly number[],
   exact: readonly Float32Array[],
   { policy }: NamedPolicy,
-  { prompt, steps, warmup, device }: ForcedOptions,
+  { prompt, steps, warmup, device, progress }: ForcedOptions,
 ): Promise<SequenceFigures> {
   const sift = await enableSift(decoder.pipeline, { policy, ...(device ? { device } : {}) });
   const figures: SequenceFigures = { nll: [], kl: [], same: [], sift: null };
   const reports: SiftReport[] = [];
   const quarter = Math.floor((steps - warmup) / 4);
+  const report = reporter(steps, progress);
   try {
     await decode(decoder, tokens, prompt, steps, async (step, row) => {
+      report(step);
       if (step >= warmup && (step - warmup) % quarter === 0 && reports.length < 5)
         reports.push(await sift.report());
       if (step <= warmup) return;

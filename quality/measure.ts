@@ -1,4 +1,5 @@
 import type { SiftReport } from '../src/report.ts';
+import type { HalfFigures, QualityRow } from './results.ts';
 
 /** What the plugin's report says about one sequence; fractions are over the steps after the warm-up. */
 export interface SiftFigures {
@@ -8,9 +9,11 @@ export interface SiftFigures {
   keptMass: number;
   /** Share of V rows read in each quarter of the steps. */
   drift: number[];
-  /** [layers][queryHeads] and [layers][kvHeads]. */
+  /** Kept fractions, [layers][queryHeads] and [layers][kvHeads]. */
   heads: number[][];
   groups: number[][];
+  /** Bytes over the whole sequence, steps that keep every row (the warm-up) among them. */
+  bytes: { keysRead: number; valuesRead: number; valuesSaved: number };
   /** Status of the heads at the end, counted. */
   status: Record<string, number>;
 }
@@ -26,30 +29,6 @@ export interface SequenceFigures {
   sift: SiftFigures | null;
 }
 
-/** Figures of one policy over all sequences. */
-export interface QualityFigures {
-  policy: string;
-  sequences: number;
-  ppl: number;
-  klMean: number;
-  klMedian: number;
-  kl99: number;
-  /** Share of the steps whose most likely token is that of exact attention. */
-  top1: number;
-  /** Mean kept fraction of the heads, and share of V rows that at least one head of a group kept; null for exact attention. */
-  keptHead: number | null;
-  keptGroup: number | null;
-  keptMass: number | null;
-  /** Share of the V bytes, and of all KV bytes, that were not read. */
-  savedV: number | null;
-  savedKv: number | null;
-  /** V rows read in each quarter of the steps, and by layer. */
-  drift: number[] | null;
-  groupByLayer: number[] | null;
-  /** Codes recalled of those that were asked, where tasks were run. */
-  recall?: string;
-}
-
 /** Natural log-probabilities of one step, in place. */
 export function logSoftmax(row: Float32Array): Float32Array {
   let top = Number.NEGATIVE_INFINITY;
@@ -61,17 +40,18 @@ export function logSoftmax(row: Float32Array): Float32Array {
   return row;
 }
 
+/** Index of the largest value. */
+export function mostLikely(row: Float32Array): number {
+  let best = 0;
+  for (let i = 1; i < row.length; i++) if (row[i]! > row[best]!) best = i;
+  return best;
+}
+
 /** KL(exact || other) in nats, and whether the most likely tokens agree. */
 export function divergence(exact: Float32Array, other: Float32Array): { kl: number; same: boolean } {
   let kl = 0;
-  let bestExact = 0;
-  let bestOther = 0;
-  for (let i = 0; i < exact.length; i++) {
-    kl += Math.exp(exact[i]!) * (exact[i]! - other[i]!);
-    if (exact[i]! > exact[bestExact]!) bestExact = i;
-    if (other[i]! > other[bestOther]!) bestOther = i;
-  }
-  return { kl, same: bestExact === bestOther };
+  for (let i = 0; i < exact.length; i++) kl += Math.exp(exact[i]!) * (exact[i]! - other[i]!);
+  return { kl, same: mostLikely(exact) === mostLikely(other) };
 }
 
 /** The q-quantile of a list, linear between order statistics; the median for 0.5. */
@@ -100,33 +80,69 @@ export function siftFigures(report: SiftReport, marks: readonly SiftReport[]): S
     drift,
     heads: report.layers.map((layer) => layer.heads.map((head) => head.kept)),
     groups: report.layers.map((layer) => layer.groups),
+    bytes: report.bytes,
     status,
   };
 }
 
-/** One row of a table from the sequences of a policy. */
-export function summarise(policy: string, sequences: readonly SequenceFigures[]): QualityFigures {
+/** The figures of some sequences that a choice is made by. */
+function brief(sequences: readonly SequenceFigures[]): HalfFigures {
   const all = (name: 'nll' | 'kl' | 'same') => sequences.flatMap((sequence) => sequence[name]);
-  const sift = sequences.map((sequence) => sequence.sift).filter((figures) => figures !== null);
-  const over = (pick: (figures: SiftFigures) => number) => (sift.length ? mean(sift.map(pick)) : null);
-  const list = (pick: (figures: SiftFigures) => number[]) =>
-    sift.length ? pick(sift[0]!).map((_, i) => mean(sift.map((figures) => pick(figures)[i]!))) : null;
-  const keptGroup = over((figures) => figures.keptGroup);
   const kl = all('kl');
+  const sift = sequences.map((sequence) => sequence.sift).filter((figures) => figures !== null);
   return {
-    policy,
     sequences: sequences.length,
     ppl: Math.exp(mean(all('nll'))),
     klMean: mean(kl),
     klMedian: quantile(kl, 0.5),
     kl99: quantile(kl, 0.99),
     top1: mean(all('same')),
+    keptGroup: sift.length ? mean(sift.map((figures) => figures.keptGroup)) : null,
+  };
+}
+
+/**
+ * One row of a table from the sequences of a policy.
+ * @param halves the half of the text that each sequence is from, where both are measured.
+ */
+export function summarise(
+  policy: string,
+  sequences: readonly SequenceFigures[],
+  halves?: readonly ('first' | 'second')[],
+): QualityRow {
+  const sift = sequences.map((sequence) => sequence.sift).filter((figures) => figures !== null);
+  const over = (pick: (figures: SiftFigures) => number) => (sift.length ? mean(sift.map(pick)) : null);
+  const list = (pick: (figures: SiftFigures) => number[]) =>
+    sift.length ? pick(sift[0]!).map((_, i) => mean(sift.map((figures) => pick(figures)[i]!))) : null;
+  const matrix = (pick: (figures: SiftFigures) => number[][]) =>
+    sift.length ? pick(sift[0]!).map((_, layer) => list((figures) => pick(figures)[layer]!)!) : null;
+  const total = (name: keyof SiftFigures['bytes']) =>
+    sift.reduce((sum, figures) => sum + figures.bytes[name], 0);
+  const figures = brief(sequences);
+  const { keptGroup } = figures;
+  const half = (name: 'first' | 'second') => brief(sequences.filter((_, i) => halves?.[i] === name));
+  const drift = list((figures) => figures.drift);
+  return {
+    policy,
+    ...figures,
     keptHead: over((figures) => figures.keptHead),
-    keptGroup,
     keptMass: over((figures) => figures.keptMass),
     savedV: keptGroup === null ? null : 1 - keptGroup,
     savedKv: keptGroup === null ? null : (1 - keptGroup) / 2,
-    drift: list((figures) => figures.drift),
-    groupByLayer: list((figures) => figures.groups.map(mean)),
+    drift,
+    driftChange: drift === null ? null : drift.at(-1)! / drift[0]! - 1,
+    heads: matrix((figures) => figures.heads),
+    groups: matrix((figures) => figures.groups),
+    bytes: sift.length
+      ? {
+          keysRead: total('keysRead'),
+          valuesRead: total('valuesRead'),
+          valuesSaved: total('valuesSaved'),
+        }
+      : null,
+    recall: null,
+    recallStock: null,
+    tasks: {},
+    ...(halves ? { first: half('first'), second: half('second') } : {}),
   };
 }

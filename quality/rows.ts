@@ -1,14 +1,15 @@
-// Which rows the kernel keeps, row by row, on the model's own q, K and thresholds, against the f64 reference.
+// Which rows the kernel keeps, row by row, and what it puts out, on the model's own q, K, V and thresholds, against the f64 reference.
 //
 // The kernel says which rows it read through its output: with V one-hot (row i has a 1 at element i mod 64, every other row of a
 // block of 64 is 0 elsewhere) element d of the output is the probability of row d of that block, and 0 if the row was dropped.
 import { defaultPolicy, enableSift, type ThresholdPolicy } from '../src/index.ts';
 import { AttentionEncoder, type LayerInputs, type PreparedStep } from '../src/kernel/encoder.ts';
+import { outputError } from '../src/kernel/self-test.ts';
 import { LayerState } from '../src/kernel/state.ts';
 import { download } from '../src/kernel/transfer.ts';
 import { attentionScores, siftedAttention } from '../src/reference/index.ts';
 import { SessionTracker } from '../src/tracker/index.ts';
-import type { Decoder } from './pipeline.ts';
+import type { ForcedDecoder } from './forced.ts';
 
 export interface RowAgreement {
   policy: string;
@@ -21,6 +22,9 @@ export interface RowAgreement {
   agreeLearned: number;
   /** Rows that the kernel kept in all. */
   kept: number;
+  /** Largest difference between the kernel's output in the model's own step and the f64 reference's with the kernel's thresholds,
+   * relative to the head's largest element. */
+  outputError: number;
   /** Heads whose count of kept rows in the model's own step is not that of the replay (0: the replay is the step). */
   countsOff: number;
 }
@@ -30,6 +34,8 @@ interface Recorded {
   step: PreparedStep;
   state: LayerState;
   q: GPUBuffer;
+  /** What the model's own step put out. */
+  output?: GPUBuffer;
 }
 
 const COPY = `@group(0) @binding(0) var<storage, read> source: array<u32>;
@@ -43,7 +49,10 @@ class Recorder {
   calls: Recorded[] = [];
   recording = false;
   private readonly pipeline: GPUComputePipeline;
-  private readonly original = AttentionEncoder.prototype.attend;
+  private readonly original = {
+    attend: AttentionEncoder.prototype.attend,
+    combine: AttentionEncoder.prototype.combine,
+  };
 
   constructor(private readonly device: GPUDevice) {
     this.pipeline = device.createComputePipeline({
@@ -54,8 +63,33 @@ class Recorder {
     const { original } = this;
     AttentionEncoder.prototype.attend = function (this: AttentionEncoder, pass, step, layer, state): void {
       if (recorder.recording) recorder.record(this, pass, step, layer, state);
-      original.call(this, pass, step, layer, state);
+      original.attend.call(this, pass, step, layer, state);
     };
+    AttentionEncoder.prototype.combine = function (this: AttentionEncoder, ...args): void {
+      original.combine.apply(this, args);
+      const [pass] = args;
+      const [output, state] = args.slice(-2) as [GPUBufferBinding, LayerState];
+      const call = recorder.recording && recorder.calls.find((c) => c.state === state && !c.output);
+      if (call) call.output = recorder.copy(pass, output, this.shape.queryHeads * this.shape.headSize * 4);
+    };
+  }
+
+  private copy(pass: GPUComputePassEncoder, from: GPUBufferBinding, size: number): GPUBuffer {
+    const buffer = this.device.createBuffer({
+      size,
+      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC,
+    });
+    const group = this.device.createBindGroup({
+      layout: this.pipeline.getBindGroupLayout(0),
+      entries: [
+        { binding: 0, resource: { buffer: from.buffer, offset: from.offset ?? 0, size } },
+        { binding: 1, resource: { buffer } },
+      ],
+    });
+    pass.setPipeline(this.pipeline);
+    pass.setBindGroup(0, group);
+    pass.dispatchWorkgroups(Math.ceil(size / 256));
+    return buffer;
   }
 
   private record(
@@ -66,24 +100,12 @@ class Recorder {
     state: LayerState,
   ): void {
     const { queryHeads, headSize } = encoder.shape;
-    const size = queryHeads * headSize * 4;
-    const q = this.device.createBuffer({ size, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC });
-    const source = { buffer: layer.q.buffer, offset: layer.q.offset ?? 0, size };
-    const group = this.device.createBindGroup({
-      layout: this.pipeline.getBindGroupLayout(0),
-      entries: [
-        { binding: 0, resource: source },
-        { binding: 1, resource: { buffer: q } },
-      ],
-    });
-    pass.setPipeline(this.pipeline);
-    pass.setBindGroup(0, group);
-    pass.dispatchWorkgroups(Math.ceil(size / 256));
+    const q = this.copy(pass, layer.q, queryHeads * headSize * 4);
     this.calls.push({ encoder, step, state, q });
   }
 
   restore(): void {
-    AttentionEncoder.prototype.attend = this.original;
+    Object.assign(AttentionEncoder.prototype, this.original);
   }
 }
 
@@ -140,7 +162,8 @@ async function replay(
     maxLength: length,
     capacity,
     scale: step.scale,
-    policy: step.policy,
+    // What stands for the dropped rows would show in the output.
+    policy: { ...step.policy, renormalise: false, dropped: 'none' } as ThresholdPolicy,
     plan: { ...step.plan, windowIndex: -1, fit: false },
   });
   const commands = device.createCommandEncoder();
@@ -183,7 +206,7 @@ async function replay(
  * The model's K and q must be f32: f16 outputs could not show small probabilities.
  */
 export async function compareRows(
-  decoder: Decoder,
+  decoder: ForcedDecoder,
   tokens: readonly number[],
   { name, policy }: { name: string; policy: ThresholdPolicy },
   options: { prompt: number; steps: number; samples: number; device: GPUDevice },
@@ -196,6 +219,7 @@ export async function compareRows(
     agree: 0,
     agreeLearned: 0,
     kept: 0,
+    outputError: 0,
     countsOff: 0,
   };
   const every = Math.max(1, Math.floor((steps - policy.warmup) / samples));
@@ -214,7 +238,7 @@ export async function compareRows(
       recorder.calls = [];
       outputs = await decoder.forward({
         ...decoder.inputs([tokens[length - 1]!], length),
-        past_key_values: decoder.pastOf(before),
+        past_key_values: decoder.pastOf(before, length - 1),
       });
       for (const tensor of Object.values(before)) if (tensor.location === 'gpu-buffer') tensor.dispose();
       recorder.recording = false;
@@ -233,11 +257,19 @@ export async function compareRows(
         const q = await download(device, call.q, queryHeads * headSize, 'f32');
         const present = outputs[`present.${layer}.key`]!.ort_tensor.gpuBuffer;
         const k = Float32Array.from(await download(device, present, kvHeads * length * headSize, 'f32'));
+        const v = learning
+          ? new Float32Array(k.length)
+          : await download(
+              device,
+              outputs[`present.${layer}.value`]!.ort_tensor.gpuBuffer,
+              kvHeads * length * headSize,
+              'f32',
+            );
         const scale = call.step.scale;
         const inputs = {
           q,
           k,
-          v: new Float32Array(k.length),
+          v,
           scale,
           batch: 1,
           queryHeads,
@@ -263,6 +295,11 @@ export async function compareRows(
           );
           const learned = siftedAttention(inputs, tracker!.logThresholds(layer), policy);
           result.countsOff += counts.filter((count, h) => count !== stepFigures.heads[h]!.lastKept).length;
+          const output = await download(device, call.output!, queryHeads * headSize, 'f32');
+          result.outputError = Math.max(
+            result.outputError,
+            outputError(output, given.output, call.encoder.shape),
+          );
           const group = queryHeads / kvHeads;
           const of = (h: number) => (policy.shareGroup ? Math.floor(h / group) : h) * length;
           for (let h = 0; h < queryHeads; h++) {
@@ -280,6 +317,7 @@ export async function compareRows(
           result.decisions += queryHeads * length;
         }
         call.q.destroy();
+        call.output?.destroy();
       }
       result.steps += Number(sampled);
     }

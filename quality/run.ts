@@ -1,166 +1,129 @@
 // npm run quality -- --help
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { enableSift } from '../src/index.ts';
-import { exactFigures, exactRows, type ForcedOptions, policyFigures } from './forced.ts';
-import { type QualityFigures, type SequenceFigures, summarise } from './measure.ts';
-import { loadRuntime } from './node-runtime.ts';
-import { Decoder, type DecoderConfig } from './pipeline.ts';
-import { type NamedPolicy, POLICY_SYNTAX, parsePolicy } from './policy-syntax.ts';
-import { compareRows } from './rows.ts';
+import { createHash } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { type OpenLab, openBrowserLab } from './browser-lab.ts';
+import { partsOf, type Sequence, sequencesOf, splitDocuments } from './corpus.ts';
+import type { Lab } from './lab.ts';
+import { dtypeIn, openNodeLab } from './node-lab.ts';
+import { type Options, readOptions, USAGE } from './options.ts';
+import { parseResults, type QualityResults, writeResults } from './results.ts';
+import { markdown, measure, type Plan, tabulate } from './runner.ts';
+import { Store } from './store.ts';
+import { taskNames } from './tasks/index.ts';
 
-const USAGE = `npm run quality -- [options]
-  --model DIR        converted model (tools/models/convert.ts)
-  --dtype NAME       fp32 (default), fp16, q4, q4f16
-  --tokens FILE      token ids (quality/tokenise.ts)
-  --prompt N         tokens of the prompt (4096), --steps N decode steps after it (1024), --warmup N of which do not count (64)
-  --sequences N      spread evenly over the text (4); --only I: one of them
-  --policy POLICY    repeatable
-  --rows N           compare the kept rows of N steps with the f64 reference instead
-  --json FILE        results; an interrupted run goes on from FILE.part
-Policies: ${POLICY_SYNTAX}`;
+const began = performance.now();
+const say = (message: string): void =>
+  console.log(`${((performance.now() - began) / 1000).toFixed(0).padStart(5)} s  ${message}`);
 
-const SUFFIX: Record<string, string> = { fp32: '', fp16: '_fp16', q4: '_q4', q4f16: '_q4f16' };
-
-const { values: args } = parseArgs({
-  options: {
-    help: { type: 'boolean' },
-    model: { type: 'string', default: '.cache/models/small' },
-    dtype: { type: 'string', default: 'fp32' },
-    tokens: { type: 'string', default: '.cache/quality/dev.tokens' },
-    prompt: { type: 'string', default: '4096' },
-    steps: { type: 'string', default: '1024' },
-    warmup: { type: 'string', default: '64' },
-    sequences: { type: 'string', default: '4' },
-    only: { type: 'string' },
-    policy: { type: 'string', multiple: true, default: ['paper:0.875', 'default:0.875'] },
-    rows: { type: 'string' },
-    json: { type: 'string' },
-  },
-});
-if (args.help) {
-  console.log(USAGE);
-  process.exit(0);
+function open(options: Options, dtype: string): Promise<OpenLab> {
+  const progress = (message: string) => say(`  ${message}`);
+  return options.node
+    ? openNodeLab(options.folder!, dtype, progress)
+    : openBrowserLab({ folder: options.folder, hubId: options.hubId, dtype }, progress);
 }
 
-const { model, dtype } = args;
-const [prompt, steps, warmup, count] = [args.prompt, args.steps, args.warmup, args.sequences].map(Number) as [
-  number,
-  number,
-  number,
-  number,
-];
-const policies: NamedPolicy[] = args.policy.map(parsePolicy);
-if (!existsSync(args.tokens)) throw new Error(`${args.tokens} is missing: make it with quality/tokenise.ts.`);
-const bytes = readFileSync(args.tokens);
-const all = Array.from(new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2));
-const length = prompt + steps + 1;
-const starts = Array.from({ length: count }, (_, i) =>
-  Math.floor((i * (all.length - length)) / Math.max(1, count)),
-);
+/** The text in the model's tokens. */
+async function tokenise(lab: Lab, text: string): Promise<number[][]> {
+  const { endToken } = await lab.facts();
+  const documents = await lab.encode(splitDocuments(text));
+  return documents.map((tokens) => [...tokens, endToken]);
+}
 
-const ort = await loadRuntime();
-const config: DecoderConfig = JSON.parse(readFileSync(join(model, 'config.json'), 'utf8'));
-const outputs = Array.from({ length: config.num_hidden_layers }, (_, i) => [
-  `present.${i}.key`,
-  `present.${i}.value`,
-]);
-const session = await ort.InferenceSession.create(
-  readFileSync(join(model, `onnx/model${SUFFIX[dtype]}.onnx`)),
-  {
-    executionProviders: ['webgpu'],
-    preferredOutputLocation: Object.fromEntries(outputs.flat().map((name) => [name, 'gpu-buffer' as const])),
-  },
-);
-const device = (await (ort.env.webgpu as unknown as { device: GPUDevice }).device) as GPUDevice;
-const decoder = new Decoder(
-  ort,
-  session,
-  config,
-  dtype.endsWith('16') ? 'float16' : 'float32',
-  all.slice(0, 40),
-);
-const gpu = device.adapterInfo
-  ? `${device.adapterInfo.vendor} ${device.adapterInfo.architecture}`.trim()
-  : 'unknown';
-const settings = { gpu, dtype, prompt, steps, warmup };
-const options: ForcedOptions = { prompt, steps, warmup, device };
-const began = performance.now();
-const say = (message: string) =>
-  console.log(`${((performance.now() - began) / 1000).toFixed(0)} s  ${message}`);
-const chosen = args.only === undefined ? starts.map((_, i) => i) : [Number(args.only)];
-
-if (args.rows) {
-  const results = [];
-  for (const index of chosen) {
-    const start = starts[index]!;
-    for (const named of policies) {
-      const agreement = await compareRows(decoder, all.slice(start, start + length), named, {
+async function run(options: Options): Promise<void> {
+  const dtype = options.dtype ?? (options.folder === null ? 'q4' : dtypeIn(options.folder));
+  const name = options.hubId ?? basename(options.folder!);
+  say(`${name} (${dtype}) ${options.node ? 'in Node' : 'in a browser'}`);
+  const { lab, close } = await open(options, dtype);
+  try {
+    const { gpu, context, endToken } = await lab.facts();
+    const text = readFileSync(options.text, 'utf8');
+    const documents = await tokenise(lab, text);
+    const { prompt, steps, warmup, half } = options;
+    const length = prompt + steps + 1;
+    if (length > context)
+      throw new Error(`--prompt and --steps make ${length} tokens; the model's context is ${context}.`);
+    const parts = partsOf({ documents }, half);
+    const sequences = sequencesOf(parts, options.sequences, length);
+    say(`${gpu}; ${parts.reduce((sum, part) => sum + part.tokens.length, 0)} tokens of text`);
+    if (options.reference !== undefined) return await reference(lab, options, sequences, gpu);
+    const filler = parts.flatMap(({ tokens }) => tokens).filter((token) => token !== endToken);
+    const plan: Plan = {
+      policies: options.policies,
+      sequences,
+      options: { prompt, steps, warmup },
+      tasks: await lab.tasks(taskNames(options.tasks, context), { filler, learning: warmup }),
+    };
+    const machine: 'node' | 'browser' = options.node ? 'node' : 'browser';
+    const hash = createHash('sha256').update(text).digest('hex').slice(0, 16);
+    const settings = { model: name, dtype, machine, gpu, text: hash, half, prompt, steps, warmup };
+    const path = options.json
+      ? `${options.json}.part`
+      : `.cache/quality/${createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 16)}.part`;
+    const store = new Store(path, settings);
+    if (options.fresh) store.clear();
+    else if (store.resumed > 0) say(`going on from ${path}: ${store.resumed} results`);
+    else if (store.otherSettings) say(`${path} is of a run with other settings; beginning anew`);
+    await measure(lab, plan, store, say);
+    const rows = tabulate(plan, store);
+    console.log(markdown(rows));
+    if (options.json) {
+      const total = documents.reduce((sum, document) => sum + document.length, 0);
+      const results: QualityResults = {
+        model: name,
+        dtype,
+        machine,
+        gpu,
+        text: { name: basename(options.text), documents: documents.length, tokens: total },
+        half,
         prompt,
         steps,
-        samples: Number(args.rows),
-        device,
+        warmup,
+        starts: sequences.map(({ start }) => start),
+        results: rows,
+      };
+      writeFileSync(options.json, writeResults(results));
+      parseResults(readFileSync(options.json, 'utf8'));
+    }
+    store.remove();
+  } finally {
+    await close();
+  }
+}
+
+/** Kept rows, and the kernel's outputs, against the f64 reference. */
+async function reference(
+  lab: Lab,
+  options: Options,
+  sequences: readonly Sequence[],
+  gpu: string,
+): Promise<void> {
+  const { prompt, steps, warmup, policies, json } = options;
+  const results = [];
+  for (const { start, tokens } of sequences) {
+    for (const policy of policies) {
+      const found = await lab.reference(tokens, policy, {
+        prompt,
+        steps,
+        warmup,
+        samples: options.reference!,
       });
+      const share = (part: number) => `${((100 * part) / found.decisions).toFixed(4)}%`;
       say(
-        `${named.name}: ${agreement.agree} of ${agreement.decisions} decisions agree, ${agreement.agreeLearned} with thresholds learned in f64`,
+        `${policy} @${start}: ${found.decisions} decisions, ${share(found.agree)} agree, ${share(found.agreeLearned)} with thresholds learned in f64; output off by ${found.outputError.toExponential(1)}`,
       );
-      results.push({ start, ...agreement });
-      if (args.json) writeFileSync(args.json, `${JSON.stringify({ ...settings, results }, null, 1)}\n`);
+      results.push({ start, ...found });
+      if (json) writeFileSync(json, `${JSON.stringify({ gpu, prompt, steps, results }, null, 1)}\n`);
     }
   }
-  process.exit(0);
 }
 
-/** Figures by policy and start of the sequence, saved after each. */
-const part = args.json ? `${args.json}.part` : undefined;
-const done: Record<string, SequenceFigures> =
-  part && existsSync(part) ? JSON.parse(readFileSync(part, 'utf8')) : {};
-function keep(key: string, figures: SequenceFigures): void {
-  done[key] = figures;
-  if (!part) return;
-  writeFileSync(
-    `${part}.new`,
-    JSON.stringify(done, (_, value) => (typeof value === 'number' ? Number(value.toPrecision(6)) : value)),
-  );
-  renameSync(`${part}.new`, part);
+try {
+  const options = readOptions(process.argv.slice(2));
+  if (options) await run(options);
+  else console.log(USAGE);
+  process.exit(0); // onnxruntime and Dawn keep the process alive
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(1);
 }
-
-// The plugin must see the runtime compile its attention: enable it once before the exact run, which is stock.
-(await enableSift(decoder.pipeline, { device })).dispose();
-for (const [turn, index] of chosen.entries()) {
-  const start = starts[index]!;
-  const tokens = all.slice(start, start + length);
-  const missing = policies.filter(({ name }) => !done[`${name} @${start}`]);
-  if (missing.length === 0) continue;
-  say(`sequence ${turn + 1} of ${chosen.length}: exact`);
-  const exact = await exactRows(decoder, tokens, options);
-  keep(`exact @${start}`, exactFigures(exact, tokens, options));
-  for (const named of missing) {
-    say(`sequence ${turn + 1} of ${chosen.length}: ${named.name}`);
-    keep(`${named.name} @${start}`, await policyFigures(decoder, tokens, exact, named, options));
-  }
-}
-
-const results = ['exact', ...policies.map(({ name }) => name)].map((name) =>
-  summarise(
-    name,
-    chosen.map((index) => done[`${name} @${starts[index]}`]!),
-  ),
-);
-const percent = (value: number | null) => (value === null ? '100.0%' : `${(100 * value).toFixed(1)}%`);
-const row = (r: QualityFigures) =>
-  `| ${r.policy} | ${r.ppl.toFixed(3)} | ${r.klMean.toFixed(5)} | ${r.klMedian.toFixed(5)} | ${r.kl99.toFixed(4)} | ${percent(r.top1)} | ${percent(r.keptHead)} | ${percent(r.keptGroup)} |`;
-console.log(
-  [
-    '| policy | ppl | mean KL | median KL | 99% KL | same top-1 | kept | group |',
-    '|---|---|---|---|---|---|---|---|',
-    ...results.map(row),
-  ].join('\n'),
-);
-if (args.json)
-  writeFileSync(
-    args.json,
-    `${JSON.stringify({ ...settings, starts: chosen.map((i) => starts[i]), results }, null, 1)}\n`,
-  );
-process.exit(0); // onnxruntime and Dawn keep the process alive

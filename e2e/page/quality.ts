@@ -1,0 +1,144 @@
+// The quality gate in a page: the embedded model, forced decoding from one prompt under the gate's policies, with sound and broken kernels.
+
+import { env, pipeline, type Tensor, type TextGenerationPipeline } from '@huggingface/transformers';
+import { decode, type ForcedDecoder, free } from '../../quality/forced.ts';
+import { GATE, type GateFigures, type GateRun } from '../../quality/gate.ts';
+import { hubDecoder } from '../../quality/hub-decoder.ts';
+import { divergence, mean, mostLikely } from '../../quality/measure.ts';
+import { parsePolicy } from '../../quality/policy-syntax.ts';
+import { makeTask } from '../../quality/tasks/index.ts';
+import type { HubTensor } from '../../src/adapters/transformers/runtime.ts';
+import { enableSift, type Sift, type SiftReport } from '../../src/index.ts';
+import { type Mutation, mutation } from './mutations.ts'; // before the runtime asks for a device
+
+env.allowRemoteModels = false;
+env.allowLocalModels = true;
+env.localModelPath = '/models/';
+env.backends.onnx.wasm!.wasmPaths = '/node_modules/onnxruntime-web/dist/';
+
+/** On subgroups of 4 lanes, such as the software adapter's, the runtime is wrong on prompts of 32 tokens or more. */
+const CHUNK = 31;
+
+/** Runs the prompt in chunks; what the last one put out. */
+async function prefill(
+  decoder: ForcedDecoder,
+  prompt: readonly number[],
+): Promise<Record<string, HubTensor>> {
+  let outputs: Record<string, HubTensor> | undefined;
+  for (let at = 0; at < prompt.length; at += CHUNK) {
+    const before = outputs;
+    const chunk = prompt.slice(at, at + CHUNK);
+    outputs = await decoder.forward({
+      ...decoder.inputs(chunk, at + chunk.length),
+      ...(before ? { past_key_values: decoder.pastOf(before, at) } : {}),
+    });
+    if (before) free(before);
+  }
+  return outputs!;
+}
+
+const heads = (report: SiftReport) => report.layers.map((layer) => layer.heads.map((head) => head.kept));
+
+class Gate {
+  private sift: { policy: string; sift: Sift } | undefined;
+
+  private constructor(
+    private readonly generator: TextGenerationPipeline,
+    private readonly decoder: ForcedDecoder,
+    private readonly tokens: readonly number[],
+    private readonly answer: readonly [from: number, to: number],
+    private readonly past: Record<string, HubTensor>,
+    private readonly exact: readonly Float32Array[],
+  ) {}
+
+  /** Loads the model, runs the prompt (text with a code in it) and the steps after it (the question for it) on the stock runtime. */
+  static async open(text: string): Promise<Gate> {
+    const generator = (await pipeline('text-generation', 'tiny', {
+      device: 'webgpu',
+      dtype: 'q4',
+    })) as TextGenerationPipeline;
+    const encode = (text: string) =>
+      Array.from((generator.tokenizer(text).input_ids as Tensor).data as BigInt64Array, Number);
+    const source = { filler: encode(text), encode, learning: GATE.warmup, context: 8192 };
+    const task = makeTask(`recall:${GATE.prompt + GATE.warmup}x3`, source);
+    const { prompt, decode: steps, answers } = task.items[1]!.turns[0]!;
+    const tokens = [...prompt, ...steps];
+    if (tokens.length < GATE.prompt + GATE.steps)
+      throw new Error(`The question ends after ${steps.length} steps; the gate has ${GATE.steps}.`);
+    const decoder = hubDecoder(generator);
+    (await enableSift(generator)).dispose(); // the plugin must see the runtime compile
+    const past = await prefill(decoder, prompt);
+    const exact: Float32Array[] = [];
+    await decode(decoder, tokens, GATE.prompt, GATE.steps, (_, row) => void exact.push(row), past);
+    return new Gate(generator, decoder, tokens, answers[0]!, past, exact);
+  }
+
+  /** Tokens of the code that were the most likely ones; `rows` are those after each step. */
+  private recalled(rows: readonly Float32Array[]): { recalled: number; asked: number } {
+    const [from, to] = this.answer;
+    let recalled = 0;
+    for (let i = from; i < to; i++)
+      recalled += Number(mostLikely(rows[i - 1]!) === this.tokens[GATE.prompt + i]);
+    return { recalled, asked: to - from };
+  }
+
+  stock(): { recalled: number; asked: number } {
+    return this.recalled(this.exact);
+  }
+
+  async gpu(): Promise<string> {
+    const device = (await (env.backends.onnx.webgpu as unknown as { device: GPUDevice }).device) as GPUDevice;
+    const { vendor, architecture } = device.adapterInfo;
+    return `${vendor} ${architecture}${device.features.has('subgroups') ? ', subgroups' : ''}`;
+  }
+
+  private async enabled(policy: string): Promise<Sift> {
+    if (this.sift?.policy !== policy) {
+      this.sift?.sift.dispose();
+      this.sift = undefined;
+      // The copied cache: every run goes on from the same prompt.
+      const options = { policy: parsePolicy(policy).policy, cache: 'stock' } as const;
+      this.sift = { policy, sift: await enableSift(this.generator, options) };
+    }
+    return this.sift.sift;
+  }
+
+  /** One run; a broken one stops at the early look. */
+  async run(policy: string, broken: Mutation | null): Promise<GateRun & { dispatches: number }> {
+    const sift = await this.enabled(policy);
+    const { warmup } = sift.policy;
+    const early = warmup + GATE.early - GATE.warmup;
+    const kl: number[] = [];
+    const rows: Float32Array[] = [];
+    const figures = async (): Promise<GateFigures> => {
+      const report = await sift.report();
+      return { kl: mean(kl), keptGroup: report.keptGroup ?? 1, heads: heads(report) };
+    };
+    mutation.active = broken;
+    mutation.broken = 0;
+    try {
+      let first: GateFigures | undefined;
+      const steps = broken ? early : GATE.steps;
+      const visit = async (step: number, row: Float32Array) => {
+        rows.push(row);
+        if (step > warmup) kl.push(divergence(this.exact[step - 1]!, row).kl);
+        if (step === early) first = await figures();
+      };
+      await decode(this.decoder, this.tokens, GATE.prompt, steps, visit, this.past);
+      const run = { early: first!, dispatches: mutation.broken };
+      return broken ? run : { ...run, all: { ...(await figures()), ...this.recalled(rows) } };
+    } finally {
+      mutation.active = null;
+    }
+  }
+}
+
+declare global {
+  interface Window {
+    openGate(text: string): Promise<void>;
+    gate: Gate;
+  }
+}
+window.openGate = async (text) => {
+  window.gate = await Gate.open(text);
+};

@@ -1,0 +1,116 @@
+import { createReadStream, statSync } from 'node:fs';
+import { join, normalize, resolve } from 'node:path';
+import type { Browser } from 'playwright';
+import type { Plugin, ViteDevServer } from 'vite';
+import { browserArgs, findBrowser } from '../tools/setup/browser.mjs';
+import type { Lab } from './lab.ts';
+import type {} from './page/main.ts';
+
+/** A laboratory that must be closed. */
+export interface OpenLab {
+  lab: Lab;
+  close(): Promise<void>;
+}
+
+export interface BrowserModel {
+  /** Folder of a model, or null. */
+  folder: string | null;
+  /** ... then a model of the hub. */
+  hubId: string | null;
+  dtype: string;
+}
+
+const PREFIX = '/quality-model/';
+
+/** Serves a model's folder, wherever it lies, under /quality-model/. */
+function modelFolder(folder: string): Plugin {
+  const root = resolve(folder);
+  return {
+    name: 'quality-model',
+    configureServer(server) {
+      server.middlewares.use((request, response, next) => {
+        const path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname);
+        if (!path.startsWith(PREFIX)) return next();
+        const file = normalize(join(root, path.slice(PREFIX.length)));
+        const stats = file.startsWith(root) ? statSync(file, { throwIfNoEntry: false }) : undefined;
+        if (!stats?.isFile()) {
+          response.statusCode = 404;
+          return void response.end();
+        }
+        response.setHeader('Content-Length', stats.size);
+        response.setHeader(
+          'Content-Type',
+          file.endsWith('.json') ? 'application/json' : 'application/octet-stream',
+        );
+        if (request.method === 'HEAD') return void response.end();
+        createReadStream(file).pipe(response);
+      });
+    },
+  };
+}
+
+/**
+ * Serves the laboratory's page and opens it in a browser: on the software adapter, or with SIFT_GPU=1 on the GPU. Run it from the
+ * repository's root.
+ * @param init a script for the page before its own.
+ */
+export async function openBrowserLab(
+  model: BrowserModel,
+  progress: (message: string) => void,
+  init?: () => void,
+): Promise<OpenLab> {
+  const [{ chromium }, { createServer }] = await Promise.all([import('playwright'), import('vite')]);
+  const server: ViteDevServer = await createServer({
+    root: process.cwd(),
+    configFile: false,
+    cacheDir: '.cache/vite-quality',
+    // No socket: a reload by hot updates would cut a measurement off.
+    server: { host: '127.0.0.1', port: 0, ws: false, watch: null },
+    optimizeDeps: { exclude: ['onnxruntime-web'] },
+    plugins: model.folder === null ? [] : [modelFolder(model.folder)],
+    logLevel: 'error',
+  });
+  await server.listen();
+  let browser: Browser | undefined;
+  const close = async () => {
+    await browser?.close();
+    await server.close();
+  };
+  try {
+    const executablePath = findBrowser();
+    browser = await chromium.launch({ ...(executablePath ? { executablePath } : {}), args: browserArgs() });
+    const page = await browser.newPage();
+    page.setDefaultTimeout(0); // a sequence takes as long as it takes
+    page.on('pageerror', (error) => console.error('page error:', error.message));
+    await page.exposeFunction('qualityProgress', progress);
+    if (init) await page.addInitScript(init);
+    await page.goto(new URL('/quality/page/index.html', server.resolvedUrls!.local[0]!).href);
+    await page.waitForFunction(() => 'openLab' in window);
+    await page.evaluate(({ hubId, dtype }) => window.openLab({ hubId, dtype }), {
+      hubId: model.hubId,
+      dtype: model.dtype,
+    });
+    const call = <K extends keyof Lab>(name: K): Lab[K] =>
+      ((...args: unknown[]) =>
+        page.evaluate(
+          ([method, values]) =>
+            (window.lab[method as keyof Lab] as (...args: unknown[]) => unknown)(...(values as unknown[])),
+          [name, args] as const,
+        )) as Lab[K];
+    return {
+      lab: {
+        facts: call('facts'),
+        encode: call('encode'),
+        exact: call('exact'),
+        policy: call('policy'),
+        tasks: call('tasks'),
+        task: call('task'),
+        reference: call('reference'),
+      },
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

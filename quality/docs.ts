@@ -1,0 +1,50 @@
+// npm run quality:docs: docs/quality.md's tables, between its markers, and the plots, from quality/results.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { frontierPlot } from './plot.ts';
+import { parseResults, type QualityRow } from './results.ts';
+import { parseStudy } from './study-policies.ts';
+import { fillMarkers, gateTable, measuredTable, powerLawTable, studyTable, tasksTable } from './tables.ts';
+
+const DOC = 'docs/quality.md';
+const file = (name: string) => readFileSync(`quality/results/${name}.json`, 'utf8');
+
+/** Rows measured through the adapter: of the results file, and of the comparison of paper mode for what that lacks. */
+function measured(model: string): Pick<QualityRow, 'policy' | 'klMean' | 'keptGroup'>[] {
+  const own = existsSync(`quality/results/${model}.json`) ? parseResults(file(model)).results : [];
+  const paper: QualityRow[] = model === 'small' ? JSON.parse(file('small-paper')).results : [];
+  return [...own, ...paper.filter(({ policy }) => !own.some((row) => row.policy === policy))];
+}
+
+/** The document's tables by marker. */
+export function tables(): Record<string, string> {
+  const [small, tiny] = [parseStudy(file('study-small')), parseStudy(file('study-tiny'))];
+  const results = (['small', 'tiny'] as const)
+    .filter((model) => existsSync(`quality/results/${model}.json`))
+    .map((model) => [model, parseResults(file(model))] as const);
+  return {
+    study: studyTable(small, tiny),
+    powerlaw: powerLawTable(JSON.parse(file('powerlaw'))),
+    gate: gateTable(JSON.parse(file('gate'))),
+    ...Object.fromEntries(
+      results.flatMap(([model, found]) => [
+        [`measured-${model}`, measuredTable(found)],
+        [`tasks-${model}`, tasksTable(found)],
+      ]),
+    ),
+  };
+}
+
+/** The document with its tables as the results have them. */
+export const filledDocument = (): string => fillMarkers(readFileSync(DOC, 'utf8'), tables());
+
+if (process.argv[1]?.endsWith('docs.ts')) {
+  writeFileSync(DOC, filledDocument());
+  for (const [model, prompt] of [
+    ['small', '4,096'],
+    ['tiny', '2,048'],
+  ] as const) {
+    const title = `${model} model, prompt of ${prompt} tokens: what the V rows that are read buy`;
+    const svg = frontierPlot(title, parseStudy(file(`study-${model}`)), measured(model));
+    writeFileSync(`quality/results/frontier-${model}.svg`, `${svg}\n`);
+  }
+}

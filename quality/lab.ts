@@ -1,0 +1,153 @@
+// What measures: the same code in a page (over transformers.js) and in Node (over onnxruntime-web and Dawn). Arguments and results are
+// plain data, so that a page's laboratory can be called from Node.
+import { enableSift } from '../src/index.ts';
+import {
+  converse,
+  exactFigures,
+  exactRows,
+  type ForcedDecoder,
+  type ForcedOptions,
+  policyFigures,
+} from './forced.ts';
+import type { SequenceFigures } from './measure.ts';
+import { parsePolicy } from './policy-syntax.ts';
+import { compareRows, type RowAgreement } from './rows.ts';
+import { type Hits, type Item, makeTask, type Task, type TaskSource } from './tasks/index.ts';
+
+/** Tokens and steps of a sequence; see ForcedOptions. */
+export type SequenceOptions = Pick<ForcedOptions, 'prompt' | 'steps' | 'warmup'>;
+
+export interface LabFacts {
+  gpu: string;
+  /** Longest context of the model in tokens. */
+  context: number;
+  /** Token that ends a document. */
+  endToken: number;
+}
+
+/** What a model's config.json says of it, as far as it is used. */
+export interface ModelFacts {
+  max_position_embeddings?: number;
+  eos_token_id?: number | number[];
+}
+
+/** Measures one model. Policies are named by their text. */
+export interface Lab {
+  facts(): Promise<LabFacts>;
+  encode(texts: readonly string[]): Promise<number[][]>;
+  /** The stock runtime on a sequence, whose distributions are kept: what {@link policy} holds the same sequence against. */
+  exact(tokens: readonly number[], options: SequenceOptions): Promise<SequenceFigures>;
+  policy(tokens: readonly number[], policy: string, options: SequenceOptions): Promise<SequenceFigures>;
+  /** The tasks of some names, made of a text's tokens. */
+  tasks(names: readonly string[], source: Pick<TaskSource, 'filler' | 'learning'>): Promise<Task[]>;
+  /** @param policy null: the stock runtime. */
+  task(items: readonly Item[], policy: string | null): Promise<Hits[]>;
+  /** Kept rows and outputs against the f64 reference; the model's K and q must be f32. */
+  reference(
+    tokens: readonly number[],
+    policy: string,
+    options: SequenceOptions & { samples: number },
+  ): Promise<RowAgreement>;
+}
+
+/** A laboratory over a decoder. */
+export class DecoderLab implements Lab {
+  private exactOf: { key: string; rows: Float32Array[] } | undefined;
+
+  private constructor(
+    private readonly decoder: ForcedDecoder,
+    private readonly device: GPUDevice,
+    private readonly tokenizer: (text: string) => readonly number[],
+    private readonly config: ModelFacts,
+    private readonly progress: (message: string) => void,
+  ) {}
+
+  /** Lets the plugin see the runtime compile its attention, so that the stock runtime may run first. */
+  static async create(
+    decoder: ForcedDecoder,
+    device: GPUDevice,
+    tokenizer: (text: string) => readonly number[],
+    config: ModelFacts,
+    progress: (message: string) => void,
+  ): Promise<DecoderLab> {
+    (await enableSift(decoder.pipeline, { device })).dispose();
+    return new DecoderLab(decoder, device, tokenizer, config, progress);
+  }
+
+  async facts(): Promise<LabFacts> {
+    const { vendor = '', architecture = '', description = '' } = this.device.adapterInfo ?? {};
+    return {
+      gpu: [vendor, architecture, description].filter(Boolean).join(' ') || 'unknown',
+      context: this.config.max_position_embeddings ?? 4096,
+      endToken: [this.config.eos_token_id ?? 0].flat()[0]!,
+    };
+  }
+
+  async encode(texts: readonly string[]): Promise<number[][]> {
+    return texts.map((text) => [...this.tokenizer(text)]);
+  }
+
+  async exact(tokens: readonly number[], options: SequenceOptions): Promise<SequenceFigures> {
+    const rows = await exactRows(this.decoder, tokens, { ...options, progress: this.progress });
+    this.exactOf = { key: keyOf(tokens, options), rows };
+    return exactFigures(rows, tokens, options);
+  }
+
+  async policy(
+    tokens: readonly number[],
+    policy: string,
+    options: SequenceOptions,
+  ): Promise<SequenceFigures> {
+    if (this.exactOf?.key !== keyOf(tokens, options)) await this.exact(tokens, options);
+    return policyFigures(this.decoder, tokens, this.exactOf!.rows, parsePolicy(policy), {
+      ...options,
+      device: this.device,
+      progress: this.progress,
+    });
+  }
+
+  async tasks(names: readonly string[], source: Pick<TaskSource, 'filler' | 'learning'>): Promise<Task[]> {
+    const { context } = await this.facts();
+    const encode = (text: string) => [...this.tokenizer(text)];
+    return names.map((name) => makeTask(name, { ...source, encode, context }));
+  }
+
+  async task(items: readonly Item[], policy: string | null): Promise<Hits[]> {
+    const sift =
+      policy === null
+        ? undefined
+        : await enableSift(this.decoder.pipeline, {
+            policy: parsePolicy(policy).policy,
+            device: this.device,
+          });
+    const hits: Hits[] = [];
+    try {
+      for (const [i, item] of items.entries()) {
+        hits.push(
+          await converse(this.decoder, item, (message) =>
+            this.progress(`item ${i + 1} of ${items.length}, ${message}`),
+          ),
+        );
+      }
+    } finally {
+      sift?.dispose();
+    }
+    return hits;
+  }
+
+  reference(
+    tokens: readonly number[],
+    policy: string,
+    { prompt, steps, samples }: SequenceOptions & { samples: number },
+  ): Promise<RowAgreement> {
+    return compareRows(this.decoder, tokens, parsePolicy(policy), {
+      prompt,
+      steps,
+      samples,
+      device: this.device,
+    });
+  }
+}
+
+const keyOf = (tokens: readonly number[], { prompt, steps, warmup }: SequenceOptions): string =>
+  JSON.stringify([tokens, prompt, steps, warmup]);

@@ -1,0 +1,60 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Tokenizer } from '@huggingface/tokenizers';
+import { hideNarrowSubgroups } from '../tools/models/subgroups.ts';
+import type { OpenLab } from './browser-lab.ts';
+import { DecoderLab, type ModelFacts } from './lab.ts';
+import { loadRuntime } from './node-runtime.ts';
+import { Decoder, type DecoderConfig } from './pipeline.ts';
+
+/** File of a model's weights by type, without the ending. */
+export const MODEL_FILES: Record<string, string> = {
+  fp32: 'model',
+  fp16: 'model_fp16',
+  q4: 'model_q4',
+  q4f16: 'model_q4f16',
+};
+
+/** The type of a folder's weights that there is, f32 first. */
+export function dtypeIn(folder: string): string {
+  const found = Object.entries(MODEL_FILES).find(([, file]) => existsSync(join(folder, `onnx/${file}.onnx`)));
+  if (!found) throw new Error(`${folder} holds no converted model (onnx/model*.onnx).`);
+  return found[0];
+}
+
+/** The laboratory over onnxruntime-web and Dawn in Node: no browser needed. */
+export async function openNodeLab(
+  folder: string,
+  dtype: string,
+  progress: (message: string) => void,
+): Promise<OpenLab> {
+  const json = (name: string) => JSON.parse(readFileSync(join(folder, name), 'utf8'));
+  const ort = await loadRuntime();
+  hideNarrowSubgroups();
+  const config: DecoderConfig & ModelFacts = json('config.json');
+  const tokenizer = new Tokenizer(json('tokenizer.json'), json('tokenizer_config.json'));
+  const tokenise = (text: string) => tokenizer.encode(text, { add_special_tokens: false }).ids;
+  const outputs = Array.from({ length: config.num_hidden_layers }, (_, i) => [
+    `present.${i}.key`,
+    `present.${i}.value`,
+  ]);
+  const session = await ort.InferenceSession.create(
+    readFileSync(join(folder, `onnx/${MODEL_FILES[dtype] ?? `model_${dtype}`}.onnx`)),
+    {
+      executionProviders: ['webgpu'],
+      preferredOutputLocation: Object.fromEntries(
+        outputs.flat().map((name) => [name, 'gpu-buffer' as const]),
+      ),
+    },
+  );
+  const device = (await (ort.env.webgpu as unknown as { device: GPUDevice }).device) as GPUDevice;
+  const decoder = new Decoder(
+    ort,
+    session,
+    config,
+    dtype.endsWith('16') ? 'float16' : 'float32',
+    tokenise('The attention of this model is tried on a few words of plain text, which say nothing at all.'),
+  );
+  const lab = await DecoderLab.create(decoder, device, tokenise, config, progress);
+  return { lab, close: async () => void (await session.release()) };
+}

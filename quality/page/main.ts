@@ -1,0 +1,40 @@
+// The laboratory in a page: the real transformers.js, the real model, the real plugin. Driven from Node (quality/browser-lab.ts).
+import { env, pipeline, type Tensor, type TextGenerationPipeline } from '@huggingface/transformers';
+import { hideNarrowSubgroups } from '../../tools/models/subgroups.ts';
+import { hubDecoder } from '../hub-decoder.ts';
+import { DecoderLab, type Lab, type ModelFacts } from '../lab.ts';
+
+export interface ModelAddress {
+  /** A model of the hub, or null for the folder that the page's server has under /quality-model/. */
+  hubId: string | null;
+  dtype: string;
+}
+
+declare global {
+  interface Window {
+    openLab(model: ModelAddress): Promise<void>;
+    lab: Lab;
+    /** Given by Node. */
+    qualityProgress?(message: string): void;
+  }
+}
+
+window.openLab = async ({ hubId, dtype }) => {
+  // Prompts are wrong in this runtime on subgroups of 4 lanes (software adapters).
+  hideNarrowSubgroups();
+  env.allowRemoteModels = hubId !== null;
+  env.allowLocalModels = hubId === null;
+  env.localModelPath = '/';
+  env.backends.onnx.wasm!.wasmPaths = '/node_modules/onnxruntime-web/dist/';
+  const generator = (await pipeline('text-generation', hubId ?? 'quality-model', {
+    device: 'webgpu',
+    dtype: dtype as 'q4',
+  })) as TextGenerationPipeline;
+  const device = (await (env.backends.onnx.webgpu as unknown as { device: GPUDevice }).device) as GPUDevice;
+  const config = generator.model.config as unknown as ModelFacts;
+  const tokenise = (text: string): number[] =>
+    Array.from((generator.tokenizer(text, { add_special_tokens: false }).input_ids as Tensor).data, Number);
+  window.lab = await DecoderLab.create(hubDecoder(generator), device, tokenise, config, (message) =>
+    window.qualityProgress?.(message),
+  );
+};
