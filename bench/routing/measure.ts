@@ -82,7 +82,7 @@ export async function measureRouting(
     const meter = new WebGpuMeter();
     const around = new RunTimer();
     const uncover = around.cover(decoder.pipeline.model.sessions.model!, 'inner');
-    const sift = await enableSift(decoder.pipeline, { device, policy });
+    const sift = await enableSift(decoder.pipeline, { device, policy, siftFrom: 0 });
     around.cover(decoder.pipeline.model.sessions.model!, 'outer');
     try {
       meter.attach(device);
