@@ -111,18 +111,18 @@ describe.each([
   });
 
   test('steps below siftFrom read every row, and the report says so', async () => {
-    // 10 tokens of prompt; the step of proof, a step of warm-up, then steps of 12 keys and more.
-    const sift = await enableSift(rig.engine, { tau: 0.75, warmup: 2, siftFrom: 16 });
+    const sift = await enableSift(rig.engine, { tau: 0.75, warmup: 2, siftFrom: 24 });
+    // One decode step, the proof, ends with 17 keys; the second, of 18, ends the warm-up.
     await rig.chat([user('0123456789')], 2);
-    const before = (await sift.report()).length;
+    expect((await sift.report()).length).toBe(17);
     for (let i = 0; i < 12; i++) await forwardOne(rig, [3], false);
     const report = await sift.report();
-    const short = report.shortSteps;
-    console.log(
-      JSON.stringify({ before, length: report.length, short, steps: report.steps, reasons: report.reasons }),
-    );
-    expect(report.crossover).toMatchObject([{ siftFrom: 16, source: 'given', samples: [], milliseconds: 0 }]);
-    expect(report.length).toBe(before + 12);
+    expect(report.length).toBe(29);
+    expect(report.steps).toEqual({ sifted: 6, dense: 7 });
+    expect(report.shortSteps).toBe(5);
+    for (const layer of report.layers) expect(layer.shortSteps).toBe(5);
+    expect(report.reasons).toContainEqual({ reason: 'shorter than siftFrom (24 keys)', count: 5 });
+    expect(report.crossover).toMatchObject([{ siftFrom: 24, source: 'given', samples: [], milliseconds: 0 }]);
     sift.dispose();
   });
 
