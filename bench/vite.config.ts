@@ -42,7 +42,12 @@ export default defineConfig({
     target: 'node20',
     minify: false,
     rollupOptions: {
-      input: { run: 'bench/run.ts', sweep: 'bench/sweep.ts', overhead: 'bench/overhead.ts' },
+      input: {
+        run: 'bench/run.ts',
+        sweep: 'bench/sweep.ts',
+        overhead: 'bench/overhead.ts',
+        crossover: 'bench/crossover.ts',
+      },
       output: { entryFileNames: '[name].mjs' },
     },
   },

@@ -15,6 +15,8 @@ export interface Calibration {
   samples: CrossoverSample[];
   /** What measuring took. */
   milliseconds: number;
+  /** The times of one length were near each other: nothing else ran beside. */
+  steady: boolean;
 }
 
 /** Milliseconds that measuring may take. A call that has begun is waited for. */
@@ -29,6 +31,8 @@ const MAX_CALLS = 64;
 const ROUNDS = 5;
 /** Times the default number of workgroups. */
 const FACTORS = [0.25, 0.5, 2];
+/** Times of one length that are further apart than this factor say that the machine did something else. */
+const STEADY = 1.5;
 /** What another number of workgroups must gain, as a share of the time. */
 const GAIN = 0.04;
 
@@ -54,6 +58,7 @@ class Measurement {
   private readonly started = performance.now();
   private readonly timer: StepTimer;
   private readonly kinds: readonly Kind[];
+  private steady = true;
   /** Milliseconds of a call at the length measured last. */
   private readonly known: Record<Kind, { length: number; time: number }> = {
     dense: { length: 0, time: 0 },
@@ -96,6 +101,7 @@ class Measurement {
         siftWorkgroups,
         samples,
         milliseconds: performance.now() - this.started,
+        steady: this.steady,
       };
     } finally {
       encoder.siftFrom = before.siftFrom;
@@ -180,6 +186,9 @@ class Measurement {
       }
     });
     if (times.sift.length < 2) return undefined;
+    for (const list of Object.values(times)) {
+      if (Math.max(...list) > STEADY * Math.min(...list)) this.steady = false;
+    }
     return { length, dense: 1000 * median(times.dense), sift: 1000 * median(times.sift) };
   }
 

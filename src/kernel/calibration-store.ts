@@ -37,6 +37,22 @@ export function calibration(
   return found;
 }
 
+/** @internal Stores a calibration for the next load of the page. */
+export function storeCalibration(
+  encoder: AttentionEncoder,
+  policy: ThresholdPolicy,
+  { siftFrom, workgroups, siftWorkgroups, samples, milliseconds, steady }: Calibration,
+): void {
+  remember(keyOf(encoder, policy, undefined), {
+    siftFrom,
+    workgroups,
+    siftWorkgroups,
+    samples,
+    milliseconds,
+    steady,
+  });
+}
+
 /** @internal Forgets what was measured of a device in this page; what is stored stays. */
 export function forgetCalibrations(device: GPUDevice): void {
   known.delete(device);
@@ -59,11 +75,12 @@ async function find(
   if (stored) return { ...stored, source: 'remembered' };
   try {
     const measured = await calibrate(encoder, policy, pageSize);
-    remember(key, measured);
+    // Later loads of the page try again.
+    if (measured.steady) remember(key, measured);
     return { ...measured, source: 'measured' };
   } catch {
     const { workgroups, siftWorkgroups } = encoder.tuning;
-    const nothing = { siftFrom: Number.POSITIVE_INFINITY, samples: [], milliseconds: 0 };
+    const nothing = { siftFrom: Number.POSITIVE_INFINITY, samples: [], milliseconds: 0, steady: false };
     return { ...nothing, workgroups, siftWorkgroups, source: 'measured' };
   }
 }
