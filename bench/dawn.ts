@@ -29,7 +29,10 @@ export async function startDawn(): Promise<GPU> {
 }
 
 /** A device for timing, with all that the adapter has. */
-export async function openDevice(gpu: GPU): Promise<GPUDevice> {
+export async function openDevice(
+  gpu: GPU,
+  wanted: (feature: string) => boolean = () => true,
+): Promise<GPUDevice> {
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) throw new Error('No WebGPU adapter.');
   if (!adapter.features.has('timestamp-query')) throw new Error('The adapter has no timestamp queries.');
@@ -46,7 +49,9 @@ export async function openDevice(gpu: GPU): Promise<GPUDevice> {
     'maxStorageBuffersPerShaderStage',
   ] as const;
   const device = await adapter.requestDevice({
-    requiredFeatures: [...adapter.features].filter((name) => FEATURES.test(name)) as GPUFeatureName[],
+    requiredFeatures: [...adapter.features].filter(
+      (name) => FEATURES.test(name) && wanted(name),
+    ) as GPUFeatureName[],
     requiredLimits: Object.fromEntries(names.map((name) => [name, limits[name]])),
   });
   device.addEventListener('uncapturederror', (event) => {

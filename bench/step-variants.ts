@@ -72,6 +72,7 @@ export async function runVariant(
   const sift = routes
     ? await enableSift(decoder.pipeline, {
         device,
+        siftFrom: 0,
         policy: defaultPolicy({ tau, warmup: WARMUP }),
         cache: variant === 'sift' ? 'stock' : 'shared',
       })

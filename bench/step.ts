@@ -118,7 +118,7 @@ export async function benchStep(args: string[]): Promise<void> {
   const tokens = Array.from({ length: 64 }, (_, i) => 1 + ((i * 37) % (config.vocab_size - 1)));
   const decoder = new Decoder(ort as never, session, config, cacheType, tokens);
   // The plugin must see the runtime compile its attention: enabled once before the stock turns.
-  (await enableSift(decoder.pipeline, { device, cache: 'shared' })).dispose();
+  (await enableSift(decoder.pipeline, { device, cache: 'shared', siftFrom: 0 })).dispose();
 
   const rows: StepRow[] = [];
   for (const length of lengths) {

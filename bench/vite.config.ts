@@ -34,7 +34,7 @@ const carryRuntime: Plugin = {
 // The benchmark and the sweep as Node scripts, .cache/bench/run.mjs and sweep.mjs.
 export default defineConfig({
   plugins: [bundleOnnxProto, carryRuntime],
-  ssr: { noExternal: true, external: ['webgpu', 'onnxruntime-web'] },
+  ssr: { noExternal: true, external: ['webgpu', 'onnxruntime-web', 'vite', 'playwright'] },
   build: {
     ssr: true,
     outDir: OUT,
@@ -42,7 +42,12 @@ export default defineConfig({
     target: 'node20',
     minify: false,
     rollupOptions: {
-      input: { run: 'bench/run.ts', sweep: 'bench/sweep.ts', overhead: 'bench/overhead.ts' },
+      input: {
+        run: 'bench/run.ts',
+        sweep: 'bench/sweep.ts',
+        overhead: 'bench/overhead.ts',
+        crossover: 'bench/crossover.ts',
+      },
       output: { entryFileNames: '[name].mjs' },
     },
   },

@@ -51,6 +51,7 @@ test('stock and sift run side by side, and the page shows what sift did, without
       ),
   );
   expect(numbers.Steps).toBe(`${NEW_TOKENS - 1 - WARMUP} sifted`);
+  expect(numbers['Sifts from']).toBe('0 keys');
   const read = Number.parseFloat(numbers['V rows read'] ?? '');
   expect(read).toBeGreaterThan(0);
   expect(read).toBeLessThan(100);

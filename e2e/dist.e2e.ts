@@ -27,7 +27,7 @@ const PAGE = `<!doctype html><link rel="icon" href="data:,"><script type="import
   env.localModelPath = '/models/';
   env.backends.onnx.wasm.wasmPaths = '/node_modules/onnxruntime-web/dist/';
   const generator = await pipeline('text-generation', 'tiny', { device: 'webgpu', dtype: 'q4' });
-  const sift = await enableSift(generator, { warmup: 3 });
+  const sift = await enableSift(generator, { warmup: 3, siftFrom: 0 });
   const [{ generated_text }] = await generator('The old house', { max_new_tokens: 8, do_sample: false });
   window.result = { text: generated_text, report: await sift.report() };
 </script>`;

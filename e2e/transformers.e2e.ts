@@ -69,7 +69,7 @@ describe('default and learned', () => {
         // 80 steps of the text that follows end the warm-up; the question is asked in sifted steps.
         const forced = [...words.slice(1000, 1080), ...encode(generator, question)];
         // Before the first generation: the runtime compiles its attention then.
-        (await enableSift(generator)).dispose();
+        (await enableSift(generator, { siftFrom: 0 })).dispose();
         const stock = await decodeForced(generator, prompt, forced, 6);
         const answer = (top: number[]) => generator.tokenizer.decode(top.slice(-7, -1).map(BigInt));
         const logSoftmax = (row: Float32Array) => {
@@ -96,8 +96,8 @@ describe('default and learned', () => {
           }
           return { answer: answer(ours.top), kl, same, report };
         };
-        const balanced = await run({}, 0);
-        const learned = await run({ mode: 'learned' }, 64);
+        const balanced = await run({ siftFrom: 0 }, 0);
+        const learned = await run({ mode: 'learned', siftFrom: 0 }, 64);
         await generator.dispose();
         return { stock: answer(stock.top), balanced, learned, steps: forced.length };
       },
@@ -146,8 +146,8 @@ describe('life', () => {
         const second = await load();
         const ids = encode(first, text).slice(0, 90);
         const other = encode(first, text).slice(200, 300);
-        const sift = await enableSift(first, { warmup: 4, tau: 0.95 });
-        const paper = await enableSift(second, { mode: 'paper', warmup: 4, tau: 0.5 });
+        const sift = await enableSift(first, { warmup: 4, tau: 0.95, siftFrom: 0 });
+        const paper = await enableSift(second, { mode: 'paper', warmup: 4, tau: 0.5, siftFrom: 0 });
 
         const sifted = await generate(first, ids, 12);
         const one = await sift.report();
@@ -167,7 +167,7 @@ describe('life', () => {
         sift.dispose();
         // The device is the browser's own again, and enabling once more works.
         const own = Object.getOwnPropertyNames(window.sift.env.backends.onnx.webgpu!.device as object);
-        const anew = await enableSift(first, { warmup: 4 });
+        const anew = await enableSift(first, { warmup: 4, siftFrom: 0 });
         await generate(first, ids, 8);
         const four = await anew.report();
         anew.dispose();
@@ -226,7 +226,7 @@ describe('batches and streams', () => {
       exact.disable();
       const stock = await generateBatch(generator, prompts, 8);
       exact.dispose();
-      const sift = await enableSift(generator, { warmup: 3 });
+      const sift = await enableSift(generator, { warmup: 3, siftFrom: 0 });
       await generateBatch(generator, prompts, 8);
       const report = await sift.report();
       sift.dispose();
@@ -244,7 +244,7 @@ describe('batches and streams', () => {
     const result = await session.page.evaluate(async (text) => {
       const { load, enableSift, encode, generate, TextStreamer, InterruptableStoppingCriteria } = window.sift;
       const generator = await load();
-      const sift = await enableSift(generator, { warmup: 3 });
+      const sift = await enableSift(generator, { warmup: 3, siftFrom: 0 });
       const ids = encode(generator, text).slice(0, 60);
       const before = await generate(generator, ids, 8);
       let pieces = 0;
@@ -272,6 +272,37 @@ describe('batches and streams', () => {
     expect(result.pieces).toBeLessThan(10);
     expect(result.conversations).toBe(2);
     expect(result.steps.dense).toBe(3);
+  });
+});
+
+describe('crossover', () => {
+  test('steps below it read every row, and the report says so; it is measured while sift is enabled', async () => {
+    const result = await session.page.evaluate(async (text) => {
+      const { load, enableSift, encode, generate } = window.sift;
+      const generator = await load();
+      const ids = encode(generator, text).slice(0, 60);
+      const given = await enableSift(generator, { siftFrom: 64 });
+      await generate(generator, ids, 8);
+      const report = await given.report();
+      given.dispose();
+      const auto = await enableSift(generator);
+      const measured = (await auto.report()).crossover;
+      auto.dispose();
+      await generator.dispose();
+      return { report, measured };
+    }, someText());
+    const { report, measured } = result;
+    // The prompt gives the first token; the steps that follow have 61 to 67 keys.
+    expect(report.steps).toEqual({ sifted: 4, dense: 3 });
+    expect(report.shortSteps).toBe(3);
+    expect(report.reasons).toEqual([{ reason: 'shorter than siftFrom (64 keys)', count: 3 }]);
+    for (const layer of report.layers) expect(layer.shortSteps).toBe(3);
+    expect(report.crossover).toMatchObject([{ siftFrom: 64, source: 'given', samples: [] }]);
+    console.log(`measured: ${JSON.stringify(measured)}`);
+    expect(measured).toHaveLength(1);
+    expect(measured[0]!.source).toBe('measured');
+    expect(measured[0]!.shape).toMatch(/^8\/2 heads of \d+, f32$/);
+    expect(measured[0]!.samples.length).toBeGreaterThan(0);
   });
 });
 

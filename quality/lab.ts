@@ -70,7 +70,7 @@ export class DecoderLab implements Lab {
     config: ModelFacts,
     progress: (message: string) => void,
   ): Promise<DecoderLab> {
-    (await enableSift(decoder.pipeline, { device })).dispose();
+    (await enableSift(decoder.pipeline, { device, siftFrom: 0 })).dispose();
     return new DecoderLab(decoder, device, tokenizer, config, progress);
   }
 
@@ -119,6 +119,7 @@ export class DecoderLab implements Lab {
         : await enableSift(this.decoder.pipeline, {
             policy: parsePolicy(policy).policy,
             device: this.device,
+            siftFrom: 0,
           });
     const hits: Hits[] = [];
     try {

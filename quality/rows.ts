@@ -223,8 +223,8 @@ export async function compareRows(
     countsOff: 0,
   };
   const every = Math.max(1, Math.floor((steps - policy.warmup) / samples));
-  (await enableSift(decoder.pipeline, { device, policy: defaultPolicy() })).dispose();
-  const sift = await enableSift(decoder.pipeline, { policy, device });
+  (await enableSift(decoder.pipeline, { device, policy: defaultPolicy(), siftFrom: 0 })).dispose();
+  const sift = await enableSift(decoder.pipeline, { policy, device, siftFrom: 0 });
   const recorder = new Recorder(device);
   let tracker: SessionTracker | undefined;
   try {

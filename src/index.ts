@@ -38,8 +38,8 @@ export {
   type StepShape,
 } from './kernel/sift-attention.ts';
 export type { GroupFigures, HeadFigures, HeadStatus, LayerFigures } from './kernel/state.ts';
-export type { SiftOptions } from './options.ts';
-export type { CacheReport, HeadReport, LayerReport, SiftReport } from './report.ts';
+export type { SiftFrom, SiftOptions } from './options.ts';
+export type { CacheReport, CrossoverReport, HeadReport, LayerReport, SiftReport } from './report.ts';
 export {
   type Axis,
   type Dropped,

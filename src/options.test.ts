@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { SiftError } from './errors.ts';
-import { resolvePolicy, type SiftOptions } from './options.ts';
+import { resolvePolicy, resolveSiftFrom, type SiftOptions } from './options.ts';
 import { defaultPolicy, isDense, paperPolicy, presetPolicy, uniformPolicy } from './tracker/index.ts';
 
 function failure(options: unknown): SiftError {
@@ -48,5 +48,19 @@ describe('resolvePolicy', () => {
     expect(error.option).toBe(option);
     expect(error.message).toContain(option);
     expect(error.allowed).toBeTruthy();
+  });
+});
+
+describe('resolveSiftFrom', () => {
+  test('measured unless given', () => {
+    expect(resolveSiftFrom({})).toBe('auto');
+    for (const siftFrom of ['auto', 0, 4096, Number.POSITIVE_INFINITY] as const) {
+      expect(resolveSiftFrom({ siftFrom })).toBe(siftFrom);
+      expect(resolvePolicy({ siftFrom })).toEqual(presetPolicy('balanced'));
+    }
+  });
+
+  test.each([-1, 0.5, Number.NaN, '4096', null])('%s is refused', (siftFrom) => {
+    expect(() => resolveSiftFrom({ siftFrom } as SiftOptions)).toThrow(/`siftFrom`.*'auto'/);
   });
 });

@@ -33,9 +33,17 @@ export interface SiftOptions {
    * not proved to give the same result. `'stock'`: the runtime's own. Default: shared where it is proved.
    */
   cache?: 'shared' | 'stock';
+  /**
+   * Keys in the cache from which steps sift; shorter ones read every row. `'auto'` (the default): measured once on this device, so that
+   * sifting is not slower than our dense attention. 0: always.
+   */
+  siftFrom?: SiftFrom;
   /** The GPUDevice the runtime uses, if the plugin cannot find it itself. */
   device?: GPUDevice;
 }
+
+/** A number of keys, or measured. */
+export type SiftFrom = 'auto' | number;
 
 const NAMES: readonly (keyof SiftOptions)[] = [
   'quality',
@@ -44,6 +52,7 @@ const NAMES: readonly (keyof SiftOptions)[] = [
   'warmup',
   'policy',
   'cache',
+  'siftFrom',
   'device',
 ];
 
@@ -95,4 +104,16 @@ export function resolveCache({ cache }: SiftOptions): SiftOptions['cache'] {
     throw invalidOption('cache', cache, "'shared' or 'stock'");
   }
   return cache;
+}
+
+/**
+ * From which length on steps sift.
+ * @throws {SiftError} `INVALID_OPTION`
+ */
+export function resolveSiftFrom({ siftFrom = 'auto' }: SiftOptions): SiftFrom {
+  if (siftFrom === 'auto' || siftFrom === Number.POSITIVE_INFINITY) return siftFrom;
+  if (!Number.isInteger(siftFrom) || siftFrom < 0) {
+    throw invalidOption('siftFrom', siftFrom, "'auto', an integer of at least 0, or Infinity");
+  }
+  return siftFrom;
 }

@@ -26,6 +26,8 @@ export interface LayerReport {
   heads: HeadReport[];
   /** Kept fraction of each KV group, [batch * kvHeads]. */
   groups: number[];
+  /** Steps that read every row only because they were shorter than the crossover. */
+  shortSteps: number;
 }
 
 /** What became of the KV cache. */
@@ -44,6 +46,23 @@ export interface CacheReport {
   reasons: { reason: string; count: number }[];
 }
 
+/** From which length on the steps of layers of one shape sift. */
+export interface CrossoverReport {
+  /** Query heads / KV heads, head size and type. */
+  shape: string;
+  /** Keys from which steps sift; null: at none. */
+  siftFrom: number | null;
+  /** The option's number, measured in this page, or by an earlier load of it. */
+  source: 'given' | 'measured' | 'remembered';
+  /** Microseconds of one layer's attention, dense and sifted, that it was found from. */
+  samples: { length: number; dense: number; sift: number }[];
+  /** Workgroups that the kernels of a dense and of a one-pass sifted step are spread over. */
+  workgroups: number;
+  siftWorkgroups: number;
+  /** What measuring took. */
+  milliseconds: number;
+}
+
 /** What the plugin did, for the latest conversation. Plain data: `JSON.stringify` keeps all of it. */
 export interface SiftReport {
   enabled: boolean;
@@ -52,6 +71,10 @@ export interface SiftReport {
   runtime: { name: string; version: string | null; tested: boolean };
   /** Decode steps that sifted, and those that kept every row (see `reasons`). */
   steps: { sifted: number; dense: number };
+  /** Of the dense steps, those that were shorter than the crossover: sifting them would have been no gain. */
+  shortSteps: number;
+  /** For every shape of the model's attention. */
+  crossover: CrossoverReport[];
   /** Prompts since the plugin was enabled. */
   conversations: number;
   /** Keys in the cache. */

@@ -66,7 +66,7 @@ class Gate {
     if (tokens.length < GATE.prompt + GATE.steps)
       throw new Error(`The question ends after ${steps.length} steps; the gate has ${GATE.steps}.`);
     const decoder = hubDecoder(generator);
-    (await enableSift(generator)).dispose(); // the plugin must see the runtime compile
+    (await enableSift(generator, { siftFrom: 0 })).dispose(); // the plugin must see the runtime compile
     const past = await prefill(decoder, prompt);
     const exact: Float32Array[] = [];
     await decode(decoder, tokens, GATE.prompt, GATE.steps, (_, row) => void exact.push(row), past);
@@ -97,7 +97,7 @@ class Gate {
       this.sift?.sift.dispose();
       this.sift = undefined;
       // The copied cache: every run goes on from the same prompt.
-      const options = { policy: parsePolicy(policy).policy, cache: 'stock' } as const;
+      const options = { policy: parsePolicy(policy).policy, cache: 'stock', siftFrom: 0 } as const;
       this.sift = { policy, sift: await enableSift(this.generator, options) };
     }
     return this.sift.sift;

@@ -16,6 +16,9 @@ export class CacheState {
   length = 0;
   siftedSteps = 0;
   denseSteps = 0;
+  /** Dense steps that were shorter than the crossover; and by layer, since shapes may differ. */
+  shortSteps = 0;
+  readonly shortByLayer = new Map<number, number>();
   /** Rows of K (and of V) that dense steps through our kernel read, over layers, KV heads and batch. */
   denseRows = 0;
   readonly reasons: ReasonCounts = new Map();
@@ -38,6 +41,11 @@ export class CacheState {
     this.reasons.set(reason, (this.reasons.get(reason) ?? 0) + 1);
   }
 
+  /** Notes the layers of a step that read every row because it was short. */
+  countShort(layers: Iterable<number>): void {
+    for (const layer of layers) this.shortByLayer.set(layer, (this.shortByLayer.get(layer) ?? 0) + 1);
+  }
+
   /** Forgets thresholds and figures: a new prompt. */
   restart(): void {
     if (this.step > 0 && this.layers.size > 0) {
@@ -49,6 +57,8 @@ export class CacheState {
     this.siftedSteps = 0;
     this.denseSteps = 0;
     this.denseRows = 0;
+    this.shortSteps = 0;
+    this.shortByLayer.clear();
     this.reasons.clear();
   }
 

@@ -1,6 +1,6 @@
 import { shapeConstants } from '../kernel/shape.ts';
 import type { LayerFigures, LayerState } from '../kernel/state.ts';
-import type { CacheReport, HeadReport, LayerReport, SiftReport } from '../report.ts';
+import type { CacheReport, CrossoverReport, HeadReport, LayerReport, SiftReport } from '../report.ts';
 import type { Target, ThresholdPolicy } from '../tracker/index.ts';
 import type { CacheState } from './cache-state.ts';
 
@@ -14,6 +14,7 @@ export interface ReportSource {
   /** Reasons that do not belong to one conversation. */
   notes: readonly string[];
   kvCache: CacheReport;
+  crossover: readonly CrossoverReport[];
 }
 
 /** The report of a KV cache that is the runtime's own. */
@@ -52,14 +53,20 @@ function headReport(head: LayerFigures['heads'][number]): HeadReport {
   };
 }
 
-function layerReport(layer: number, state: LayerState, figures: LayerFigures): LayerReport {
+function layerReport(
+  layer: number,
+  state: LayerState,
+  figures: LayerFigures,
+  shortSteps: number,
+): LayerReport {
   const { group } = shapeConstants(state.shape);
   const heads = figures.heads.map(headReport);
   const groups = figures.groups.map(({ unionRows }, i) => {
     const total = figures.heads[i * group]?.totalRows ?? 0;
     return total > 0 ? unionRows / total : 1;
   });
-  return { layer, keptHead: mean(heads.map((head) => head.kept)), keptGroup: mean(groups), heads, groups };
+  const kept = { keptHead: mean(heads.map((head) => head.kept)), keptGroup: mean(groups) };
+  return { layer, ...kept, heads, groups, shortSteps };
 }
 
 /** Reads the figures of the latest conversation back and puts them in words and numbers. */
@@ -73,6 +80,8 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
     sifted: cache?.siftedSteps ?? 0,
     dense: cache?.denseSteps ?? 0,
     denseRows: cache?.denseRows ?? 0,
+    short: cache?.shortSteps ?? 0,
+    shortByLayer: new Map(cache?.shortByLayer),
     length: cache?.length ?? 0,
     reasons: [...(cache?.reasons ?? [])],
   };
@@ -88,7 +97,7 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
       bytes.valuesRead += unionRows * rowBytes;
       bytes.valuesSaved += (total - unionRows) * rowBytes;
     });
-    layers.push(layerReport(layer, state, figures));
+    layers.push(layerReport(layer, state, figures, counted.shortByLayer.get(layer) ?? 0));
   }
   const denseBytes = counted.denseRows * rowBytes;
   bytes.keysRead += denseBytes;
@@ -104,6 +113,8 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
     },
     runtime,
     steps: { sifted: counted.sifted, dense: counted.dense },
+    shortSteps: counted.short,
+    crossover: [...source.crossover],
     conversations: source.conversations,
     length: counted.length,
     keptHead: sifted ? mean(layers.map((layer) => layer.keptHead)) : null,

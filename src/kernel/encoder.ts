@@ -71,7 +71,8 @@ export class AttentionEncoder {
     readonly shape: AttentionShape,
     readonly resources: DeviceResources,
     private readonly kernels: Kernels,
-    private readonly tuning: Tuning,
+    /** Numbers of workgroups may be changed at any time; the rest is compiled in. */
+    public tuning: Tuning,
   ) {}
 
   /**
@@ -93,7 +94,7 @@ export class AttentionEncoder {
   /** Plans a step and writes its parameters; once a step serves all layers of one geometry. */
   prepare(given: StepInputs): PreparedStep {
     const short = given.maxLength < this.siftFrom && !given.plan.dense && given.plan.windowIndex < 0;
-    const inputs = short ? { ...given, plan: { ...given.plan, dense: true } } : given;
+    const inputs = short ? { ...given, plan: this.short(given.plan) } : given;
     const { splits, chunk } = planSplits(
       this.shape,
       inputs.batch,
@@ -183,6 +184,11 @@ export class AttentionEncoder {
   /** (maximum, sum of exponentials) of each split's scores, vec2f [batch, queryHeads, splits], as {@link attend} left them. */
   partials(step: PreparedStep): GPUBufferBinding {
     return this.scratch('partials', step);
+  }
+
+  /** A step that reads every row; moments of V serve the longer ones that may follow. */
+  private short(plan: StepPlan): StepPlan {
+    return { ...plan, dense: true, measure: plan.measure && Number.isFinite(this.siftFrom) };
   }
 
   /** One pass leaves no scores behind, and one workgroup serves all heads of a group. */

@@ -165,6 +165,52 @@ describe('learning on the GPU', () => {
     attention.destroy();
   });
 
+  test('steps make no bind groups and no buffers once they have their own', async () => {
+    const length = 300;
+    const { queryHeads, kvHeads, headSize } = SHAPE;
+    const zeros = (count: number) => ({ buffer: upload(device, new Float32Array(count), 'f32') });
+    const layers = Array.from({ length: 3 }, () => ({
+      q: zeros(queryHeads * headSize),
+      keys: zeros(kvHeads * length * headSize),
+      values: zeros(kvHeads * length * headSize),
+      output: zeros(queryHeads * headSize),
+    }));
+    let made = 0;
+    const { createBindGroup, createBuffer } = device;
+    device.createBindGroup = (descriptor) => {
+      made++;
+      return createBindGroup.call(device, descriptor);
+    };
+    device.createBuffer = (descriptor) => {
+      made++;
+      return createBuffer.call(device, descriptor);
+    };
+    try {
+      for (const policy of [uniformPolicy({ c: 0 }), uniformPolicy({ c: 1 }), POLICIES.default!]) {
+        const attention = await createSiftAttention(device, SHAPE, { policy, layers: layers.length });
+        const counts: number[] = [];
+        // 8 steps learn where anything is learned, and the last ones sift.
+        for (let i = 0; i < 14; i++) {
+          made = 0;
+          const commands = device.createCommandEncoder();
+          const pass = commands.beginComputePass();
+          const step = attention.beginStep({ length: length - 14 + i, capacity: length });
+          for (const [layer, tensors] of layers.entries()) step.encode(pass, layer, tensors);
+          pass.end();
+          device.queue.submit([commands.finish()]);
+          counts.push(made);
+        }
+        // Two kinds of steps, warm-up and sifted, each make theirs the first time.
+        const kinds = policy === POLICIES.default ? 2 : 1;
+        expect(counts[0]).toBeGreaterThan(0);
+        expect(counts.filter((count) => count > 0).length).toBeLessThanOrEqual(kinds);
+        attention.destroy();
+      }
+    } finally {
+      Object.assign(device, { createBindGroup, createBuffer });
+    }
+  });
+
   test('steps shorter than siftFrom read every row and are not counted', async () => {
     const length = 64;
     const random = createRandom(5);

@@ -76,8 +76,9 @@ export class Controls {
 
   get sift(): SiftChoice {
     const method = this.mode.value as SiftChoice['method'];
-    if (method !== 'learned' && method !== 'paper') return { method };
-    return { method, tau: Number(this.tau.value), warmup: Number(this.warmup.value) };
+    const measured = byId('measured', HTMLInputElement).checked;
+    if (method !== 'learned' && method !== 'paper') return { method, measured };
+    return { method, measured, tau: Number(this.tau.value), warmup: Number(this.warmup.value) };
   }
 
   get newTokens(): number {

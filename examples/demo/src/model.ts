@@ -19,19 +19,25 @@ export interface ModelChoice {
   dtype: Dtype;
 }
 
+interface Crossover {
+  /** Sift only from the length on at which it was measured to be faster. Off here, where sifting is to be seen: at once, at any length. */
+  measured: boolean;
+}
+
 export type SiftChoice =
-  | {
+  | (Crossover & {
       method: Exclude<Quality, 'exact'>;
-    }
-  | {
+    })
+  | (Crossover & {
       method: 'learned' | 'paper';
       tau: number;
       warmup: number;
-    };
+    });
 
 function siftOptions(choice: SiftChoice): SiftOptions {
-  if (!('tau' in choice)) return { quality: choice.method };
-  return { mode: choice.method, tau: choice.tau, warmup: choice.warmup };
+  const siftFrom = choice.measured ? 'auto' : 0;
+  if (!('tau' in choice)) return { quality: choice.method, siftFrom };
+  return { siftFrom, mode: choice.method, tau: choice.tau, warmup: choice.warmup };
 }
 
 /** Decode steps that keep every row while thresholds are learned. */

@@ -16,6 +16,16 @@ function figure(name: string, value: string, note: string): HTMLElement {
   );
 }
 
+/** From which length on steps sift. */
+function crossover({ crossover: [first] }: SiftReport): HTMLElement {
+  if (!first) return figure('Sifts from', '–', '');
+  const value = first.siftFrom === null ? 'no length' : `${count(first.siftFrom)} keys`;
+  if (first.source === 'given') return figure('Sifts from', value, 'as chosen; nothing was measured');
+  const last = first.samples.at(-1);
+  const longest = last ? `, up to ${count(last.length)} keys` : '';
+  return figure('Sifts from', value, `faster from there on, ${first.source} on this device${longest}`);
+}
+
 /** Shows what a report counts. */
 export function showNumbers(list: HTMLElement, reasons: HTMLElement, report: SiftReport): void {
   const { keysRead, valuesRead, valuesSaved } = report.bytes;
@@ -41,6 +51,7 @@ export function showNumbers(list: HTMLElement, reasons: HTMLElement, report: Sif
       all > 0 ? `${percent(valuesSaved / all)} of all bytes of K and V` : '',
     ),
     figure('Steps', `${count(report.steps.sifted)} sifted`, `${count(report.steps.dense)} read every row`),
+    crossover(report),
     figure('Keys in the cache', count(report.length), 'prompt and generated tokens'),
     figure('Runtime', version ?? 'unknown', `${name}, ${tested ? 'tested version' : 'not a tested version'}`),
   );

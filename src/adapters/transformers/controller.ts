@@ -5,9 +5,16 @@ import { planStep } from '../../kernel/params.ts';
 import { canUseSubgroups } from '../../kernel/pipelines.ts';
 import { selfTest } from '../../kernel/self-test.ts';
 import type { AttentionShape } from '../../kernel/shape.ts';
-import { resolveCache, resolvePolicy, type SiftOptions } from '../../options.ts';
-import type { SiftReport } from '../../report.ts';
+import {
+  resolveCache,
+  resolvePolicy,
+  resolveSiftFrom,
+  type SiftFrom,
+  type SiftOptions,
+} from '../../options.ts';
+import type { CrossoverReport, SiftReport } from '../../report.ts';
 import { isDense, type ThresholdPolicy } from '../../tracker/index.ts';
+import { setCrossover, shortReason } from '../crossover.ts';
 import { buildReport, stockCacheReport } from '../report.ts';
 import { shadowMethod } from '../shadow.ts';
 import type { Sift } from '../sift.ts';
@@ -42,6 +49,7 @@ const resourcesOf = new WeakMap<GPUDevice, DeviceResources>();
 export async function enableTransformers(target: unknown, options: SiftOptions): Promise<Sift> {
   const policy = resolvePolicy(options);
   const cache = resolveCache(options);
+  const siftFrom = resolveSiftFrom(options);
   if (!isHubPipeline(target)) {
     throw new SiftError(
       'UNSUPPORTED_MODEL',
@@ -80,12 +88,16 @@ export async function enableTransformers(target: unknown, options: SiftOptions):
         "'stock', or leaving the option out",
       );
     }
+    const crossover: CrossoverReport[] = [];
+    for (const encoder of encoders.values()) crossover.push(await setCrossover(encoder, policy, siftFrom));
     return new TransformersSift(target, session, hook, resources, {
       encoders,
       policy,
       version: runtime.version,
       notes: proved.reasons,
       sharedCache: proved.sharedCache,
+      siftFrom,
+      crossover,
     });
   } catch (error) {
     taken.delete(session);
@@ -124,6 +136,8 @@ interface Findings {
   notes: readonly string[];
   /** ... or why there is none. */
   sharedCache: SharedCache | string;
+  siftFrom: SiftFrom;
+  crossover: readonly CrossoverReport[];
 }
 
 /** The past of a run: whose rows they are, and how many. */
@@ -202,6 +216,7 @@ class TransformersSift implements Sift {
       cache: this.caches.current,
       conversations: this.caches.conversations,
       notes: this.findings.notes.map((reason) => `seen while enabling: ${reason}`),
+      crossover: this.findings.crossover,
       kvCache: this.shared?.report() ?? stockCacheReport(String(this.findings.sharedCache)),
     });
   }
@@ -306,17 +321,24 @@ class TransformersSift implements Sift {
         `${this.pastKeys.length - handler.attended.size} layers used another attention of the runtime`,
       );
     }
-    if (handler.attended.size > 0 && !plan.dense) {
+    const { attended, short } = handler;
+    const dense = plan.dense ? attended : short;
+    for (const layer of dense) {
+      const shape = cache.layers.get(layer)?.shape;
+      cache.denseRows += length * cache.batch * (shape?.kvHeads ?? 0);
+    }
+    cache.countShort(short);
+    if (attended.size > dense.size) {
       cache.siftedSteps++;
+      return;
+    }
+    cache.denseSteps++;
+    if (attended.size === 0) return;
+    if (!plan.dense) {
+      cache.shortSteps++;
+      cache.count(shortReason(handler.shortFrom, this.findings.siftFrom));
     } else {
-      cache.denseSteps++;
-      if (handler.attended.size > 0) {
-        cache.count(isDense(this.policy) ? 'every row is kept (tau 0)' : 'warm-up');
-        for (const layer of handler.attended) {
-          const shape = cache.layers.get(layer)?.shape;
-          cache.denseRows += length * cache.batch * (shape?.kvHeads ?? 0);
-        }
-      }
+      cache.count(isDense(this.policy) ? 'every row is kept (tau 0)' : 'warm-up');
     }
   }
 }

@@ -6,9 +6,10 @@ import type { AttentionShape } from '../../kernel/shape.ts';
 import { LayerState } from '../../kernel/state.ts';
 import { defaultPolicy } from '../../tracker/index.ts';
 import { type AttendCall, bufferOf, readAttendCall, shapeKey } from './attend-call.ts';
-import { bufferOfEntry, type DeviceHook, type Dispatch, type DispatchHandler } from './device-hook.ts';
+import { bufferOfEntry, type DeviceHook } from './device-hook.ts';
 import { proveSharedCache } from './kv/proof.ts';
 import { SharedCache } from './kv/shared-cache.ts';
+import type { Dispatch, DispatchHandler } from './pass-hook.ts';
 import { type Outputs, ProbeText } from './probe-text.ts';
 import { isMatched } from './program.ts';
 import { type HubPipeline, layerOfPastKey, type OrtSession, presentName } from './runtime.ts';
@@ -85,7 +86,7 @@ class Shadow implements DispatchHandler {
       const kernel = this.kernels.get(shapeKey(call.shape));
       const stock = bufferOf(dispatch, program, 'output');
       if (!kernel || !stock || call.newTokens !== 1 || call.batch !== 1) return false;
-      pass.dispatchWorkgroups(...dispatch.workgroups);
+      dispatch.encodeStock();
       const policy = defaultPolicy({ tau: 0 });
       const step = kernel.encoder.prepare({
         ...call,

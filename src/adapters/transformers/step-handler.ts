@@ -1,9 +1,11 @@
 import type { AttentionEncoder, PreparedStep } from '../../kernel/encoder.ts';
 import type { StepPlan } from '../../kernel/params.ts';
+import type { AttentionShape } from '../../kernel/shape.ts';
 import type { LayerState } from '../../kernel/state.ts';
 import { type AttendCall, bufferOf, readAttendCall, shapeKey } from './attend-call.ts';
 import type { CacheState } from './cache.ts';
-import type { DeviceHook, Dispatch, DispatchHandler } from './device-hook.ts';
+import type { DeviceHook } from './device-hook.ts';
+import type { Dispatch, DispatchHandler } from './pass-hook.ts';
 import { isMatched } from './program.ts';
 
 /** An attention whose first program was replaced and whose second is awaited. */
@@ -13,7 +15,18 @@ interface Pending {
   step: PreparedStep;
   state: LayerState;
   /** The runtime's own first program, in case ours cannot be finished. */
-  stock: Dispatch;
+  pipeline: GPUComputePipeline;
+  group: GPUBindGroup;
+  x: number;
+  y: number;
+  z: number;
+}
+
+/** What is the same for the layers of a step that have one shape. */
+interface Geometry {
+  shape: AttentionShape;
+  encoder: AttentionEncoder;
+  steps: PreparedStep[];
 }
 
 /**
@@ -23,10 +36,14 @@ interface Pending {
 export class StepHandler implements DispatchHandler {
   /** Layers that went through our kernels. */
   readonly attended = new Set<number>();
+  /** Those of them that read every row because the step is shorter than their crossover, and the largest of these. */
+  readonly short = new Set<number>();
+  shortFrom = 0;
   /** Why layers kept the runtime's kernel, in this step. */
   readonly reasons = new Set<string>();
   private readonly layerOfPresent = new Map<GPUBuffer, number>();
-  private readonly prepared = new Map<string, PreparedStep>();
+  private readonly geometries: Geometry[] = [];
+  private last: Geometry | undefined;
   private pending: Pending | undefined;
 
   /** @param layerOfPast layer by the GPU buffer of the past keys that the caller passed to `session.run`. */
@@ -53,7 +70,7 @@ export class StepHandler implements DispatchHandler {
       return false;
     }
     if (program.role === 'reduce') return this.finish(dispatch);
-    const call = readAttendCall(dispatch, program, this.hook);
+    const call = readAttendCall(dispatch, program, this.hook, this.last?.shape);
     const reason = typeof call === 'string' ? call : this.begin(dispatch, call);
     if (reason === undefined) return true;
     this.reasons.add(reason);
@@ -67,18 +84,22 @@ export class StepHandler implements DispatchHandler {
     const layer = this.layerOfPresent.get(call.keys.buffer) ?? this.layerOfPast.get(call.keys.buffer);
     if (layer === undefined) return 'the layer of an attention could not be told';
     if (this.attended.has(layer)) return `layer ${layer} attends twice`;
-    const key = shapeKey(call.shape);
-    const encoder = this.encoders.get(key);
-    if (!encoder) return `no kernel was prepared for ${key}`;
+    const geometry = this.geometryOf(call.shape);
+    if (typeof geometry === 'string') return geometry;
+    const { encoder } = geometry;
     try {
-      const step = this.prepare(encoder, call, key);
+      const step = this.prepare(geometry, call);
       const state = this.cache.layer(layer, call.shape);
       encoder.attend(dispatch.pass, step, call, state);
-      this.pending = { encoder, step, q: call.q, state, stock: dispatch };
+      const { pipeline, group, x, y, z } = dispatch;
+      this.pending = { encoder, step, q: call.q, state, pipeline, group, x, y, z };
       this.attended.add(layer);
+      if (step.plan.dense && !this.plan.dense) {
+        this.short.add(layer);
+        this.shortFrom = Math.max(this.shortFrom, encoder.siftFrom);
+      }
       return undefined;
     } catch (error) {
-      restore(dispatch);
       return `encoding failed: ${error instanceof Error ? error.message : error}`;
     }
   }
@@ -96,20 +117,39 @@ export class StepHandler implements DispatchHandler {
     } catch (error) {
       // The runtime's reduction reads what its first program writes: run that now.
       this.reasons.add(`encoding failed: ${error instanceof Error ? error.message : error}`);
-      const { stock } = pending;
-      restore({ ...stock, pass: dispatch.pass });
-      dispatch.pass.dispatchWorkgroups(...stock.workgroups);
-      restore(dispatch);
+      const { pass } = dispatch;
+      pass.setPipeline(pending.pipeline);
+      pass.setBindGroup(0, pending.group);
+      pass.dispatchWorkgroups(pending.x, pending.y, pending.z);
       return false;
     }
   }
 
+  /** The encoder of a shape; the layers of most models have one. */
+  private geometryOf(shape: AttentionShape): Geometry | string {
+    if (this.last?.shape === shape) return this.last;
+    let known = this.geometries.find((geometry) => shapeKey(geometry.shape) === shapeKey(shape));
+    if (!known) {
+      const encoder = this.encoders.get(shapeKey(shape));
+      if (!encoder) return `no kernel was prepared for ${shapeKey(shape)}`;
+      known = { shape, encoder, steps: [] };
+      this.geometries.push(known);
+    }
+    this.last = known;
+    return known;
+  }
+
   /** One set of parameters serves all layers of the same geometry. */
-  private prepare(encoder: AttentionEncoder, call: AttendCall, shape: string): PreparedStep {
-    const key = [shape, call.maxLength, call.capacity, call.scale].join();
-    const known = this.prepared.get(key);
-    // The bindings of a step differ only in seqlens, which is one tensor for all layers.
-    if (known && known.lengths.buffer === call.seqlens.buffer) return known;
+  private prepare({ encoder, steps }: Geometry, call: AttendCall): PreparedStep {
+    for (const known of steps) {
+      // The bindings of a step differ only in seqlens, which is one tensor for all layers.
+      const same =
+        known.maxLength === call.maxLength &&
+        known.capacity === call.capacity &&
+        known.scale === call.scale &&
+        known.lengths.buffer === call.seqlens.buffer;
+      if (same) return known;
+    }
     const step = encoder.prepare({
       batch: call.batch,
       lengths: call.seqlens,
@@ -120,13 +160,7 @@ export class StepHandler implements DispatchHandler {
       policy: this.cache.policy,
       plan: this.plan,
     });
-    this.prepared.set(key, step);
+    steps.push(step);
     return step;
   }
-}
-
-/** Sets the runtime's own pipeline and bind group again after our encoding changed them. */
-function restore(dispatch: Dispatch): void {
-  dispatch.pass.setPipeline(dispatch.pipeline);
-  dispatch.pass.setBindGroup(0, dispatch.group);
 }

@@ -1,6 +1,12 @@
 import { webLlm } from '../../../patches/web-llm.ts';
 import { SiftError } from '../../errors.ts';
-import { resolveCache, resolvePolicy, type SiftOptions } from '../../options.ts';
+import {
+  resolveCache,
+  resolvePolicy,
+  resolveSiftFrom,
+  type SiftFrom,
+  type SiftOptions,
+} from '../../options.ts';
 import type { SiftReport } from '../../report.ts';
 import type { ThresholdPolicy } from '../../tracker/index.ts';
 import { buildReport, stockCacheReport } from '../report.ts';
@@ -22,6 +28,7 @@ const taken = new WeakSet<Engine>();
  */
 export async function enableWebLlm(target: unknown, options: SiftOptions): Promise<Sift> {
   const policy = resolvePolicy(options);
+  const siftFrom = resolveSiftFrom(options);
   if (resolveCache(options) === 'shared') {
     throw new SiftError('INVALID_OPTION', `${IN_PLACE}; leave \`cache\` out.`, { option: 'cache' });
   }
@@ -36,7 +43,7 @@ export async function enableWebLlm(target: unknown, options: SiftOptions): Promi
   taken.add(engine);
   let sift: WebLlmSift | undefined;
   try {
-    sift = new WebLlmSift(engine, policy, await loadParser(), options.device);
+    sift = new WebLlmSift(engine, policy, siftFrom, await loadParser(), options.device);
     await sift.checkLoaded();
     return sift;
   } catch (error) {
@@ -57,6 +64,7 @@ class WebLlmSift implements Sift {
   constructor(
     private readonly engine: Engine,
     readonly policy: ThresholdPolicy,
+    private readonly siftFrom: SiftFrom,
     private readonly Parser: WgslParser,
     device: GPUDevice | undefined,
   ) {
@@ -112,6 +120,7 @@ class WebLlmSift implements Sift {
       runtime: { name: webLlm.runtime, version: null, tested: false },
       cache: latest?.cache,
       conversations: [...this.pipelines.values()].reduce((sum, { conversations }) => sum + conversations, 0),
+      crossover: latest?.crossover ? [latest.crossover] : [],
       kvCache: stockCacheReport(IN_PLACE),
       notes: latest?.refused === undefined ? [] : [latest.refused],
     });
@@ -132,6 +141,7 @@ class WebLlmSift implements Sift {
     const attached = new PipelineSift(
       pipeline as ChatPipeline,
       this.policy,
+      this.siftFrom,
       this.Parser,
       () => this.enabled,
       () => {

@@ -3,8 +3,11 @@ import { SiftError } from '../../errors.ts';
 import { createDeviceResources, type DeviceResources } from '../../kernel/encoder.ts';
 import { type PagedKernels, provenPagedKernels } from '../../kernel/paged-self-test.ts';
 import { planStep } from '../../kernel/params.ts';
+import type { SiftFrom } from '../../options.ts';
+import type { CrossoverReport } from '../../report.ts';
 import { isDense, type ThresholdPolicy } from '../../tracker/index.ts';
 import { CacheState } from '../cache-state.ts';
+import { setCrossover, shortReason } from '../crossover.ts';
 import { shadowMethod } from '../shadow.ts';
 import type { WgslParser } from '../wgsl-parser.ts';
 import type { ChatPipeline } from './engine.ts';
@@ -27,6 +30,7 @@ interface Ready {
 export class PipelineSift {
   conversations = 0;
   cache: CacheState | undefined;
+  crossover: CrossoverReport | undefined;
   /** Why the pipeline stays with the runtime's kernel. */
   refused: string | undefined;
   /** Settles when the kernels may be used, or the pipeline is refused; never rejects. */
@@ -43,6 +47,7 @@ export class PipelineSift {
   constructor(
     readonly pipeline: ChatPipeline,
     private readonly policy: ThresholdPolicy,
+    private readonly siftFrom: SiftFrom,
     Parser: WgslParser,
     private readonly isEnabled: () => boolean,
     private readonly used: () => void,
@@ -150,6 +155,7 @@ export class PipelineSift {
     const zero = device.createBuffer({ label: 'sift zero', size: 4, usage: GPUBufferUsage.STORAGE });
     try {
       const kernels = await provenPagedKernels(resources, shape, pageSize);
+      this.crossover = await setCrossover(kernels.encoder, this.policy, this.siftFrom, pageSize);
       const proof = await Proof.create(device, shape);
       if (this.disposed) throw new SiftError('DISPOSED', 'disposed of while the kernels were compiled');
       this.proof = proof;
@@ -237,14 +243,19 @@ export class PipelineSift {
   }
 
   private countStep(cache: CacheState, step: PagedStep, ours: number): void {
-    if (ours > 0 && !step.plan.dense) {
+    if (ours > 0 && !step.plan.dense && !step.short) {
       cache.siftedSteps++;
       return;
     }
     cache.denseSteps++;
     if (ours === 0) return;
     cache.denseRows += step.length * ours * (this.state?.registration.program.shape.kvHeads ?? 0);
-    if (step.proof) cache.count("first step: the runtime's attention was used, and ours held against it");
+    if (step.short) {
+      cache.shortSteps++;
+      cache.countShort(step.attended);
+      cache.count(shortReason(this.state!.kernels.encoder.siftFrom, this.siftFrom));
+    } else if (step.proof)
+      cache.count("first step: the runtime's attention was used, and ours held against it");
     else cache.count(isDense(this.policy) ? 'every row is kept (tau 0)' : 'warm-up');
   }
 

@@ -12,6 +12,8 @@ export class PagedStep {
   /** Layers that went through our kernels. */
   readonly attended = new Set<number>();
   readonly reasons = new Set<string>();
+  /** Every row is read because the step is shorter than the crossover. */
+  short = false;
   /** Launches of the decode attention, and of the kernel that appends K and V. */
   launches = 0;
   appended = 0;
@@ -93,6 +95,7 @@ export class PagedStep {
       policy: this.cache.policy,
       plan: this.plan,
     });
+    this.short = step.plan.dense && !this.plan.dense;
     this.prepared.set(call.scale, step);
     return step;
   }

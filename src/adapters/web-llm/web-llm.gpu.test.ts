@@ -51,7 +51,7 @@ describe.each([
   test('a model that has decoded is too late, until it is loaded again', async () => {
     await rig.engine.reload(MODEL);
     await rig.chat([user('before')], 4);
-    const sift = await enableSift(rig.engine, { tau: 0.75, warmup: 2 });
+    const sift = await enableSift(rig.engine, { tau: 0.75, warmup: 2, siftFrom: 0 });
     await rig.chat([user('hello')], 6);
     expect((await sift.report()).steps.sifted).toBe(0);
     expect(await reasonsOf(sift)).toMatch(/LATE_ENABLE.*engine\.reload/);
@@ -68,7 +68,7 @@ describe.each([
   });
 
   test('enable, decode, multi-turn, reset, disable, enable', async () => {
-    const sift = await enableSift(rig.engine, { tau: 0.75, warmup: 6 });
+    const sift = await enableSift(rig.engine, { tau: 0.75, warmup: 6, siftFrom: 0 });
     // 40 tokens of prompt in two chunks, 16 decode steps: one of proof, five more of warm-up, ten sifted.
     const first = [user('x'.repeat(36))];
     const reply = await rig.chat(first, 17);
@@ -110,6 +110,22 @@ describe.each([
     expect(() => sift.enable()).toThrow(SiftError);
   });
 
+  test('steps below siftFrom read every row, and the report says so', async () => {
+    const sift = await enableSift(rig.engine, { tau: 0.75, warmup: 2, siftFrom: 24 });
+    // One decode step, the proof, ends with 17 keys; the second, of 18, ends the warm-up.
+    await rig.chat([user('0123456789')], 2);
+    expect((await sift.report()).length).toBe(17);
+    for (let i = 0; i < 12; i++) await forwardOne(rig, [3], false);
+    const report = await sift.report();
+    expect(report.length).toBe(29);
+    expect(report.steps).toEqual({ sifted: 6, dense: 7 });
+    expect(report.shortSteps).toBe(5);
+    for (const layer of report.layers) expect(layer.shortSteps).toBe(5);
+    expect(report.reasons).toContainEqual({ reason: 'shorter than siftFrom (24 keys)', count: 5 });
+    expect(report.crossover).toMatchObject([{ siftFrom: 24, source: 'given', samples: [], milliseconds: 0 }]);
+    sift.dispose();
+  });
+
   test('tau 0 is dense attention, through our kernels in every step after the first', async () => {
     const sift = await enableSift(rig.engine, { tau: 0 });
     const errors: number[] = [];
@@ -128,7 +144,7 @@ describe.each([
   });
 
   test('one-token chunks, aborted and rewound conversations', async () => {
-    const sift = await enableSift(rig.engine, { tau: 0.75, warmup: 3 });
+    const sift = await enableSift(rig.engine, { tau: 0.75, warmup: 3, siftFrom: 0 });
     const { pipeline, library } = rig.loaded;
     await rig.engine.resetChat();
     // 33 tokens: a chunk of 32 and one of a single token, which launches the decode kernel and is no decode step.
@@ -158,7 +174,7 @@ describe.each([
   });
 
   test('a throw in a launch does not reach the library', async () => {
-    const sift = await enableSift(rig.engine, { tau: 0.75, warmup: 2 });
+    const sift = await enableSift(rig.engine, { tau: 0.75, warmup: 2, siftFrom: 0 });
     await rig.chat([user('hello')], 4);
     // In the middle of a pass of ours, in every launch.
     const { prototype } = GPUComputePassEncoder;
@@ -197,7 +213,7 @@ describe('web-llm: what is refused', () => {
     ] as const) {
       const rig = new TestEngine(web, options);
       await rig.engine.reload(MODEL);
-      const sift = await enableSift(rig.engine, { tau: 0.75, warmup: 2 });
+      const sift = await enableSift(rig.engine, { tau: 0.75, warmup: 2, siftFrom: 0 });
       await rig.chat([user('hello')], 8);
       expect((await sift.report()).steps.sifted).toBe(0);
       expect(await reasonsOf(sift)).toContain(reason);

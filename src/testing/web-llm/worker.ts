@@ -15,7 +15,7 @@ new TestEngine(
   {},
   handler.engine,
 );
-const sift = await enableSift(handler, { tau: 0.75, warmup: 2 });
+const sift = await enableSift(handler, { tau: 0.75, warmup: 2, siftFrom: 0 });
 
 self.onmessage = (message: MessageEvent) => handler.onmessage(message);
 // The test's own messages go beside web-llm's.

@@ -1,0 +1,45 @@
+import { applyCalibration, calibration } from '../kernel/calibration-store.ts';
+import type { AttentionEncoder } from '../kernel/encoder.ts';
+import type { SiftFrom } from '../options.ts';
+import type { CrossoverReport } from '../report.ts';
+import { isDense, type ThresholdPolicy } from '../tracker/index.ts';
+
+/**
+ * Sets the length from which an encoder sifts, and what was measured with it. This is done while sift is enabled: the kernels have just
+ * been compiled and run by the self-test, the runtime leaves the GPU alone, and the caller waits anyway. In the first steps of a
+ * generation, times would be those of the model's work, and a token would be late.
+ *
+ * A length that is given is taken as it is: nothing is measured, so that runs can be repeated to the bit.
+ *
+ * @param pageSize keys of a page where the encoder's cache is paged
+ */
+export async function setCrossover(
+  encoder: AttentionEncoder,
+  policy: ThresholdPolicy,
+  siftFrom: SiftFrom,
+  pageSize?: number,
+): Promise<CrossoverReport> {
+  const { queryHeads, kvHeads, headSize, dtype } = encoder.shape;
+  const shape = `${queryHeads}/${kvHeads} heads of ${headSize}, ${dtype}`;
+  const found = siftFrom === 'auto' ? await calibration(encoder, policy, pageSize) : undefined;
+  if (found) applyCalibration(encoder, found);
+  else encoder.siftFrom = siftFrom as number;
+  const { workgroups, siftWorkgroups } = encoder.tuning;
+  return {
+    shape,
+    siftFrom: isDense(policy) || !Number.isFinite(encoder.siftFrom) ? null : encoder.siftFrom,
+    source: found?.source ?? 'given',
+    samples: found?.samples ?? [],
+    workgroups,
+    siftWorkgroups,
+    milliseconds: found?.milliseconds ?? 0,
+  };
+}
+
+/** Why a step read every row although its policy would have dropped some. */
+export function shortReason(siftFrom: number, option: SiftFrom): string {
+  if (option !== 'auto') return `shorter than siftFrom (${siftFrom.toLocaleString('en')} keys)`;
+  return Number.isFinite(siftFrom)
+    ? `shorter than ${siftFrom.toLocaleString('en')} keys, from which sifting is faster on this device`
+    : 'sifting is not faster on this device at the lengths that were measured';
+}

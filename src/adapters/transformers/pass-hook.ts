@@ -1,0 +1,209 @@
+import type { Program } from './program.ts';
+
+/** A dispatch that the runtime is about to encode. One object serves all dispatches of a pass: copy what must outlive the call. */
+export interface Dispatch {
+  /** The pass as it is without the hook. What is encoded here is not seen as the runtime's, and does not disturb its state. */
+  readonly pass: GPUComputePassEncoder;
+  /** Undefined if the pipeline is none of the patch's. */
+  readonly program: Program | undefined;
+  /** Whether the pipeline's creation was seen; if not, the plugin came too late for it. */
+  readonly known: boolean;
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+  /** The bind group's entries. */
+  readonly entries: readonly GPUBindGroupEntry[];
+  readonly x: number;
+  readonly y: number;
+  readonly z: number;
+  /** Encodes the runtime's own dispatch now. */
+  encodeStock(): void;
+}
+
+/** Receives the dispatches of one `session.run`. */
+export interface DispatchHandler {
+  /** Returns true if the dispatch was replaced: the runtime's own is then not encoded. */
+  dispatch(dispatch: Dispatch): boolean;
+}
+
+/** What the hook of a pass needs of the device's. */
+export interface HookState {
+  readonly handler: DispatchHandler | undefined;
+  readonly pipelines: WeakMap<GPUComputePipeline, Program | 'other'>;
+}
+
+/** A property on the group itself: the runtime makes one for every dispatch, and a WeakMap of them takes microseconds a call. */
+const ENTRIES = Symbol('sift entries');
+export type TaggedGroup = GPUBindGroup & { [ENTRIES]?: readonly GPUBindGroupEntry[] };
+
+const HOOK = Symbol('sift pass');
+type HookedPass = GPUComputePassEncoder & { [HOOK]: PassHook };
+
+/**
+ * Stands in front of one compute pass. Pipeline and bind group of the runtime are set when it dispatches, so that a replaced dispatch
+ * costs neither, and whatever a handler encoded in between is undone where the runtime goes on.
+ */
+export class PassHook implements Dispatch {
+  /** Notes what a bind group binds. */
+  static tag(group: TaggedGroup, entries: Iterable<GPUBindGroupEntry>): void {
+    group[ENTRIES] = [...entries];
+  }
+
+  readonly pass: GPUComputePassEncoder;
+  program: Program | undefined;
+  known = false;
+  entries: readonly GPUBindGroupEntry[] = [];
+  x = 1;
+  y = 1;
+  z = 1;
+  /** As the runtime set them. */
+  private nextPipeline: GPUComputePipeline | undefined;
+  private nextGroup: GPUBindGroup | undefined;
+  /** The pass has another pipeline or group than the runtime set. */
+  private pipelineDiffers = false;
+  private groupDiffers = false;
+
+  // The pass's methods as they were: another library may have put its own in front.
+  private readonly setPipeline: GPUComputePassEncoder['setPipeline'];
+  private readonly setBindGroup: (this: GPUComputePassEncoder, ...args: unknown[]) => undefined;
+  private readonly dispatchWorkgroups: GPUComputePassEncoder['dispatchWorkgroups'];
+  private readonly dispatchIndirect: GPUComputePassEncoder['dispatchWorkgroupsIndirect'];
+
+  constructor(
+    private readonly target: GPUComputePassEncoder,
+    private readonly state: HookState,
+  ) {
+    this.setPipeline = target.setPipeline;
+    this.setBindGroup = target.setBindGroup as PassHook['setBindGroup'];
+    this.dispatchWorkgroups = target.dispatchWorkgroups;
+    this.dispatchIndirect = target.dispatchWorkgroupsIndirect;
+    this.pass = new RawPass(this) as unknown as GPUComputePassEncoder;
+  }
+
+  get pipeline(): GPUComputePipeline {
+    return this.nextPipeline!;
+  }
+
+  get group(): GPUBindGroup {
+    return this.nextGroup!;
+  }
+
+  /** The functions are the same for all passes; only this object is a pass's own. */
+  install(): void {
+    const pass = this.target as HookedPass;
+    pass[HOOK] = this;
+    pass.setPipeline = setPipeline;
+    pass.setBindGroup = setBindGroup as GPUComputePassEncoder['setBindGroup'];
+    pass.dispatchWorkgroups = dispatchWorkgroups;
+    pass.dispatchWorkgroupsIndirect = dispatchWorkgroupsIndirect;
+  }
+
+  encodeStock(): void {
+    this.flush();
+    this.dispatchWorkgroups.call(this.target, this.x, this.y, this.z);
+  }
+
+  runtimePipeline(pipeline: GPUComputePipeline): void {
+    this.nextPipeline = pipeline;
+    this.pipelineDiffers = true;
+  }
+
+  runtimeGroup(index: number, group: GPUBindGroup | null | undefined, args: IArguments): void {
+    if (index === 0) {
+      // With dynamic offsets, which the runtime does not use, the group is set at once and nothing is routed.
+      this.nextGroup = args.length === 2 && group ? group : undefined;
+      this.groupDiffers = this.nextGroup !== undefined;
+      if (this.groupDiffers) return;
+    }
+    this.setBindGroup.call(this.target, ...args);
+  }
+
+  runtimeDispatch(x: number, y: number, z: number): void {
+    this.x = x;
+    this.y = y;
+    this.z = z;
+    const { handler } = this.state;
+    const { nextPipeline, nextGroup } = this;
+    if (handler && nextPipeline && nextGroup) {
+      const entries = (nextGroup as TaggedGroup)[ENTRIES];
+      if (entries) {
+        const program = this.state.pipelines.get(nextPipeline);
+        this.program = program === 'other' ? undefined : program;
+        this.known = program !== undefined;
+        this.entries = entries;
+        if (handler.dispatch(this)) return;
+      }
+    }
+    this.encodeStock();
+  }
+
+  runtimeDispatchIndirect(buffer: GPUBuffer, offset: number): void {
+    this.flush();
+    this.dispatchIndirect.call(this.target, buffer, offset);
+  }
+
+  rawPipeline(pipeline: GPUComputePipeline): void {
+    this.pipelineDiffers = true;
+    this.setPipeline.call(this.target, pipeline);
+  }
+
+  rawGroup(index: number, group: GPUBindGroup, offsets?: Uint32Array, start?: number, length?: number): void {
+    this.groupDiffers = true;
+    if (offsets) this.setBindGroup.call(this.target, index, group, offsets, start, length);
+    else this.setBindGroup.call(this.target, index, group);
+  }
+
+  rawDispatch(x: number, y: number, z: number): void {
+    this.dispatchWorkgroups.call(this.target, x, y, z);
+  }
+
+  private flush(): void {
+    if (this.pipelineDiffers && this.nextPipeline) this.setPipeline.call(this.target, this.nextPipeline);
+    if (this.groupDiffers && this.nextGroup) this.setBindGroup.call(this.target, 0, this.nextGroup);
+    this.pipelineDiffers = false;
+    this.groupDiffers = false;
+  }
+}
+
+/** The methods of a pass that our kernels are encoded with. */
+class RawPass {
+  constructor(private readonly hook: PassHook) {}
+
+  setPipeline(pipeline: GPUComputePipeline): void {
+    this.hook.rawPipeline(pipeline);
+  }
+
+  setBindGroup(
+    index: number,
+    group: GPUBindGroup,
+    offsets?: Uint32Array,
+    start?: number,
+    length?: number,
+  ): void {
+    this.hook.rawGroup(index, group, offsets, start, length);
+  }
+
+  dispatchWorkgroups(x: number, y = 1, z = 1): void {
+    this.hook.rawDispatch(x, y, z);
+  }
+}
+
+function setPipeline(this: GPUComputePassEncoder, pipeline: GPUComputePipeline): undefined {
+  (this as HookedPass)[HOOK].runtimePipeline(pipeline);
+}
+
+function setBindGroup(this: GPUComputePassEncoder, index: number, group: GPUBindGroup | null): undefined {
+  // biome-ignore lint/complexity/noArguments: the number of arguments counts, and rest parameters are an array for every call
+  (this as HookedPass)[HOOK].runtimeGroup(index, group, arguments);
+}
+
+function dispatchWorkgroups(this: GPUComputePassEncoder, x: number, y = 1, z = 1): undefined {
+  (this as HookedPass)[HOOK].runtimeDispatch(x, y, z);
+}
+
+function dispatchWorkgroupsIndirect(
+  this: GPUComputePassEncoder,
+  buffer: GPUBuffer,
+  offset: number,
+): undefined {
+  (this as HookedPass)[HOOK].runtimeDispatchIndirect(buffer, offset);
+}

@@ -1,0 +1,227 @@
+import { isDense, type ThresholdPolicy } from '../tracker/index.ts';
+import { CalibrationInputs, measuringPolicy, memoryLength } from './calibration-inputs.ts';
+import { type CrossoverSample, crossover } from './crossover.ts';
+import type { AttentionEncoder } from './encoder.ts';
+import { planStep } from './params.ts';
+import { StepTimer } from './step-timer.ts';
+import type { Tuning } from './tuning.ts';
+
+/** What was measured of one shape's kernels on one device. Changes their speed alone. */
+export interface Calibration {
+  /** Keys from which a step sifts; Infinity: none that was measured, or is near, gains by it. */
+  siftFrom: number;
+  workgroups: number;
+  siftWorkgroups: number;
+  samples: CrossoverSample[];
+  /** What measuring took. */
+  milliseconds: number;
+  /** The times of one length were near each other: nothing else ran beside. */
+  steady: boolean;
+}
+
+/** Milliseconds that measuring may take. A call that has begun is waited for. */
+export const CALIBRATION_BUDGET = 300;
+
+/** Share of the budget for the numbers of workgroups, of what is left after the first look. */
+const TUNING_SHARE = 0.4;
+const LENGTHS = [1024, 4096, 16384, 65536];
+/** Milliseconds of work in one sample, where a call is not longer: clocks of pages tick every 0.1. */
+const SAMPLE = 3;
+const MAX_CALLS = 64;
+const ROUNDS = 5;
+/** Times the default number of workgroups. */
+const FACTORS = [0.25, 0.5, 2];
+/** Times of one length that are further apart than this factor say that the machine did something else. */
+const STEADY = 1.5;
+/** What another number of workgroups must gain, as a share of the time. */
+const GAIN = 0.04;
+
+type Kind = 'dense' | 'sift';
+
+/**
+ * Measures from which length on sifting is faster than our dense kernel, and how many workgroups each needs, on rows drawn at random of
+ * which a sifted step reads 15% of V.
+ *
+ * @param pageSize keys of a page where the encoder's cache is paged
+ */
+export async function calibrate(
+  encoder: AttentionEncoder,
+  policy: ThresholdPolicy,
+  pageSize?: number,
+  budget = CALIBRATION_BUDGET,
+): Promise<Calibration> {
+  const measured = new Measurement(encoder, policy, pageSize, budget);
+  return measured.run();
+}
+
+class Measurement {
+  private readonly started = performance.now();
+  private readonly timer: StepTimer;
+  private readonly kinds: readonly Kind[];
+  private steady = true;
+  /** Milliseconds of a call at the length measured last. */
+  private readonly known: Record<Kind, { length: number; time: number }> = {
+    dense: { length: 0, time: 0 },
+    sift: { length: 0, time: 0 },
+  };
+
+  constructor(
+    private readonly encoder: AttentionEncoder,
+    private readonly policy: ThresholdPolicy,
+    private readonly pageSize: number | undefined,
+    private readonly budget: number,
+  ) {
+    this.timer = new StepTimer(encoder.resources.device);
+    this.kinds = isDense(policy) ? ['dense'] : ['dense', 'sift'];
+  }
+
+  async run(): Promise<Calibration> {
+    const { encoder } = this;
+    const before = { siftFrom: encoder.siftFrom, tuning: encoder.tuning };
+    encoder.siftFrom = 0;
+    const samples: CrossoverSample[] = [];
+    try {
+      const { device } = encoder.resources;
+      const limit = memoryLength(device, encoder.shape);
+      const lengths = [...LENGTHS.filter((length) => length < limit), Math.min(limit, LENGTHS.at(-1)!)];
+      await this.firstLook(lengths[0]!);
+      const longest = lengths.filter((length) => this.fits(length, FACTORS.length + 1, TUNING_SHARE)).at(-1);
+      if (longest !== undefined) await this.tune(longest);
+      if (this.kinds.length > 1) {
+        for (const [i, length] of lengths.entries()) {
+          const sample = await this.compare(length, this.left() / (lengths.length - i));
+          if (!sample) break;
+          samples.push(sample);
+        }
+      }
+      const { workgroups, siftWorkgroups } = encoder.tuning;
+      return {
+        siftFrom: this.kinds.length > 1 ? crossover(samples) : 0,
+        workgroups,
+        siftWorkgroups,
+        samples,
+        milliseconds: performance.now() - this.started,
+        steady: this.steady,
+      };
+    } finally {
+      encoder.siftFrom = before.siftFrom;
+      encoder.tuning = before.tuning;
+      encoder.resources.scratch.collect();
+      this.timer.destroy();
+    }
+  }
+
+  private left(): number {
+    return this.budget - (performance.now() - this.started);
+  }
+
+  /** Milliseconds that a call should take, at most: shorter lengths have launches in it that longer ones do not have more of. */
+  private expected(kind: Kind, length: number): number {
+    const { length: at, time } = this.known[kind];
+    return time * Math.max(1, length / at);
+  }
+
+  /** Whether `variants` of each kind, twice each, can be measured in a share of what is left. */
+  private fits(length: number, variants: number, share: number): boolean {
+    const each = this.kinds.reduce((sum, kind) => sum + Math.max(SAMPLE, this.expected(kind, length)), 0);
+    return 2 * variants * each <= share * this.left();
+  }
+
+  /** One call of each kind twice, so that the pipelines are ready and their speed is roughly known. */
+  private async firstLook(length: number): Promise<void> {
+    await this.on(length, async (inputs) => {
+      for (const kind of [...this.kinds, ...this.kinds]) {
+        if (this.known[kind].length > 0 && this.left() < this.known[kind].time) continue;
+        this.known[kind] = { length, time: await this.sample(inputs, kind, 1) };
+      }
+    });
+  }
+
+  /** The number of workgroups of each kind, among a few around the default. */
+  private async tune(length: number): Promise<void> {
+    const { encoder } = this;
+    const names = { dense: 'workgroups', sift: 'siftWorkgroups' } as const satisfies Record<
+      Kind,
+      keyof Tuning
+    >;
+    const chosen = { ...encoder.tuning };
+    await this.on(length, async (inputs) => {
+      for (const kind of this.kinds) {
+        const name = names[kind];
+        const usual = encoder.tuning[name];
+        const times = new Map<number, number>();
+        const calls = this.calls(kind, length);
+        const candidates = [1, ...FACTORS].map((factor) => Math.max(1, Math.round(factor * usual)));
+        for (const count of [...candidates, ...candidates]) {
+          encoder.tuning = { ...chosen, [name]: count };
+          const time = await this.sample(inputs, kind, calls);
+          times.set(count, Math.min(times.get(count) ?? Number.POSITIVE_INFINITY, time));
+          this.known[kind] = { length, time: times.get(usual)! };
+        }
+        const [best, time] = [...times].reduce((a, b) => (b[1] < a[1] ? b : a));
+        chosen[name] = time < (1 - GAIN) * times.get(usual)! ? best : usual;
+      }
+    });
+    encoder.tuning = chosen;
+  }
+
+  /** Both kinds in turns at one length; undefined if that takes too long, or the memory is not there. */
+  private async compare(length: number, share: number): Promise<CrossoverSample | undefined> {
+    const times: Record<Kind, number[]> = { dense: [], sift: [] };
+    const round = () =>
+      this.kinds.reduce((sum, kind) => sum + Math.max(SAMPLE, this.expected(kind, length)), 0);
+    if (2 * round() > this.left()) return undefined;
+    const started = performance.now();
+    await this.on(length, async (inputs) => {
+      for (let i = 0; i < ROUNDS; i++) {
+        const spent = performance.now() - started;
+        if (i >= 2 && (spent + round() > share || round() > this.left())) break;
+        // As many of each, so that what a pass costs beside them cancels.
+        const calls = Math.min(...this.kinds.map((kind) => this.calls(kind, length)));
+        for (const kind of i % 2 ? [...this.kinds].reverse() : this.kinds) {
+          const time = await this.sample(inputs, kind, calls);
+          times[kind].push(time);
+          this.known[kind] = { length, time };
+        }
+      }
+    });
+    if (times.sift.length < 2) return undefined;
+    for (const list of Object.values(times)) {
+      if (Math.max(...list) > STEADY * Math.min(...list)) this.steady = false;
+    }
+    return { length, dense: 1000 * median(times.dense), sift: 1000 * median(times.sift) };
+  }
+
+  private calls(kind: Kind, length: number): number {
+    return Math.min(MAX_CALLS, Math.max(1, Math.round(SAMPLE / this.expected(kind, length))));
+  }
+
+  /** Makes inputs of a length for `work`; without the memory for them there is no work. */
+  private async on(length: number, work: (inputs: CalibrationInputs) => Promise<void>): Promise<void> {
+    const { encoder, policy, pageSize } = this;
+    const inputs = await CalibrationInputs.create(encoder, measuringPolicy(policy), length, pageSize);
+    if (!inputs) return;
+    try {
+      await work(inputs);
+    } finally {
+      inputs.destroy();
+    }
+  }
+
+  /** Milliseconds of a call, from a pass of `calls` of them. */
+  private async sample(inputs: CalibrationInputs, kind: Kind, calls: number): Promise<number> {
+    // The second step: no moments of V are taken.
+    const plan = { ...planStep(inputs.policy, 2), dense: kind === 'dense' };
+    const step = inputs.prepare(plan);
+    const time = await this.timer.time((pass) => {
+      for (let call = 0; call < calls; call++) inputs.encode(pass, step, call);
+    });
+    return time / calls;
+  }
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}

@@ -1,0 +1,76 @@
+import { describe, expect, test } from 'vitest';
+import { type CrossoverSample, crossover } from './crossover.ts';
+
+/** Samples on two lines, in microseconds and microseconds a thousand keys. */
+function lines(dense: [number, number], sift: [number, number], lengths: number[]): CrossoverSample[] {
+  const at = ([base, slope]: [number, number], length: number) => base + (slope * length) / 1000;
+  return lengths.map((length) => ({ length, dense: at(dense, length), sift: at(sift, length) }));
+}
+const LENGTHS = [1024, 4096, 16384, 65536];
+
+describe('crossover', () => {
+  test('lies where the lines cross, sifting being 2% faster there', () => {
+    // 20 + s = 0.98 * (10 + 2 s) at s = 10.2 / 0.96
+    expect(crossover(lines([10, 2], [20, 1], LENGTHS))).toBeCloseTo(10625, -1);
+  });
+
+  test('0 where sifting is faster at every length, Infinity where at none', () => {
+    expect(crossover(lines([10, 2], [8, 1], LENGTHS))).toBe(0);
+    expect(crossover(lines([10, 1], [20, 1], LENGTHS))).toBe(Number.POSITIVE_INFINITY);
+    expect(crossover(lines([10, 1], [8, 2], LENGTHS))).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test('below the shortest length the line goes on', () => {
+    // 2 + s = 0.98 * (1 + 3 s) at s = 0.526
+    expect(crossover(lines([1, 3], [2, 1], LENGTHS))).toBeCloseTo(526, -1);
+  });
+
+  test('beyond the longest length the line is believed up to four times it', () => {
+    expect(crossover(lines([10, 2], [100, 1], LENGTHS))).toBeCloseTo(93958, -1);
+    expect(crossover(lines([10, 2], [300, 1], LENGTHS))).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test('equal times are dense: noise of a per cent decides nothing', () => {
+    const near = LENGTHS.map((length, i) => ({
+      length,
+      dense: 100 + i,
+      sift: (100 + i) * (i % 2 ? 0.99 : 1.01),
+    }));
+    expect(crossover(near)).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test('the time of the launches does not bend the line of the long ones', () => {
+    // What an H200 took at head size 64 (bench/results/h200.md): never faster up to 128K keys.
+    const h200 = [
+      { length: 1024, dense: 10.7, sift: 20.0 },
+      { length: 8192, dense: 14.4, sift: 24.9 },
+      { length: 32768, dense: 30.1, sift: 39.1 },
+    ];
+    expect(crossover(h200)).toBe(Number.POSITIVE_INFINITY);
+    // At head size 128, where it was faster at 131,072 (132 against 144). The card was slower at 8,192, which only makes it earlier.
+    const wide = [
+      { length: 8192, dense: 41.8, sift: 62.0 },
+      { length: 32768, dense: 48.3, sift: 52.7 },
+    ];
+    const at = crossover(wide);
+    expect(at).toBeGreaterThan(32768);
+    expect(at).toBeLessThanOrEqual(131072);
+  });
+
+  test('faster in the middle only: from where it stays faster', () => {
+    const bumpy = [
+      { length: 1024, dense: 10, sift: 8 },
+      { length: 4096, dense: 20, sift: 30 },
+      { length: 16384, dense: 60, sift: 40 },
+    ];
+    const at = crossover(bumpy);
+    expect(at).toBeGreaterThan(4096);
+    expect(at).toBeLessThan(16384);
+  });
+
+  test('one length decides for itself; none is dense', () => {
+    expect(crossover([{ length: 1024, dense: 10, sift: 8 }])).toBe(0);
+    expect(crossover([{ length: 1024, dense: 10, sift: 12 }])).toBe(Number.POSITIVE_INFINITY);
+    expect(crossover([])).toBe(Number.POSITIVE_INFINITY);
+  });
+});

@@ -1,0 +1,54 @@
+/** Microseconds of one layer's attention at one length, dense and sifted, measured in turns. */
+export interface CrossoverSample {
+  /** Keys. */
+  length: number;
+  dense: number;
+  sift: number;
+}
+
+/** Share of the dense time that sifting must save to count as faster: less is noise, and dense is exact. */
+const MARGIN = 0.02;
+
+/** What sift / dense must fall by between the two longest lengths for its fall to be believed. */
+const TREND = 0.05;
+
+/** How far beyond the longest length measured the lines are believed. */
+const BELIEVED = 4;
+
+/**
+ * Keys from which a sifted step is faster than a dense one: 0 if it is at every length, Infinity if at none.
+ *
+ * Both times rise linearly once every workgroup has work, but not before: at short lengths both are the time of their launches, and one
+ * line through all would take its slope from there. So the difference of the two is taken to be linear between neighbouring
+ * lengths only; beyond the longest it goes on as between the last two. That is believed up to four times the longest length, and only if
+ * the ratio clearly falls: where the lines are nearly parallel, a few per cent of noise move their crossing by any amount, and being
+ * wrong would make long steps slower.
+ *
+ * @param samples in order of their lengths
+ */
+export function crossover(samples: readonly CrossoverSample[]): number {
+  const last = samples.at(-1);
+  if (!last) return Number.POSITIVE_INFINITY;
+  // What sifting costs more than dense allows, in microseconds: negative where it is faster.
+  const excess = ({ dense, sift }: CrossoverSample) => sift - (1 - MARGIN) * dense;
+  const crossing = (a: CrossoverSample, b: CrossoverSample) => {
+    const slope = (excess(b) - excess(a)) / (b.length - a.length);
+    return slope < 0 ? a.length - excess(a) / slope : Number.POSITIVE_INFINITY;
+  };
+  if (excess(last) >= 0) {
+    const before = samples.at(-2);
+    if (!before || before.sift / before.dense - last.sift / last.dense < TREND)
+      return Number.POSITIVE_INFINITY;
+    const at = crossing(before, last);
+    return at <= BELIEVED * last.length ? Math.ceil(at) : Number.POSITIVE_INFINITY;
+  }
+  // Faster at the longest: back to the longest at which it is not.
+  for (let i = samples.length - 2; i >= 0; i--) {
+    if (excess(samples[i]!) >= 0) return Math.ceil(crossing(samples[i]!, samples[i + 1]!));
+  }
+  // At every length measured; below the shortest as between the first two.
+  const [first, second] = samples;
+  if (!second) return 0;
+  const below = crossing(first!, second);
+  return below < first!.length ? Math.max(0, Math.ceil(below)) : 0;
+}
