@@ -163,7 +163,7 @@ async function replay(
     capacity,
     scale: step.scale,
     // What stands for the dropped rows would show in the output.
-    policy: { ...step.policy, renormalise: false, dropped: 'none' } as ThresholdPolicy,
+    policy: { ...step.policy, dropped: 'renormalise' },
     plan: { ...step.plan, windowIndex: -1, fit: false },
   });
   const commands = device.createCommandEncoder();

@@ -25,6 +25,7 @@ const policy = z.looseObject({
   block: z.number().optional(),
   refit: z.number().optional(),
   kv: z.number().optional(),
+  rows: z.number().optional(),
   only: z.array(z.number()).optional(),
   layers: z.array(z.number()).optional(),
   paper: z.union([z.boolean(), z.literal(1)]).optional(),
@@ -64,6 +65,10 @@ const TARGET: Record<StudyPolicy['target'], (v: number) => string> = {
   h2o: (v) => `H2O-style, ${100 * v}%`,
 };
 
+/** What stands for the dropped mass; no covariance is the mean alone. */
+const fixOf = (p: StudyPolicy): NonNullable<StudyPolicy['fix']> =>
+  p.fix === 'cov' && p.gain === 0 ? 'mean' : (p.fix ?? 'renorm');
+
 /** What the tables call a policy. */
 export function nameOf(p: StudyPolicy | null): string {
   if (!p) return 'exact';
@@ -83,12 +88,13 @@ export function nameOf(p: StudyPolicy | null): string {
     p.share && 'shared in the group',
     p.target !== 'window' &&
       p.target !== 'h2o' &&
-      FIX[p.fix ?? 'renorm'] + (p.gain && p.gain !== 0.5 ? ` × ${p.gain}` : ''),
+      FIX[fixOf(p)] + (p.gain && p.gain !== 0.5 ? ` × ${p.gain}` : ''),
     p.block && `blocks of ${p.block}`,
     p.norm && `normaliser ${p.norm}`,
     p.weight && `weighted by ${p.weight === 'v' ? 'V' : 'the output'}`,
     p.refit && `refit every ${p.refit}`,
     p.kv && 'per KV head',
+    p.rows && `moments of ${p.rows} rows`,
     p.paper && p.law !== 'step' && 'newest row not kept',
     p.only && `layer ${p.only.join()} alone`,
     p.layers && `times ${p.layers[0]!.toFixed(1)} to ${p.layers.at(-1)!.toFixed(1)} by layer`,
@@ -125,7 +131,7 @@ export function familyOf(p: StudyPolicy | null): Family | null {
   if (p.target === 'h2o') return 'H2O-style';
   if (p.target === 'skip') return 'skip-softmax';
   if (p.target === 'probability') return 'fixed probability';
-  const fix = p.fix ?? 'renorm';
+  const fix = fixOf(p);
   if (p.target === 'uniform') {
     if (p.weight || p.layers) return 'c/S, weighted or by layer';
     if (p.norm && p.norm !== 'exact') return 'c/S, estimated normaliser';

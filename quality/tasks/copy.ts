@@ -1,29 +1,33 @@
-import { type Item, stretch, type TaskSource } from './task.ts';
-import { ADJECTIVES, draws, NOUNS } from './words.ts';
+import { type Item, stretch, type TaskSource, type Turn } from './task.ts';
+import { draws } from './words.ts';
 
-const WORDS = 16;
-/** Tokens of the passage that are given again before the rest must follow. */
-const CUE = 8;
+const DIGITS = 64;
+/** Tokens that are given again before the others must follow, and tokens of one answer. */
+const CUE = 16;
+const ANSWER = 4;
 
-/** Copying: a passage of random words somewhere in the prompt; when it begins again after the learning steps, the rest must follow. */
+/**
+ * Copying: a row of random digits somewhere in the prompt; when it begins again after the learning steps the rest must follow, four
+ * tokens an answer.
+ */
 export function copy(source: TaskSource, length: number, items: number): Item[] {
-  const prompt = Math.min(length, source.context - 4 * WORDS) - source.learning;
+  const prompt = Math.min(length, source.context - 2 * DIGITS) - source.learning;
   return Array.from({ length: items }, (_, i) => {
     const draw = draws(7000 + length + i);
     const start = draw(source.filler.length);
-    const words = Array.from({ length: WORDS }, (_, k) =>
-      k % 2 ? NOUNS[draw(NOUNS.length)] : ADJECTIVES[draw(ADJECTIVES.length)],
-    );
-    const passage = source.encode(` ${words.join(' ')}`);
-    const text = stretch(source.filler, start, prompt - passage.length);
+    const digits = source.encode(Array.from({ length: DIGITS }, () => draw(10)).join(''));
+    const text = stretch(source.filler, start, prompt - digits.length);
     const at = Math.floor(((i + 0.5) / items) * text.length);
     const learning = stretch(source.filler, start + text.length, source.learning);
+    const answers: Turn['answers'] = [];
+    for (let from = CUE; from + ANSWER <= digits.length; from += ANSWER)
+      answers.push([learning.length + from, learning.length + from + ANSWER]);
     return {
       turns: [
         {
-          prompt: [...text.slice(0, at), ...passage, ...text.slice(at)],
-          decode: [...learning, ...passage],
-          answers: [[learning.length + CUE, learning.length + passage.length]],
+          prompt: [...text.slice(0, at), ...digits, ...text.slice(at)],
+          decode: [...learning, ...digits],
+          answers,
         },
       ],
     };

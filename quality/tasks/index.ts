@@ -8,8 +8,8 @@ export { score } from './task.ts';
 
 export const TASK_SYNTAX = `NAME:TOKENS[xITEMS], a list of them with commas, or all
   recall   one code at each of nine depths (9 items)   recall8  eight codes at once (3 items)
-  copy     a passage of random words (4 items)         turns    three turns on one cache (3 items)
-  all      recall, recall8: at 1K, 2K, 4K and 8K, as far as the model's context goes; copy, turns: at 2K`;
+  copy     a row of 64 digits (4 items)                 turns    three turns on one cache (3 items)
+  all      recall, recall8: at 1K, 2K, 4K and 8K, as far as the model's context goes; copy: at 1K, turns: at 2K`;
 
 const KINDS = {
   recall: { items: 9, make: (source: TaskSource, n: number, items: number) => recall(source, n, 1, items) },
@@ -30,9 +30,7 @@ export function taskNames(text: string, context: number): string[] {
   const lengths = [1024, 2048, 4096, 8192].filter((length) => length <= context);
   return [
     ...lengths.flatMap((length) => [`recall:${length}`, `recall8:${length}`]),
-    ...[2048]
-      .filter((length) => length <= context)
-      .flatMap((length) => [`copy:${length}`, `turns:${length}`]),
+    ...['copy:1024', 'turns:2048'].filter((name) => Number(name.split(':')[1]) <= context),
   ];
 }
 
