@@ -16,6 +16,41 @@ export interface ForcedDecoder {
   forward(inputs: Record<string, unknown>): Promise<Record<string, HubTensor>>;
   /** The present tensors of a pass as the past of the next. */
   pastOf(outputs: Record<string, HubTensor>, length: number): Record<string, HubTensor>;
+  /** Tokens that a prompt may have at once; longer ones run in parts. */
+  chunk?: number;
+}
+
+/**
+ * On subgroups of fewer than 8 lanes, such as the software adapter's, the runtime is wrong on prompts of 32 tokens or more (each position
+ * sees only some keys); shorter ones take its decode kernel, which is right.
+ */
+export const chunkFor = (device: GPUDevice): number =>
+  device.features.has('subgroups') && (device.adapterInfo.subgroupMinSize ?? 8) < 8
+    ? 31
+    : Number.POSITIVE_INFINITY;
+
+/**
+ * Runs a prompt.
+ * @param past what the pass before it put out, which has `length` rows; it is freed.
+ */
+export async function prefill(
+  decoder: ForcedDecoder,
+  prompt: readonly number[],
+  length = 0,
+  past?: Record<string, HubTensor>,
+): Promise<Record<string, HubTensor>> {
+  const size = Math.min(prompt.length, decoder.chunk ?? prompt.length);
+  let outputs = past;
+  for (let at = 0; at < prompt.length; at += size) {
+    const before = outputs;
+    const part = prompt.slice(at, at + size);
+    outputs = await decoder.forward({
+      ...decoder.inputs(part, length + at + part.length),
+      ...(before ? { past_key_values: decoder.pastOf(before, length + at) } : {}),
+    });
+    if (before) free(before);
+  }
+  return outputs!;
 }
 
 export interface ForcedOptions {
@@ -69,7 +104,7 @@ export async function decode(
   visit: (step: number, logProbabilities: Float32Array) => void | Promise<void>,
   past?: Record<string, HubTensor>,
 ): Promise<void> {
-  let outputs = past ?? (await decoder.forward(decoder.inputs(tokens.slice(0, prompt), prompt)));
+  let outputs = past ?? (await prefill(decoder, tokens.slice(0, prompt)));
   for (let step = 1; step <= steps; step++) {
     const before = outputs;
     outputs = await decoder.forward({
@@ -92,12 +127,7 @@ export async function converse(
   let length = 0;
   let outputs: Record<string, HubTensor> | undefined;
   const pass = async (tokens: readonly number[]): Promise<void> => {
-    const before = outputs;
-    outputs = await decoder.forward({
-      ...decoder.inputs(tokens, length + tokens.length),
-      ...(before ? { past_key_values: decoder.pastOf(before, length) } : {}),
-    });
-    if (before) free(before);
+    outputs = await prefill(decoder, tokens, length, outputs);
     length += tokens.length;
   };
   for (const { prompt, decode: steps, answers } of turns) {

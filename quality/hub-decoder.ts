@@ -1,13 +1,13 @@
 import { Tensor, type TextGenerationPipeline } from '@huggingface/transformers';
 import type { HubPipeline, HubTensor } from '../src/adapters/transformers/runtime.ts';
 import { presentName } from '../src/adapters/transformers/runtime.ts';
-import type { ForcedDecoder } from './forced.ts';
+import { chunkFor, type ForcedDecoder } from './forced.ts';
 
 const int64 = (values: BigInt64Array): HubTensor =>
   new Tensor('int64', values, [1, values.length]) as unknown as HubTensor;
 
-/** Forced decoding through a transformers.js pipeline. */
-export function hubDecoder(generator: TextGenerationPipeline): ForcedDecoder {
+/** Forced decoding through a transformers.js pipeline on the device that the runtime has. */
+export function hubDecoder(generator: TextGenerationPipeline, device: GPUDevice): ForcedDecoder {
   const pipeline = generator as unknown as HubPipeline;
   const { model } = pipeline;
   const names = Object.values(model.sessions).flatMap(({ inputNames }) =>
@@ -15,6 +15,7 @@ export function hubDecoder(generator: TextGenerationPipeline): ForcedDecoder {
   );
   return {
     pipeline,
+    chunk: chunkFor(device),
     inputs: (tokens, total) => ({
       input_ids: int64(BigInt64Array.from(tokens, BigInt)),
       attention_mask: int64(new BigInt64Array(total).fill(1n)),

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
-import { hideNarrowSubgroups } from '../tools/models/subgroups.ts';
 import type { OpenLab } from './browser-lab.ts';
+import { chunkFor } from './forced.ts';
 import { DecoderLab, type ModelFacts } from './lab.ts';
 import { loadRuntime } from './node-runtime.ts';
 import { Decoder, type DecoderConfig } from './pipeline.ts';
@@ -30,7 +30,6 @@ export async function openNodeLab(
 ): Promise<OpenLab> {
   const json = (name: string) => JSON.parse(readFileSync(join(folder, name), 'utf8'));
   const ort = await loadRuntime();
-  hideNarrowSubgroups();
   const config: DecoderConfig & ModelFacts = json('config.json');
   const tokenizer = new Tokenizer(json('tokenizer.json'), json('tokenizer_config.json'));
   const tokenise = (text: string) => tokenizer.encode(text, { add_special_tokens: false }).ids;
@@ -55,6 +54,7 @@ export async function openNodeLab(
     dtype.endsWith('16') ? 'float16' : 'float32',
     tokenise('The attention of this model is tried on a few words of plain text, which say nothing at all.'),
   );
+  decoder.chunk = chunkFor(device);
   const lab = await DecoderLab.create(decoder, device, tokenise, config, progress);
   return { lab, close: async () => void (await session.release()) };
 }

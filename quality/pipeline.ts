@@ -16,6 +16,8 @@ type Outputs = Record<string, HubTensor>;
 /** One forward pass after another on one session. */
 export class Decoder {
   readonly pipeline: HubPipeline;
+  /** Tokens that a prompt may have at once. */
+  chunk = Number.POSITIVE_INFINITY;
 
   constructor(
     private readonly ort: OrtModule,

@@ -3,13 +3,13 @@
 // The kernel says which rows it read through its output: with V one-hot (row i has a 1 at element i mod 64, every other row of a
 // block of 64 is 0 elsewhere) element d of the output is the probability of row d of that block, and 0 if the row was dropped.
 import { defaultPolicy, enableSift, type ThresholdPolicy } from '../src/index.ts';
-import { AttentionEncoder, type LayerInputs, type PreparedStep } from '../src/kernel/encoder.ts';
 import { outputError } from '../src/kernel/self-test.ts';
 import { LayerState } from '../src/kernel/state.ts';
 import { download } from '../src/kernel/transfer.ts';
 import { attentionScores, siftedAttention } from '../src/reference/index.ts';
 import { SessionTracker } from '../src/tracker/index.ts';
-import type { ForcedDecoder } from './forced.ts';
+import { type ForcedDecoder, prefill } from './forced.ts';
+import { type Recorded, Recorder } from './recorder.ts';
 
 export interface RowAgreement {
   policy: string;
@@ -22,91 +22,14 @@ export interface RowAgreement {
   agreeLearned: number;
   /** Rows that the kernel kept in all. */
   kept: number;
-  /** Largest difference between the kernel's output in the model's own step and the f64 reference's with the kernel's thresholds,
-   * relative to the head's largest element. */
-  outputError: number;
+  /**
+   * Largest difference, in each step, between the kernel's output in the model's own step and the f64 reference's with the kernel's
+   * thresholds, relative to the head's largest element. Where moments of V stand for the dropped rows it is not rounding alone: the
+   * kernel's are those of the step that measured them, the reference's those of all rows.
+   */
+  outputErrors: number[];
   /** Heads whose count of kept rows in the model's own step is not that of the replay (0: the replay is the step). */
   countsOff: number;
-}
-
-interface Recorded {
-  encoder: AttentionEncoder;
-  step: PreparedStep;
-  state: LayerState;
-  q: GPUBuffer;
-  /** What the model's own step put out. */
-  output?: GPUBuffer;
-}
-
-const COPY = `@group(0) @binding(0) var<storage, read> source: array<u32>;
-@group(0) @binding(1) var<storage, read_write> copy: array<u32>;
-@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  if (id.x < arrayLength(&copy)) { copy[id.x] = source[id.x]; }
-}`;
-
-/** Keeps q of every layer of a step, from inside the runtime's own compute pass. */
-class Recorder {
-  calls: Recorded[] = [];
-  recording = false;
-  private readonly pipeline: GPUComputePipeline;
-  private readonly original = {
-    attend: AttentionEncoder.prototype.attend,
-    combine: AttentionEncoder.prototype.combine,
-  };
-
-  constructor(private readonly device: GPUDevice) {
-    this.pipeline = device.createComputePipeline({
-      layout: 'auto',
-      compute: { module: device.createShaderModule({ code: COPY }) },
-    });
-    const recorder = this;
-    const { original } = this;
-    AttentionEncoder.prototype.attend = function (this: AttentionEncoder, pass, step, layer, state): void {
-      if (recorder.recording) recorder.record(this, pass, step, layer, state);
-      original.attend.call(this, pass, step, layer, state);
-    };
-    AttentionEncoder.prototype.combine = function (this: AttentionEncoder, ...args): void {
-      original.combine.apply(this, args);
-      const [pass] = args;
-      const [output, state] = args.slice(-2) as [GPUBufferBinding, LayerState];
-      const call = recorder.recording && recorder.calls.find((c) => c.state === state && !c.output);
-      if (call) call.output = recorder.copy(pass, output, this.shape.queryHeads * this.shape.headSize * 4);
-    };
-  }
-
-  private copy(pass: GPUComputePassEncoder, from: GPUBufferBinding, size: number): GPUBuffer {
-    const buffer = this.device.createBuffer({
-      size,
-      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC,
-    });
-    const group = this.device.createBindGroup({
-      layout: this.pipeline.getBindGroupLayout(0),
-      entries: [
-        { binding: 0, resource: { buffer: from.buffer, offset: from.offset ?? 0, size } },
-        { binding: 1, resource: { buffer } },
-      ],
-    });
-    pass.setPipeline(this.pipeline);
-    pass.setBindGroup(0, group);
-    pass.dispatchWorkgroups(Math.ceil(size / 256));
-    return buffer;
-  }
-
-  private record(
-    encoder: AttentionEncoder,
-    pass: GPUComputePassEncoder,
-    step: PreparedStep,
-    layer: LayerInputs,
-    state: LayerState,
-  ): void {
-    const { queryHeads, headSize } = encoder.shape;
-    const q = this.copy(pass, layer.q, queryHeads * headSize * 4);
-    this.calls.push({ encoder, step, state, q });
-  }
-
-  restore(): void {
-    Object.assign(AttentionEncoder.prototype, this.original);
-  }
 }
 
 /** The one-hot V, and the block that an offset in it shows. */
@@ -219,7 +142,7 @@ export async function compareRows(
     agree: 0,
     agreeLearned: 0,
     kept: 0,
-    outputError: 0,
+    outputErrors: [],
     countsOff: 0,
   };
   const every = Math.max(1, Math.floor((steps - policy.warmup) / samples));
@@ -228,7 +151,7 @@ export async function compareRows(
   const recorder = new Recorder(device);
   let tracker: SessionTracker | undefined;
   try {
-    let outputs = await decoder.forward(decoder.inputs(tokens.slice(0, prompt), prompt));
+    let outputs = await prefill(decoder, tokens.slice(0, prompt));
     for (let g = 1; g <= steps; g++) {
       const length = prompt + g;
       const before = outputs;
@@ -236,6 +159,7 @@ export async function compareRows(
       const sampled = !learning && (g - policy.warmup) % every === 0 && result.steps < samples;
       recorder.recording = learning || sampled;
       recorder.calls = [];
+      let worst = 0;
       outputs = await decoder.forward({
         ...decoder.inputs([tokens[length - 1]!], length),
         past_key_values: decoder.pastOf(before, length - 1),
@@ -296,10 +220,7 @@ export async function compareRows(
           const learned = siftedAttention(inputs, tracker!.logThresholds(layer), policy);
           result.countsOff += counts.filter((count, h) => count !== stepFigures.heads[h]!.lastKept).length;
           const output = await download(device, call.output!, queryHeads * headSize, 'f32');
-          result.outputError = Math.max(
-            result.outputError,
-            outputError(output, given.output, call.encoder.shape),
-          );
+          worst = Math.max(worst, outputError(output, given.output, call.encoder.shape));
           const group = queryHeads / kvHeads;
           const of = (h: number) => (policy.shareGroup ? Math.floor(h / group) : h) * length;
           for (let h = 0; h < queryHeads; h++) {
@@ -319,7 +240,10 @@ export async function compareRows(
         call.q.destroy();
         call.output?.destroy();
       }
-      result.steps += Number(sampled);
+      if (sampled) {
+        result.steps++;
+        result.outputErrors.push(worst);
+      }
     }
     for (const tensor of Object.values(outputs)) if (tensor.location === 'gpu-buffer') tensor.dispose();
   } finally {

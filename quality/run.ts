@@ -110,7 +110,7 @@ async function reference(
       });
       const share = (part: number) => `${((100 * part) / found.decisions).toFixed(4)}%`;
       say(
-        `${policy} @${start}: ${found.decisions} decisions, ${share(found.agree)} agree, ${share(found.agreeLearned)} with thresholds learned in f64; output off by ${found.outputError.toExponential(1)}`,
+        `${policy} @${start}: ${found.decisions} decisions, ${share(found.agree)} agree, ${share(found.agreeLearned)} with thresholds learned in f64; outputs off by ${found.outputErrors.map((error) => error.toExponential(1)).join(', ')}`,
       );
       results.push({ start, ...found });
       if (json) writeFileSync(json, `${JSON.stringify({ gpu, prompt, steps, results }, null, 1)}\n`);

@@ -1,7 +1,7 @@
 // The quality gate in a page: the embedded model, forced decoding from one prompt under the gate's policies, with sound and broken kernels.
 
 import { env, pipeline, type Tensor, type TextGenerationPipeline } from '@huggingface/transformers';
-import { decode, type ForcedDecoder, free } from '../../quality/forced.ts';
+import { decode, type ForcedDecoder, prefill } from '../../quality/forced.ts';
 import { GATE, type GateFigures, type GateRun } from '../../quality/gate.ts';
 import { hubDecoder } from '../../quality/hub-decoder.ts';
 import { divergence, mean, mostLikely } from '../../quality/measure.ts';
@@ -16,26 +16,7 @@ env.allowLocalModels = true;
 env.localModelPath = '/models/';
 env.backends.onnx.wasm!.wasmPaths = '/node_modules/onnxruntime-web/dist/';
 
-/** On subgroups of 4 lanes, such as the software adapter's, the runtime is wrong on prompts of 32 tokens or more. */
-const CHUNK = 31;
-
-/** Runs the prompt in chunks; what the last one put out. */
-async function prefill(
-  decoder: ForcedDecoder,
-  prompt: readonly number[],
-): Promise<Record<string, HubTensor>> {
-  let outputs: Record<string, HubTensor> | undefined;
-  for (let at = 0; at < prompt.length; at += CHUNK) {
-    const before = outputs;
-    const chunk = prompt.slice(at, at + CHUNK);
-    outputs = await decoder.forward({
-      ...decoder.inputs(chunk, at + chunk.length),
-      ...(before ? { past_key_values: decoder.pastOf(before, at) } : {}),
-    });
-    if (before) free(before);
-  }
-  return outputs!;
-}
+const runtimeDevice = () => (env.backends.onnx.webgpu as unknown as { device: Promise<GPUDevice> }).device;
 
 const heads = (report: SiftReport) => report.layers.map((layer) => layer.heads.map((head) => head.kept));
 
@@ -65,7 +46,7 @@ class Gate {
     const tokens = [...prompt, ...steps];
     if (tokens.length < GATE.prompt + GATE.steps)
       throw new Error(`The question ends after ${steps.length} steps; the gate has ${GATE.steps}.`);
-    const decoder = hubDecoder(generator);
+    const decoder = hubDecoder(generator, await runtimeDevice());
     (await enableSift(generator, { siftFrom: 0 })).dispose(); // the plugin must see the runtime compile
     const past = await prefill(decoder, prompt);
     const exact: Float32Array[] = [];
@@ -87,7 +68,7 @@ class Gate {
   }
 
   async gpu(): Promise<string> {
-    const device = (await (env.backends.onnx.webgpu as unknown as { device: GPUDevice }).device) as GPUDevice;
+    const device = await runtimeDevice();
     const { vendor, architecture } = device.adapterInfo;
     return `${vendor} ${architecture}${device.features.has('subgroups') ? ', subgroups' : ''}`;
   }

@@ -1,6 +1,5 @@
 // The laboratory in a page: the real transformers.js, the real model, the real plugin. Driven from Node (quality/browser-lab.ts).
 import { env, pipeline, type Tensor, type TextGenerationPipeline } from '@huggingface/transformers';
-import { hideNarrowSubgroups } from '../../tools/models/subgroups.ts';
 import { hubDecoder } from '../hub-decoder.ts';
 import { DecoderLab, type Lab, type ModelFacts } from '../lab.ts';
 
@@ -20,8 +19,6 @@ declare global {
 }
 
 window.openLab = async ({ hubId, dtype }) => {
-  // Prompts are wrong in this runtime on subgroups of 4 lanes (software adapters).
-  hideNarrowSubgroups();
   env.allowRemoteModels = hubId !== null;
   env.allowLocalModels = hubId === null;
   env.localModelPath = '/';
@@ -34,7 +31,7 @@ window.openLab = async ({ hubId, dtype }) => {
   const config = generator.model.config as unknown as ModelFacts;
   const tokenise = (text: string): number[] =>
     Array.from((generator.tokenizer(text, { add_special_tokens: false }).input_ids as Tensor).data, Number);
-  window.lab = await DecoderLab.create(hubDecoder(generator), device, tokenise, config, (message) =>
+  window.lab = await DecoderLab.create(hubDecoder(generator, device), device, tokenise, config, (message) =>
     window.qualityProgress?.(message),
   );
 };
