@@ -68,6 +68,8 @@ export interface SiftCase {
   tau: number | undefined;
   /** Share of V rows that a group of independent heads with normal scores reads under a uniform level; or undefined. */
   kept: number | undefined;
+  /** c of c/S; or undefined. */
+  level: number | undefined;
   form: SiftForm;
 }
 
@@ -101,14 +103,15 @@ export async function createVariants(
   const dense = await make('dense', probabilityPolicy({ p: 0 }));
   const warmup = await make('warmup', defaultPolicy({ warmup: 4096 }));
   const sifted: SiftedVariant[] = [];
-  for (const { tau, kept, form } of cases) {
+  for (const { tau, kept, level, form } of cases) {
     const base =
       tau === undefined
-        ? uniformPolicy({ c: uniformLevel(kept!, shape) })
+        ? uniformPolicy({ c: level ?? uniformLevel(kept!, shape) })
         : defaultPolicy({ tau, warmup: 16 });
     const policy = inForm(base, form);
-    const name = `sift ${tau === undefined ? `kept ${kept}` : `tau ${tau}`} ${form}`;
-    sifted.push({ tau, kept, form, policy, variant: await make(name, policy) });
+    const what = level !== undefined ? `${level}/S` : tau === undefined ? `kept ${kept}` : `tau ${tau}`;
+    const name = `sift ${what} ${form}`;
+    sifted.push({ tau, kept, level, form, policy, variant: await make(name, policy) });
   }
   return {
     dense,

@@ -20,7 +20,7 @@ const cells = rows.map((row) => [
   row.headSize,
   row.length.toLocaleString('en'),
   row.scores,
-  row.tau ?? '–',
+  row.level ? `${row.level}/S` : (row.tau ?? `kept ${row.kept}`),
   row.form,
   `${(100 * row.keptGroup).toFixed(0)}%`,
   us(row.stockUs),
@@ -33,7 +33,18 @@ const cells = rows.map((row) => [
   (row.denseUs / row.denseFloorUs).toFixed(2),
 ]);
 const head = [
-  ...['type, heads', 'head size', 'keys', 'scores', 'tau', 'form', 'V rows read', 'stock', 'dense', 'sift'],
+  ...[
+    'type, heads',
+    'head size',
+    'keys',
+    'scores',
+    'threshold',
+    'form',
+    'V rows read',
+    'stock',
+    'dense',
+    'sift',
+  ],
   ...['warm-up step', 'floor dense / sift', 'stock / dense', 'dense / sift', 'dense / floor'],
 ];
 const table = [head, head.map(() => '---'), ...cells].map((line) => `| ${line.join(' | ')} |`).join('\n');
@@ -66,18 +77,13 @@ const x = (bytes: number) =>
 const y = (time: number) =>
   HEIGHT - MARGIN.bottom - ((Math.log10(time) - y0) / (y1 - y0)) * (HEIGHT - MARGIN.top - MARGIN.bottom);
 const normal = rows.filter((r) => r.scores === 'normal' && r.kept === 0.27 && r.form === 'two-pass');
-const recorded = rows.filter((r) => r.scores === 'recorded' && r.tau === 0.875);
+const recorded = rows.filter((r) => r.scores === 'recorded' && r.form === 'one-pass');
 const series: [label: string, colour: string, rows: Row[], value: (row: Row) => number | null][] = [
   ['stock', '#c0392b', normal, (r) => r.stockUs],
   ['dense', '#2471a3', normal, (r) => r.denseUs],
   ['sift, 27% of V, two passes', '#1e8449', normal, (r) => r.siftUs],
-  ['sift, recorded, tau 0.875', '#b7950b', recorded.filter((r) => r.form === 'two-pass'), (r) => r.siftUs],
-  [
-    'one pass, recorded, tau 0.875',
-    '#7d3c98',
-    recorded.filter((r) => r.form === 'one-pass'),
-    (r) => r.siftUs,
-  ],
+  ['one pass, recorded, 1/S', '#b7950b', recorded.filter((r) => r.level === 1), (r) => r.siftUs],
+  ['one pass, recorded, 5/S', '#7d3c98', recorded.filter((r) => r.level === 5), (r) => r.siftUs],
   ['floor (K and V)', '#555555', normal, (r) => r.denseFloorUs],
 ];
 const parts: string[] = [];

@@ -15,6 +15,8 @@ export interface Row {
   /** Share of rows that each head was to drop, or fraction of V rows that a KV group was to read. */
   tau: number | null;
   kept: number | null;
+  /** c of c/S. */
+  level: number | null;
   form: SiftForm;
   /** The fraction that the groups read, and that the heads kept themselves. */
   keptGroup: number;
@@ -76,7 +78,7 @@ export function markdown(rows: readonly Row[]): string {
     row.headSize,
     row.length,
     row.scores,
-    row.tau ?? '–',
+    row.level ? `${row.level}/S` : (row.tau ?? '–'),
     row.form,
     `${(100 * row.keptGroup).toFixed(1)}%`,
     range(row.spread.stock),

@@ -27,6 +27,7 @@ const USAGE = `usage: run.mjs [options]
   --dtype LIST       f16, f32                    [f16 if the device has it]
   --kept LIST        fractions of V rows to read, scores being normal [0.27,0.12; none if --tau is given]
   --tau LIST         shares of rows that a head drops, learned
+  --level LIST       c of c/S, as the presets have it
   --form LIST        two-pass, one-pass          [two-pass,one-pass]
   --tuning JSON      other than the kernels' own (src/kernel/tuning.ts)
   --recorded FILE    q, K and V of a model (bench/record.py), too, for the shape that they have
@@ -51,6 +52,7 @@ const { values: options } = parseArgs({
     dtype: { type: 'string' },
     kept: { type: 'string' },
     tau: { type: 'string' },
+    level: { type: 'string' },
     form: { type: 'string', default: 'two-pass,one-pass' },
     recorded: { type: 'string' },
     'only-recorded': { type: 'boolean', default: false },
@@ -97,11 +99,13 @@ function siftCases(recorded: boolean): SiftCase[] {
   const forms = options.form.split(',') as SiftForm[];
   const taus = options.tau === undefined ? [] : options.tau.split(',').map(Number);
   // Levels are computed for normal scores.
-  const kept = options.kept ?? (taus.length > 0 ? undefined : '0.27,0.12');
-  const levels = recorded || kept === undefined ? [] : numbers(kept, 'kept');
+  const levels = options.level === undefined ? [] : numbers(options.level, 'level');
+  const kept = options.kept ?? (taus.length + levels.length > 0 ? undefined : '0.27,0.12');
+  const fractions = recorded || kept === undefined ? [] : numbers(kept, 'kept');
   return [
-    ...taus.map((tau) => ({ tau, kept: undefined })),
-    ...levels.map((level) => ({ tau: undefined, kept: level })),
+    ...taus.map((tau) => ({ tau, kept: undefined, level: undefined })),
+    ...fractions.map((kept) => ({ tau: undefined, kept, level: undefined })),
+    ...levels.map((level) => ({ tau: undefined, kept: undefined, level })),
   ].flatMap((c) => forms.map((form) => ({ ...c, form })));
 }
 
@@ -175,7 +179,7 @@ async function measure(
     const times = await timeInTurns(timer, variants, calls, Number(options.repeat));
     const timing = (name: string) => times.get(name) ?? null;
     const rows: Row[] = [];
-    for (const { tau, kept, form, variant } of ours.sifted) {
+    for (const { tau, kept, level, form, variant } of ours.sifted) {
       const base = {
         ...{ gpu: describeDevice(device), dtype: shape.dtype, heads: shape.queryHeads },
         ...{ kvHeads: shape.kvHeads, headSize: shape.headSize, length },
@@ -183,6 +187,7 @@ async function measure(
           scores: recorded ? ('recorded' as const) : ('normal' as const),
           tau: tau ?? null,
           kept: kept ?? null,
+          level: level ?? null,
           form,
         },
         ...(await keptFractions(variant.attention, length)),

@@ -39,6 +39,7 @@ const LEVERS: readonly (Match | null)[] = [
   { target: 'uniform', v: 0.7, share: 1, fix: 'cov' },
   { target: 'uniform', v: 1.3, share: 1, fix: 'cov' },
   { target: 'uniform', v: 2.2, share: 1, fix: 'cov' },
+  ...[1, 2.5, 5].map((v) => ({ target: 'uniform', v, share: true, fix: 'cov', norm: 'sample:16,48,64,-1' })),
   { target: 'uniform', v: 1.5, sel: 'sum', fix: 'mean', weight: undefined },
   { target: 'uniform', v: 3, sel: 'sum', fix: 'cov', gain: 0.5 },
   { target: 'uniform', v: 3, sel: 'sum', fix: 'kreg' },

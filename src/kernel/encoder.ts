@@ -4,7 +4,7 @@ import { type Geometry, ParamsRing, type StepPlan } from './params.ts';
 import { createKernels, type Kernel, type Kernels } from './pipelines.ts';
 import { planSplits } from './plan.ts';
 import { Scratch, type ScratchName } from './scratch.ts';
-import { type AttentionShape, shapeConstants, validateShape } from './shape.ts';
+import { type AttentionShape, canSiftInOnePass, shapeConstants, validateShape } from './shape.ts';
 import type { LayerState } from './state.ts';
 import { type Tuning, tuningOf } from './tuning.ts';
 import { SCORE_BINS } from './wgsl.ts';
@@ -89,6 +89,11 @@ export class AttentionEncoder {
     validateShape(shape);
     const kernels = await createKernels(resources.device, shape, subgroups, kv, tuning);
     return new AttentionEncoder(shape, resources, kernels, tuning);
+  }
+
+  /** Whether a step with an estimated normaliser runs in one pass; else the exact one takes its place. */
+  get siftsInOnePass(): boolean {
+    return canSiftInOnePass(this.shape, this.kernels.sift !== undefined);
   }
 
   /** Plans a step and writes its parameters; once a step serves all layers of one geometry. */
@@ -197,8 +202,7 @@ export class AttentionEncoder {
       step.policy.normaliser === 'estimate' &&
       !step.plan.dense &&
       step.plan.windowIndex < 0 &&
-      shapeConstants(this.shape).blocks === 1 &&
-      this.kernels.sift !== undefined
+      this.siftsInOnePass
     );
   }
 

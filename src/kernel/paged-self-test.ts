@@ -1,13 +1,12 @@
 import { SiftError } from '../errors.ts';
 import { attentionScores, createRandom, siftedAttention } from '../reference/index.ts';
-import { probabilityPolicy } from '../tracker/index.ts';
 import { AttentionEncoder, type DeviceResources } from './encoder.ts';
 import { fromFloat16, toFloat16 } from './float16.ts';
 import { pagedKv } from './kv-paged.ts';
 import { LogSumExp } from './log-sum-exp.ts';
 import { planStep } from './params.ts';
 import { canUseSubgroups } from './pipelines.ts';
-import { clearThreshold, ERROR_BOUND, outputError } from './self-test.ts';
+import { ERROR_BOUND, outputError, TEST_KINDS, type TestKind, testPolicy } from './self-test.ts';
 import type { AttentionShape } from './shape.ts';
 import { LayerState } from './state.ts';
 import { download, upload } from './transfer.ts';
@@ -23,8 +22,8 @@ export interface PagedKernels {
 export interface PagedCase {
   seed: number;
   length: number;
-  /** Sift at a threshold that no row lies close to; else every row is kept. */
-  sift: boolean;
+  /** Dense, or sifted one way or the other at a threshold that no row lies close to. */
+  kind: TestKind;
   /** Entries of the page table's buffer before the sequence's own. */
   tableOffset?: number;
 }
@@ -73,8 +72,7 @@ export async function runPagedCase(kernels: PagedKernels, c: PagedCase): Promise
     }
   }
   const scores = attentionScores(inputs);
-  const p = c.sift ? clearThreshold(random, scores.logProbabilities, length) : 0;
-  const policy = probabilityPolicy({ p });
+  const { policy, p } = testPolicy(c.kind, inputs, scores, random, encoder.siftsInOnePass);
 
   const table = [...new Array<number>(tableOffset).fill(used + 2), ...order.slice(0, used)];
   const buffers = {
@@ -116,7 +114,7 @@ export async function runPagedCase(kernels: PagedKernels, c: PagedCase): Promise
       error: outputError(got, want.output, shape),
       lseError: lse.reduce((worst, x, h) => Math.max(worst, Math.abs(x - wantLse(h))), 0),
       countsAgree:
-        !c.sift ||
+        c.kind === 'dense' ||
         (heads.every((head, h) => head.lastKept === want.keptRows[h]) &&
           groups.every((group, g) => group.lastUnion === want.groupRows[g])),
     };
@@ -143,12 +141,12 @@ export async function provenPagedKernels(
     try {
       const encoder = await AttentionEncoder.create(resources, shape, subgroups, pagedKv(pageSize));
       const kernels = { encoder, logSumExp: await LogSumExp.create(encoder), pageSize };
-      for (const sift of [false, true]) {
-        const outcome = await runPagedCase(kernels, { seed: 20261124, length: LENGTH, sift, tableOffset: 4 });
+      for (const kind of TEST_KINDS) {
+        const outcome = await runPagedCase(kernels, { seed: 20261124, length: LENGTH, kind, tableOffset: 4 });
         if (outcome.error < ERROR_BOUND[shape.dtype] && outcome.lseError < 1e-3) continue;
         throw new SiftError(
           'SELF_TEST_FAILED',
-          `The ${sift ? 'sifted' : 'dense'} paged attention of this device differs from the reference by ${outcome.error.toExponential(2)}; allowed: ${ERROR_BOUND[shape.dtype]}.`,
+          `The ${kind} paged attention of this device differs from the reference by ${outcome.error.toExponential(2)}; allowed: ${ERROR_BOUND[shape.dtype]}.`,
         );
       }
       return kernels;

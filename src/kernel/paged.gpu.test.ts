@@ -6,7 +6,7 @@ import { pagedKv } from './kv-paged.ts';
 import { LogSumExp } from './log-sum-exp.ts';
 import { type PagedKernels, runPagedCase } from './paged-self-test.ts';
 import { canUseSubgroups } from './pipelines.ts';
-import { ERROR_BOUND } from './self-test.ts';
+import { ERROR_BOUND, TEST_KINDS } from './self-test.ts';
 import type { DType } from './shape.ts';
 
 const LENGTHS = [1, 15, 16, 17, 130, 511, 700];
@@ -38,12 +38,12 @@ describe('paged kernels against the f64 reference', () => {
     };
     let worst = 0;
     for (const [i, length] of LENGTHS.entries()) {
-      for (const sift of [false, true]) {
-        const outcome = await runPagedCase(kernels, { seed: 31 * i + s.group, length, sift, tableOffset: i });
+      for (const kind of TEST_KINDS) {
+        const outcome = await runPagedCase(kernels, { seed: 31 * i + s.group, length, kind, tableOffset: i });
         worst = Math.max(worst, outcome.error);
-        expect(outcome.error, `length ${length}, sift ${sift}`).toBeLessThan(ERROR_BOUND[s.dtype]);
-        expect(outcome.lseError, `length ${length}, sift ${sift}`).toBeLessThan(1e-4);
-        expect(outcome.countsAgree, `length ${length}, sift ${sift}`).toBe(true);
+        expect(outcome.error, `length ${length}, ${kind}`).toBeLessThan(ERROR_BOUND[s.dtype]);
+        expect(outcome.lseError, `length ${length}, ${kind}`).toBeLessThan(1e-4);
+        expect(outcome.countsAgree, `length ${length}, ${kind}`).toBe(true);
       }
     }
     console.log(`group ${s.group} ${s.dtype}: worst relative error ${worst.toExponential(2)}`);

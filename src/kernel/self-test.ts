@@ -1,9 +1,17 @@
 import { SiftError } from '../errors.ts';
-import { attentionScores, createRandom, type Random, siftedAttention } from '../reference/index.ts';
-import { probabilityPolicy } from '../tracker/index.ts';
+import {
+  type AttentionInputs,
+  type AttentionScores,
+  attentionScores,
+  createRandom,
+  judgedLogProbabilities,
+  type Random,
+  siftedAttention,
+} from '../reference/index.ts';
+import { probabilityPolicy, type ThresholdPolicy } from '../tracker/index.ts';
 import type { DeviceResources } from './encoder.ts';
 import { fromFloat16, toFloat16 } from './float16.ts';
-import type { AttentionShape } from './shape.ts';
+import { type AttentionShape, canSiftInOnePass } from './shape.ts';
 import { createSiftAttention } from './sift-attention.ts';
 import { download, upload } from './transfer.ts';
 
@@ -53,8 +61,34 @@ export function outputError(got: ArrayLike<number>, want: ArrayLike<number>, sha
   return error;
 }
 
+/** The ways of a step that must be proved on a device: `one-pass` with moments of V for what is not read, where there are subgroups. */
+export const TEST_KINDS = ['dense', 'two-pass', 'one-pass'] as const;
+export type TestKind = (typeof TEST_KINDS)[number];
+
 /**
- * Runs the kernels of a shape once dense and once sifted and holds them against the f64 reference.
+ * A policy that makes a step go that way, and its threshold p (0: every row), which no row lies close to.
+ * @param onePass whether there is such a kernel; else the exact normaliser takes its place, as in the encoder.
+ */
+export function testPolicy(
+  kind: TestKind,
+  inputs: AttentionInputs,
+  scores: AttentionScores,
+  random: Random,
+  onePass: boolean,
+): { policy: ThresholdPolicy; p: number } {
+  if (kind === 'dense') return { policy: probabilityPolicy({ p: 0 }), p: 0 };
+  const normaliser = kind === 'one-pass' && onePass ? 'estimate' : 'exact';
+  const length = Math.max(
+    ...(typeof inputs.lengths === 'number' ? [inputs.lengths] : Array.from(inputs.lengths)),
+  );
+  const p = clearThreshold(random, judgedLogProbabilities(inputs, scores, normaliser), length);
+  const policy = probabilityPolicy({ p });
+  if (kind === 'two-pass') return { policy, p };
+  return { policy: { ...policy, normaliser, dropped: 'linear', keepLargest: false }, p };
+}
+
+/**
+ * Runs the kernels of a shape dense and sifted in either way and holds them against the f64 reference.
  * @throws {SiftError} `SELF_TEST_FAILED` with the error found.
  */
 export async function selfTest(
@@ -73,7 +107,7 @@ export async function selfTest(
     draw(kvHeads * LENGTH * headSize),
   ];
   const inputs = { q, k, v, batch: 1, queryHeads, kvHeads, headSize, capacity: LENGTH, lengths: LENGTH };
-  const p = clearThreshold(random, attentionScores(inputs).logProbabilities, LENGTH);
+  const scores = attentionScores(inputs);
 
   const tensors = {
     q: { buffer: upload(device, q, dtype) },
@@ -82,8 +116,8 @@ export async function selfTest(
     output: { buffer: upload(device, new Float32Array(queryHeads * headSize), dtype) },
   };
   try {
-    for (const threshold of [0, p]) {
-      const policy = probabilityPolicy({ p: threshold });
+    for (const kind of TEST_KINDS) {
+      const { policy, p } = testPolicy(kind, inputs, scores, random, canSiftInOnePass(shape, subgroups));
       const attention = await createSiftAttention(device, shape, { policy, subgroups, resources });
       const commands = device.createCommandEncoder();
       const pass = commands.beginComputePass();
@@ -92,12 +126,12 @@ export async function selfTest(
       device.queue.submit([commands.finish()]);
       const got = await download(device, tensors.output.buffer, queryHeads * headSize, dtype);
       attention.destroy();
-      const logs = new Float64Array(queryHeads).fill(Math.log(threshold));
+      const logs = new Float64Array(queryHeads).fill(Math.log(p));
       const error = outputError(got, siftedAttention(inputs, logs, policy).output, shape);
       if (!(error < ERROR_BOUND[dtype])) {
         throw new SiftError(
           'SELF_TEST_FAILED',
-          `The ${threshold === 0 ? 'dense' : 'sifted'} attention of this device differs from the reference by ${error.toExponential(2)}; allowed: ${ERROR_BOUND[dtype]}.`,
+          `The ${kind} attention of this device differs from the reference by ${error.toExponential(2)}; allowed: ${ERROR_BOUND[dtype]}.`,
         );
       }
     }

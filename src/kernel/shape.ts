@@ -33,6 +33,11 @@ export interface ShapeConstants {
   elementBytes: number;
 }
 
+/** Whether rows can be chosen in one pass over the keys: with subgroups, and one workgroup for all heads of a group. */
+export function canSiftInOnePass(shape: AttentionShape, subgroups: boolean): boolean {
+  return subgroups && shapeConstants(shape).blocks === 1;
+}
+
 /**
  * Checks a shape.
  * @throws {SiftError} `INVALID_OPTION`, naming the field.

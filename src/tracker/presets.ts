@@ -7,7 +7,7 @@ import { probabilityPolicy, type ThresholdPolicy, uniformPolicy } from './policy
 export type Quality = 'exact' | 'high' | 'balanced' | 'fast';
 
 /** Rows with p >= c / S are read. */
-const LEVELS: Readonly<Record<Exclude<Quality, 'exact'>, number>> = { high: 2, balanced: 4, fast: 7 };
+const LEVELS: Readonly<Record<Exclude<Quality, 'exact'>, number>> = { high: 1, balanced: 2.5, fast: 5 };
 
 export const QUALITIES: readonly Quality[] = ['exact', 'high', 'balanced', 'fast'];
 
