@@ -19,6 +19,8 @@ const { values: options } = parseArgs({
   options: {
     browser: { type: 'boolean', default: false },
     'no-node': { type: 'boolean', default: false },
+    /** Leave out the encoding of the kernels alone. */
+    'no-kernels': { type: 'boolean', default: false },
     steps: { type: 'string', default: '60' },
     variants: { type: 'string', default: 'dense,sifted,learning' },
   },
@@ -76,7 +78,8 @@ const model = syntheticDecoder({
 });
 const log = (text: string) => console.error(text);
 if (!options['no-node']) {
-  await kernelLoop();
+  await startDawn();
+  if (!options['no-kernels']) await kernelLoop();
   copySharedWrites();
   const figures = await measureRouting((await loadOrt()) as unknown as Ort, model, {
     steps: STEPS,

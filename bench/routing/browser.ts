@@ -1,4 +1,3 @@
-import { writeFileSync } from 'node:fs';
 import { launchBrowser } from '../../e2e/browser.ts';
 import type { RoutingFigures, RoutingModel, RoutingOptions } from './measure.ts';
 
@@ -33,17 +32,11 @@ export async function measureInBrowser(
     );
     await page.goto(new URL('/bench/routing/index.html', server.resolvedUrls!.local[0]).href);
     await page.waitForFunction(() => 'measure' in window);
-    const profile = process.env.PROFILE;
-    const cdp = profile ? await page.context().newCDPSession(page) : undefined;
-    await cdp?.send('Profiler.enable');
-    await cdp?.send('Profiler.setSamplingInterval', { interval: 100 });
-    await cdp?.send('Profiler.start');
     const figures = await page.evaluate(([c, p, o]) => window.measure(c, p, o), [
       config as object,
       presents,
       { steps, variants: [...variants] },
     ] as const);
-    if (cdp) writeFileSync(profile!, JSON.stringify((await cdp.send('Profiler.stop')).profile));
     return { version: browser.version(), figures };
   } finally {
     await browser.close();

@@ -1,4 +1,5 @@
-// What the plugin costs in JavaScript: whole decode steps of a decoder of many layers through the real adapter, in Node or a browser.
+// What the plugin costs in JavaScript: the WebGPU calls of a whole decode step of a decoder of many layers, recorded while the runtime
+// makes them and made again with the plugin and without, in Node or a browser.
 import type { InferenceSession } from 'onnxruntime-web';
 import { Decoder, type DecoderConfig } from '../../quality/pipeline.ts';
 import { shadowMethod } from '../../src/adapters/shadow.ts';
@@ -6,7 +7,7 @@ import { isMatched } from '../../src/adapters/transformers/program.ts';
 import type { OrtSession } from '../../src/adapters/transformers/runtime.ts';
 import { StepHandler } from '../../src/adapters/transformers/step-handler.ts';
 import { defaultPolicy, enableSift, probabilityPolicy, uniformPolicy } from '../../src/index.ts';
-import { WebGpuMeter } from './meter.ts';
+import { type Call, front, type PassCall, record, replay, replayPass } from './replay.ts';
 
 /** The parts of onnxruntime-web that are used. */
 export interface Ort {
@@ -21,27 +22,26 @@ export interface RoutingModel {
   presents: string[];
 }
 
-/** Microseconds a layer: the quickest tenth of the steps, since what else the machine does only adds. */
+/** Microseconds a layer. */
 export interface RoutingFigures {
   name: string;
   layers: number;
-  /** The plugin's own JavaScript, all interceptions of a step: what it adds beside WebGPU's methods. */
-  own: number;
-  /** Of that, in the dispatches that it replaced. */
-  routing: number;
-  /** The plugin's JavaScript before and after the runtime's own `session.run`: finding the cache, its views. Not in `own`. */
-  around: number;
-  /** WebGPU's methods in the dispatches that we made, and how many calls. */
+  /** The runtime's calls of a step, without the plugin and with it. */
+  stock: number;
+  plugin: number;
+  /** WebGPU's methods for our dispatches and for the runtime's that they stand for; and how many calls these are. */
   ours: number;
   oursCalls: number;
-  /** WebGPU's methods in the runtime's dispatches that ours stand for; measured with the plugin watching only. */
-  stock: number;
-  stockCalls: number;
-  /** Bind groups and buffers that the plugin made, in all the steps counted. */
-  created: number;
-  /** Calls of the runtime that the plugin sees. */
+  replaced: number;
+  replacedCalls: number;
+  /** What the plugin's own JavaScript adds: the difference of the steps less that of the dispatches. */
+  own: number;
+  /** The plugin's JavaScript around the runtime's `session.run`: finding the cache, its views. Not in `own`. */
+  around: number;
+  /** Calls of the runtime that go through the plugin. */
   seen: number;
-  milliseconds: number;
+  /** Bind groups and buffers that the plugin made in a step. */
+  created: number;
 }
 
 /** The kinds of a step. */
@@ -53,14 +53,20 @@ export const ROUTING_VARIANTS = {
 export type RoutingVariant = keyof typeof ROUTING_VARIANTS;
 
 export interface RoutingOptions {
-  /** Steps that are timed; stock, for comparison, in a third of them. */
+  /** Times that a step is made again, in either way. */
   steps: number;
   variants: readonly RoutingVariant[];
   log(text: string): void;
 }
 
 const PROMPT = 48;
-const SETTLE = 8;
+/** Steps before the one that is recorded, and whose time around `session.run` is taken. */
+const SETTLE = 16;
+
+/** The quickest tenth: what else the machine does only adds. */
+function quick(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 10)]!;
+}
 
 /** Runs every variant and gives its figures. */
 export async function measureRouting(
@@ -75,144 +81,170 @@ export async function measureRouting(
   const device = (await ort.env.webgpu.device) as GPUDevice;
   const probe = Array.from({ length: 48 }, (_, i) => 1 + ((i * 37) % (config.vocab_size - 1)));
   const decoder = new Decoder(ort as never, session, config, 'float32', probe);
+  const layers = config.num_hidden_layers;
   const figures: RoutingFigures[] = [];
   for (const name of variants) {
-    const policy = ROUTING_VARIANTS[name];
-    // Before the plugin: it takes WebGPU's methods as it finds them.
-    const meter = new WebGpuMeter();
-    const around = new RunTimer();
-    const uncover = around.cover(decoder.pipeline.model.sessions.model!, 'inner');
-    const sift = await enableSift(decoder.pipeline, { device, policy, siftFrom: 0 });
-    around.cover(decoder.pipeline.model.sessions.model!, 'outer');
-    try {
-      meter.attach(device);
-      const ours = await run(decoder, meter, around, steps, true);
-      const stock = await run(decoder, meter, around, Math.ceil(steps / 3), false);
-      const layers = config.num_hidden_layers;
-      const quick = (list: number[]) =>
-        [...list].sort((a, b) => a - b)[Math.floor(list.length / 10)]! / layers;
-      figures.push({
-        name,
-        layers,
-        own: quick(ours.map((s) => s.own)),
-        routing: quick(ours.map((s) => s.routing)),
-        around: quick(ours.map((s) => s.around)),
-        ours: quick(ours.map((s) => s.ours)),
-        oursCalls: quick(ours.map((s) => s.oursCalls)),
-        stock: quick(stock.map((s) => s.stock)),
-        stockCalls: quick(stock.map((s) => s.stockCalls)),
-        seen: quick(ours.map((s) => s.seen)),
-        created: ours.reduce((sum, s) => sum + s.created, 0),
-        milliseconds: quick(ours.map((s) => s.milliseconds)) * layers,
-      });
-      const report = await sift.report();
-      const routed = report.steps.dense + report.steps.sifted;
-      log(`the meter: ${meter.perCall.toFixed(3)} us a call, subtracted`);
-      log(`${name}: ${JSON.stringify(figures.at(-1))}; ${routed} steps, ${JSON.stringify(report.reasons)}`);
-    } finally {
-      meter.release();
-      sift.dispose();
-      meter.detach();
-      uncover();
+    const timer = new RunTimer();
+    const model = decoder.pipeline.model.sessions.model!;
+    const uncover = timer.cover(model, 'inner');
+    const sift = await enableSift(decoder.pipeline, {
+      device,
+      policy: ROUTING_VARIANTS[name],
+      siftFrom: 0,
+    });
+    timer.cover(model, 'outer');
+    const step = await recordStep(decoder, device, timer);
+    const times = { plugin: [] as number[], stock: [] as number[], ours: [] as number[] };
+    const pass = passCalls(device, step);
+    const replaced: number[] = [];
+    for (let i = 0; i < steps; i++) {
+      times.plugin.push(step.route(() => replay(device, step.calls)));
+      times.ours.push(replayPass(device, pass.ours));
+      replaced.push(replayPass(device, pass.replaced));
+      await device.queue.onSubmittedWorkDone();
     }
+    sift.dispose();
+    uncover();
+    for (let i = 0; i < steps; i++) {
+      times.stock.push(replay(device, step.calls));
+      await device.queue.onSubmittedWorkDone();
+    }
+    const us = (list: readonly number[]) => (1000 * quick(list)) / layers;
+    const [stock, plugin, ours, gone] = [us(times.stock), us(times.plugin), us(times.ours), us(replaced)];
+    figures.push({
+      ...{ name, layers, stock, plugin, ours, replaced: gone, own: plugin - stock - (ours - gone) },
+      oursCalls: pass.ours.length / layers,
+      replacedCalls: pass.replaced.length / layers,
+      around: us(step.around),
+      seen: step.calls.length / layers,
+      created: pass.created,
+    });
+    log(`${name}: ${JSON.stringify(figures.at(-1))}`);
   }
   return figures;
 }
 
-interface Sample {
-  own: number;
-  routing: number;
-  around: number;
-  ours: number;
-  oursCalls: number;
-  stock: number;
-  stockCalls: number;
-  created: number;
-  seen: number;
-  milliseconds: number;
+interface RecordedStep {
+  calls: Call[];
+  /** Milliseconds around `session.run`, of each step before. */
+  around: number[];
+  /** Runs something as the step ran: with a handler of its own. */
+  route<T>(run: () => T): T;
 }
 
-/** Decodes; with `route` false the runtime's own attention stays, and its dispatches are timed. */
-async function run(
-  decoder: Decoder,
-  meter: WebGpuMeter,
-  around: RunTimer,
-  steps: number,
-  route: boolean,
-): Promise<Sample[]> {
-  const original = StepHandler.prototype.dispatch;
-  let routing = 0;
-  let created = 0;
-  const creates = countCreated(() => {
-    if (meter.routed) created++;
-  });
-  StepHandler.prototype.dispatch = function (dispatch) {
-    if (!route) {
-      const { program } = dispatch;
-      meter.isStock = program !== undefined && isMatched(program) && program.role !== 'copy';
-      return false;
+/** Decodes for a while and records a step. */
+async function recordStep(decoder: Decoder, device: GPUDevice, timer: RunTimer): Promise<RecordedStep> {
+  const around: number[] = [];
+  let handler: StepHandler | undefined;
+  const { prototype } = StepHandler;
+  const { dispatch } = prototype;
+  const prompt = Array.from({ length: PROMPT }, (_, i) => 1 + i);
+  let outputs = await decoder.forward(decoder.inputs(prompt, PROMPT));
+  let recording: ReturnType<typeof record> | undefined;
+  for (let step = 0; step <= SETTLE; step++) {
+    if (step === SETTLE) {
+      recording = record(device);
+      prototype.dispatch = function (given) {
+        handler = this;
+        return dispatch.call(this, given);
+      };
     }
-    const [before, calls] = [meter.ours.microseconds, meter.ours.calls];
-    meter.routed = true;
-    const start = performance.now();
-    const replaced = original.call(this, dispatch);
-    const time = 1000 * (performance.now() - start);
-    meter.routed = false;
-    if (replaced)
-      routing += time - (meter.ours.microseconds - before) - meter.perCall * (meter.ours.calls - calls);
-    return replaced;
+    const before = outputs;
+    outputs = await decoder.forward({
+      ...decoder.inputs([1 + ((step * 131) % 8000)], PROMPT + step + 1),
+      past_key_values: decoder.pastOf(before),
+    });
+    for (const tensor of Object.values(before)) if (tensor.location === 'gpu-buffer') tensor.dispose();
+    if (step > SETTLE / 2 && step < SETTLE) around.push(timer.milliseconds);
+  }
+  recording!.stop();
+  prototype.dispatch = dispatch;
+  for (const tensor of Object.values(outputs)) if (tensor.location === 'gpu-buffer') tensor.dispose();
+  if (!handler) throw new Error('The step was not routed.');
+  // A handler serves one step; what it was made from serves the others.
+  const parts = handler as unknown as Record<'hook' | 'encoders' | 'cache' | 'plan' | 'layerOfPast', never>;
+  const hook = parts.hook as { handler: StepHandler | undefined };
+  return {
+    calls: recording!.calls,
+    around,
+    route: (run) => {
+      hook.handler = new StepHandler(parts.hook, parts.encoders, parts.cache, parts.plan, parts.layerOfPast);
+      const result = run();
+      const { reasons } = hook.handler;
+      hook.handler = undefined;
+      if (reasons.size > 0) throw new Error(`Not routed: ${[...reasons].join('; ')}`);
+      return result;
+    },
   };
-  const samples: Sample[] = [];
-  try {
-    let outputs = await decoder.forward(
-      decoder.inputs(
-        Array.from({ length: PROMPT }, (_, i) => 1 + i),
-        PROMPT,
+}
+
+/** The calls on passes for our dispatches in a step, and the runtime's own that they stand for. */
+function passCalls(
+  device: GPUDevice,
+  step: RecordedStep,
+): { ours: PassCall[]; replaced: PassCall[]; created: number } {
+  const ours: PassCall[] = [];
+  const replaced: PassCall[] = [];
+  let created = 0;
+  let inside = false;
+  const restore = (['setPipeline', 'setBindGroup', 'dispatchWorkgroups'] as const).map((name) =>
+    front(
+      GPUComputePassEncoder.prototype,
+      name,
+      (method) =>
+        function (...args) {
+          const copy = (args as unknown[]).map((a) => (a instanceof Uint32Array ? a.slice() : a));
+          if (inside) ours.push({ name, args: copy });
+          return method.apply(this, args);
+        },
+    ),
+  );
+  for (const name of ['createBindGroup', 'createBuffer']) {
+    restore.push(
+      front(
+        device,
+        name,
+        (method) =>
+          function (...args) {
+            if (inside) created++;
+            return method.apply(this, args);
+          },
       ),
     );
-    for (let step = 0; step < SETTLE + steps; step++) {
-      routing = 0;
-      created = 0;
-      const before = outputs;
-      meter.start();
-      const start = performance.now();
-      outputs = await decoder.forward({
-        ...decoder.inputs([1 + ((step * 131) % 8000)], PROMPT + step + 1),
-        past_key_values: decoder.pastOf(before),
-      });
-      const milliseconds = performance.now() - start;
-      meter.stop();
-      for (const tensor of Object.values(before)) if (tensor.location === 'gpu-buffer') tensor.dispose();
-      if (step < SETTLE) continue;
-      const { outer, inner, ours, stock } = meter;
-      samples.push({
-        own: outer.microseconds - inner.microseconds - meter.perCall * inner.calls,
-        routing,
-        around: around.microseconds,
-        ours: ours.microseconds,
-        oursCalls: ours.calls,
-        stock: stock.microseconds,
-        stockCalls: stock.calls,
-        created,
-        seen: outer.calls,
-        milliseconds,
-      });
-    }
-    for (const tensor of Object.values(outputs)) if (tensor.location === 'gpu-buffer') tensor.dispose();
-  } finally {
-    StepHandler.prototype.dispatch = original;
-    creates();
   }
-  return samples;
+  restore.push(
+    front(StepHandler.prototype, 'dispatch', (method) => {
+      return function (...args) {
+        const [dispatch] = args as unknown as Parameters<StepHandler['dispatch']>;
+        const { program, pipeline, group } = dispatch;
+        inside = program !== undefined && isMatched(program) && program.role !== 'copy';
+        if (inside) {
+          // The dispatch's size is of no account.
+          replaced.push({ name: 'setPipeline', args: [pipeline] });
+          replaced.push({ name: 'setBindGroup', args: [0, group] });
+          replaced.push({ name: 'dispatchWorkgroups', args: [1, 1, 1] });
+        }
+        const result = method.apply(this, args);
+        inside = false;
+        return result;
+      };
+    }),
+  );
+  try {
+    step.route(() => replay(device, step.calls));
+  } finally {
+    for (const undo of restore.reverse()) undo();
+  }
+  return { ours, replaced, created };
 }
 
 /** Times what is put around the runtime's `session.run`. */
 class RunTimer {
   private readonly at = { start: 0, enter: 0, exit: 0, end: 0 };
 
-  get microseconds(): number {
+  get milliseconds(): number {
     const { start, enter, exit, end } = this.at;
-    return 1000 * (enter - start + (end - exit));
+    return enter - start + (end - exit);
   }
 
   /** Notes the times of a session's `run` as it is now; returns what takes this away. */
@@ -230,29 +262,14 @@ class RunTimer {
   }
 }
 
-/** Calls `seen` for every bind group and buffer made; returns what ends it. */
-function countCreated(seen: () => void): () => void {
-  const { prototype } = GPUDevice;
-  const { createBindGroup, createBuffer } = prototype;
-  prototype.createBindGroup = function (descriptor) {
-    seen();
-    return createBindGroup.call(this, descriptor);
-  };
-  prototype.createBuffer = function (descriptor) {
-    seen();
-    return createBuffer.call(this, descriptor);
-  };
-  return () => Object.assign(prototype, { createBindGroup, createBuffer });
-}
-
 export function routingMarkdown(figures: readonly RoutingFigures[]): string {
   const f = (x: number) => x.toFixed(1);
   return [
-    '| step | plugin, all interceptions | of it routing | around session.run | WebGPU for our dispatches (calls) | stock attention dispatches, not made (calls) | bind groups and buffers made |',
-    '|---|---|---|---|---|---|---|',
+    "| step | runtime's calls | with the plugin | our dispatches (calls) | those they stand for (calls) | plugin's own JavaScript | around session.run | bind groups and buffers made |",
+    '|---|---|---|---|---|---|---|---|',
     ...figures.map(
       (r) =>
-        `| ${r.name} | ${f(r.own)} | ${f(r.routing)} | ${f(r.around)} | ${f(r.ours)} (${f(r.oursCalls)}) | ${f(r.stock)} (${f(r.stockCalls)}) | ${r.created} |`,
+        `| ${r.name} | ${f(r.stock)} (${f(r.seen)}) | ${f(r.plugin)} | ${f(r.ours)} (${f(r.oursCalls)}) | ${f(r.replaced)} (${f(r.replacedCalls)}) | **${f(r.own)}** | ${f(r.around)} | ${r.created} |`,
     ),
   ].join('\n');
 }

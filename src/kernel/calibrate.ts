@@ -4,7 +4,6 @@ import { type CrossoverSample, crossover } from './crossover.ts';
 import type { AttentionEncoder } from './encoder.ts';
 import { planStep } from './params.ts';
 import { StepTimer } from './step-timer.ts';
-import type { Tuning } from './tuning.ts';
 
 /** What was measured of one shape's kernels on one device. Changes their speed alone. */
 export interface Calibration {
@@ -24,7 +23,8 @@ export const CALIBRATION_BUDGET = 300;
 
 /** Share of the budget for the numbers of workgroups, of what is left after the first look. */
 const TUNING_SHARE = 0.4;
-const LENGTHS = [1024, 4096, 16384, 65536];
+/** The long ones close together: from two of them the lines may have to be drawn on. */
+const LENGTHS = [1024, 4096, 16384, 32768, 65536, 131072];
 /** Milliseconds of work in one sample, where a call is not longer: clocks of pages tick every 0.1. */
 const SAMPLE = 3;
 const MAX_CALLS = 64;
@@ -33,8 +33,9 @@ const ROUNDS = 5;
 const FACTORS = [0.25, 0.5, 2];
 /** Times of one length that are further apart than this factor say that the machine did something else. */
 const STEADY = 1.5;
-/** What another number of workgroups must gain, as a share of the time. */
+/** What another number of workgroups must gain, as a share of the time; and how often it must be quicker. */
 const GAIN = 0.04;
+const CONFIRMATIONS = 4;
 
 type Kind = 'dense' | 'sift';
 
@@ -81,19 +82,14 @@ class Measurement {
     encoder.siftFrom = 0;
     const samples: CrossoverSample[] = [];
     try {
-      const { device } = encoder.resources;
-      const limit = memoryLength(device, encoder.shape);
-      const lengths = [...LENGTHS.filter((length) => length < limit), Math.min(limit, LENGTHS.at(-1)!)];
+      const limit = memoryLength(encoder.resources.device, encoder.shape);
+      const within = LENGTHS.filter((length) => length <= limit);
+      const lengths = within.length > 0 ? within : [limit];
       await this.firstLook(lengths[0]!);
-      const longest = lengths.filter((length) => this.fits(length, FACTORS.length + 1, TUNING_SHARE)).at(-1);
+      const variants = FACTORS.length + 1;
+      const longest = lengths.filter((length) => this.fits(length, variants, TUNING_SHARE)).at(-1);
       if (longest !== undefined) await this.tune(longest);
-      if (this.kinds.length > 1) {
-        for (const [i, length] of lengths.entries()) {
-          const sample = await this.compare(length, this.left() / (lengths.length - i));
-          if (!sample) break;
-          samples.push(sample);
-        }
-      }
+      if (this.kinds.length > 1) samples.push(...(await this.compareAll(lengths)));
       const { workgroups, siftWorkgroups } = encoder.tuning;
       return {
         siftFrom: this.kinds.length > 1 ? crossover(samples) : 0,
@@ -123,8 +119,7 @@ class Measurement {
 
   /** Whether `variants` of each kind, twice each, can be measured in a share of what is left. */
   private fits(length: number, variants: number, share: number): boolean {
-    const each = this.kinds.reduce((sum, kind) => sum + Math.max(SAMPLE, this.expected(kind, length)), 0);
-    return 2 * variants * each <= share * this.left();
+    return 2 * variants * this.round(length) <= share * this.left();
   }
 
   /** One call of each kind twice, so that the pipelines are ready and their speed is roughly known. */
@@ -140,42 +135,83 @@ class Measurement {
   /** The number of workgroups of each kind, among a few around the default. */
   private async tune(length: number): Promise<void> {
     const { encoder } = this;
-    const names = { dense: 'workgroups', sift: 'siftWorkgroups' } as const satisfies Record<
-      Kind,
-      keyof Tuning
-    >;
+    const names = { dense: 'workgroups', sift: 'siftWorkgroups' } as const;
     const chosen = { ...encoder.tuning };
     await this.on(length, async (inputs) => {
       for (const kind of this.kinds) {
         const name = names[kind];
-        const usual = encoder.tuning[name];
-        const times = new Map<number, number>();
+        const usual = chosen[name];
         const calls = this.calls(kind, length);
-        const candidates = [1, ...FACTORS].map((factor) => Math.max(1, Math.round(factor * usual)));
-        for (const count of [...candidates, ...candidates]) {
+        const time = (count: number) => {
           encoder.tuning = { ...chosen, [name]: count };
-          const time = await this.sample(inputs, kind, calls);
-          times.set(count, Math.min(times.get(count) ?? Number.POSITIVE_INFINITY, time));
-          this.known[kind] = { length, time: times.get(usual)! };
+          return this.sample(inputs, kind, calls);
+        };
+        const best = { count: usual, time: await time(usual) };
+        this.known[kind] = { length, time: best.time };
+        for (const factor of FACTORS) {
+          const count = Math.max(1, Math.round(factor * usual));
+          const candidate = Math.min(await time(count), await time(count));
+          if (candidate < (1 - GAIN) * best.time) Object.assign(best, { count, time: candidate });
         }
-        const [best, time] = [...times].reduce((a, b) => (b[1] < a[1] ? b : a));
-        chosen[name] = time < (1 - GAIN) * times.get(usual)! ? best : usual;
+        // Chosen by mistake, a number costs far more than the right one gains.
+        if (
+          best.count !== usual &&
+          (await this.confirmed(
+            () => time(usual),
+            () => time(best.count),
+          ))
+        )
+          chosen[name] = best.count;
       }
     });
     encoder.tuning = chosen;
   }
 
+  /** Whether a change gains every time it is tried against what is usual. */
+  private async confirmed(usual: () => Promise<number>, changed: () => Promise<number>): Promise<boolean> {
+    for (let i = 0; i < CONFIRMATIONS; i++) {
+      if (this.left() < 0 || (await changed()) > (1 - GAIN) * (await usual())) return false;
+    }
+    return true;
+  }
+
+  /**
+   * From the longest length that there is time for downwards, until sifting is slower: what lies below is dense in any case. Where it is
+   * slower at the longest, the next one shows where that leads.
+   */
+  private async compareAll(lengths: readonly number[]): Promise<CrossoverSample[]> {
+    const cost = (i: number) => (i < 0 ? 0 : 2 * this.round(lengths[i]!));
+    let longest = lengths.length - 1;
+    while (longest > 0 && cost(longest) + cost(longest - 1) > this.left()) longest--;
+    const samples: CrossoverSample[] = [];
+    for (let i = longest; i >= 0; i--) {
+      const sample = await this.compare(lengths[i]!);
+      if (sample) samples.unshift(sample);
+      else if (samples.length > 0) break;
+      if (samples.length > 1 && samples[0]!.sift > samples[0]!.dense) break;
+    }
+    const { dense, sift } = this.known;
+    if (samples.length === 0 && sift.length > 0) {
+      // A slow device, or a busy one: the first look must do.
+      this.steady = false;
+      samples.push({ length: sift.length, dense: 1000 * dense.time, sift: 1000 * sift.time });
+    }
+    return samples;
+  }
+
+  /** Milliseconds that one sample of each kind takes. */
+  private round(length: number): number {
+    return this.kinds.reduce((sum, kind) => sum + Math.max(SAMPLE, this.expected(kind, length)), 0);
+  }
+
   /** Both kinds in turns at one length; undefined if that takes too long, or the memory is not there. */
-  private async compare(length: number, share: number): Promise<CrossoverSample | undefined> {
+  private async compare(length: number): Promise<CrossoverSample | undefined> {
     const times: Record<Kind, number[]> = { dense: [], sift: [] };
-    const round = () =>
-      this.kinds.reduce((sum, kind) => sum + Math.max(SAMPLE, this.expected(kind, length)), 0);
-    if (2 * round() > this.left()) return undefined;
-    const started = performance.now();
+    if (2 * this.round(length) > this.left()) return undefined;
     await this.on(length, async (inputs) => {
       for (let i = 0; i < ROUNDS; i++) {
-        const spent = performance.now() - started;
-        if (i >= 2 && (spent + round() > share || round() > this.left())) break;
+        // At least two, and time for the next length.
+        if (i >= 2 && 3 * this.round(length) > this.left()) break;
         // As many of each, so that what a pass costs beside them cancels.
         const calls = Math.min(...this.kinds.map((kind) => this.calls(kind, length)));
         for (const kind of i % 2 ? [...this.kinds].reverse() : this.kinds) {

@@ -10,8 +10,9 @@ import { upload } from './transfer.ts';
 const KEPT = 0.15;
 /** Standard deviation of a head's scores. */
 const SPREAD = 2;
-/** Bytes of K and V together. */
-const MEMORY = 128 * 2 ** 20;
+/** Bytes of K and V together: at most, and as a share of the largest buffer, which tells small devices from large ones. */
+const MEMORY = 256 * 2 ** 20;
+const SHARE = 1 / 8;
 /** Rows that are drawn; the cache repeats them. A prime, so that pages and heads begin at different ones. */
 const TILE = 509;
 /** K and V that are read in turn, so that short caches do not stay in the processor's. */
@@ -22,7 +23,7 @@ const SET_MEMORY = 32 * 2 ** 20;
 export function memoryLength(device: GPUDevice, shape: AttentionShape): number {
   const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
   // K and V share a buffer where the cache is paged.
-  const bytes = Math.min(MEMORY, maxBufferSize, maxStorageBufferBindingSize);
+  const bytes = Math.min(MEMORY, SHARE * maxBufferSize, maxStorageBufferBindingSize);
   return Math.max(256, 2 ** Math.floor(Math.log2(bytes / (2 * keyBytes(shape)))));
 }
 

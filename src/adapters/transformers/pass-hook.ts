@@ -31,7 +31,7 @@ export interface HookState {
   readonly pipelines: WeakMap<GPUComputePipeline, Program | 'other'>;
 }
 
-/** A property on the group itself: the runtime makes one for every dispatch, and a WeakMap of them takes microseconds a call. */
+/** A property on the group itself: the runtime makes one for every dispatch, and a WeakMap of them took nearly a microsecond a call. */
 const ENTRIES = Symbol('sift entries');
 export type TaggedGroup = GPUBindGroup & { [ENTRIES]?: readonly GPUBindGroupEntry[] };
 

@@ -1,7 +1,7 @@
 /** What a buffer was last written with; null for buffers that hold no uniforms. */
 type Contents = { bytes: Uint8Array<ArrayBuffer>; view: DataView } | null;
 
-/** A property on the buffer itself: a WeakMap of thousands of the runtime's short-lived objects takes microseconds a call. */
+/** A property on the buffer itself, the cheapest place: the runtime writes one for every dispatch. */
 const CONTENTS = Symbol('sift uniforms');
 type TaggedBuffer = GPUBuffer & { [CONTENTS]?: Contents };
 

@@ -3,7 +3,7 @@ import type { CacheReport } from '../../../report.ts';
 import { layerOfPastKey, type OrtSession, type OrtTensor, presentName } from '../runtime.ts';
 import { planCapacity } from './capacity.ts';
 import { isKvType, KvCache, type KvShape, maxCapacity } from './kv-cache.ts';
-import { createView, type TensorClass, viewOf } from './views.ts';
+import { createView, type KvView, type TensorClass, viewOf } from './views.ts';
 
 type Tensors = Record<string, OrtTensor>;
 
@@ -93,10 +93,26 @@ export class SharedCache {
     const first = past[0];
     const ids = feeds.input_ids ?? feeds.inputs_embeds;
     const newTokens = ids?.dims[1];
-    if (!first || !newTokens || past.some((tensor) => tensor?.dims.length !== 4)) {
-      return 'the inputs are not those of a decoder';
+    if (!first || !newTokens) return 'the inputs are not those of a decoder';
+    const view = this.viewOfAll(past);
+    const total = feeds.attention_mask?.dims.at(-1);
+    if (view && (total ?? view.length + newTokens) === view.length + newTokens) {
+      // A decode step goes on where the last one ended: nothing else is to be found out.
+      const { cache, length } = view;
+      const next = length + newTokens;
+      if (next <= cache.capacity && !cache.heldBeyond(length)) return this.start(cache, feeds, length, next);
     }
-    const length = first.dims[2]!;
+    return this.planAnew(feeds, past, view, newTokens);
+  }
+
+  private async planAnew(
+    feeds: Tensors,
+    past: readonly OrtTensor[],
+    view: KvView | undefined,
+    newTokens: number,
+  ): Promise<SharedRun | string> {
+    if (past.some((tensor) => tensor?.dims.length !== 4)) return 'the inputs are not those of a decoder';
+    const length = past[0]!.dims[2]!;
     if (past.some((tensor) => tensor.dims[2] !== length)) return 'the layers hold different numbers of keys';
     const total = feeds.attention_mask?.dims.at(-1) ?? length + newTokens;
     if (total !== length + newTokens)
@@ -104,7 +120,7 @@ export class SharedCache {
     const type = past.find((tensor) => !isKvType(tensor.type))?.type;
     if (type !== undefined) return `the KV cache is of type ${type}`;
     try {
-      const cache = await this.cacheFor(past, length, total);
+      const cache = await this.cacheFor(past, view, length, total);
       return typeof cache === 'string' ? cache : this.start(cache, feeds, length, total);
     } catch (error) {
       if (error instanceof SiftError && error.code === 'OUT_OF_MEMORY') return error.message;
@@ -115,6 +131,7 @@ export class SharedCache {
   /** The cache that holds the past, with room for `total` rows. */
   private async cacheFor(
     past: readonly OrtTensor[],
+    view: KvView | undefined,
     length: number,
     total: number,
   ): Promise<KvCache | string> {
@@ -123,14 +140,7 @@ export class SharedCache {
     const capacity = planCapacity(total, this.bound, limit);
     if (capacity === undefined) return `${total} keys do not fit the device's buffers (at most ${limit})`;
     if (length === 0) return KvCache.allocate(this.device, shapes, capacity);
-    const view = viewOf(past[0]);
-    const same =
-      view !== undefined &&
-      past.every((tensor, i) => {
-        const other = viewOf(tensor);
-        return other?.cache === view.cache && other.index === i && other.length === length;
-      });
-    if (same && !view.cache.heldBeyond(length)) {
+    if (view && !view.cache.heldBeyond(length)) {
       // Rows after the past are read by nobody: they are written over.
       if (total > view.cache.capacity) {
         await view.cache.grow(Math.max(capacity, Math.min(limit, 2 * view.cache.capacity)));
@@ -141,12 +151,23 @@ export class SharedCache {
     if (past.some((tensor) => tensor.location !== 'gpu-buffer')) return 'the past keys are not on the GPU';
     // Another continuation of a past that has one already, or a past of the runtime's own: a cache of its own, copied once.
     const cache = await KvCache.allocate(this.device, shapes, capacity);
-    const from = same
+    const from = view
       ? past.map((_, i) => view.cache.rowsOf(i))
       : past.map((tensor) => ({ buffer: tensor.gpuBuffer, capacity: length }));
     cache.fill(from, length);
     this.counts.copied++;
     return cache;
+  }
+
+  /** The view of the first past, if the others are of the same cache and length. */
+  private viewOfAll(past: readonly OrtTensor[]): KvView | undefined {
+    const view = viewOf(past[0]);
+    if (!view) return undefined;
+    for (let i = 1; i < past.length; i++) {
+      const other = viewOf(past[i]);
+      if (other?.cache !== view.cache || other.index !== i || other.length !== view.length) return undefined;
+    }
+    return view.index === 0 ? view : undefined;
   }
 
   private shapeOf(tensor: OrtTensor, past: string): KvShape {
