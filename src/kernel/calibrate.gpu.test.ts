@@ -75,8 +75,9 @@ describe('calibration', () => {
       expect(sift).toBeGreaterThan(0);
     }
     expect(found.siftFrom).toBeGreaterThanOrEqual(0);
-    // One batch may end after the budget; a machine that does other work is given as much again.
-    expect(found.milliseconds).toBeLessThan(2 * CALIBRATION_BUDGET);
+    // A pass that has begun is waited for; a machine that does other work is given as much again, and time for slow passes.
+    const slowest = Math.max(...found.samples.flatMap(({ dense, sift }) => [dense, sift])) / 1000;
+    expect(found.milliseconds).toBeLessThan(2 * CALIBRATION_BUDGET + 4 * slowest);
   });
 
   test('is measured once a device, and remembered if nothing else ran beside', async () => {

@@ -1,0 +1,108 @@
+import { describe, expect, test } from 'vitest';
+import { type Dispatch, type HookState, PassHook, type TaggedGroup } from './pass-hook.ts';
+import type { Program } from './program.ts';
+
+/** A pass that notes what reaches WebGPU. */
+function setUp(handle?: (dispatch: Dispatch) => boolean) {
+  const log: string[] = [];
+  const name = (object: unknown) => (object as { name: string }).name;
+  const pass = {
+    setPipeline: (pipeline: unknown) => void log.push(`pipeline ${name(pipeline)}`),
+    setBindGroup: (index: number, group: unknown, ...offsets: unknown[]) =>
+      void log.push(`group ${index} ${group ? name(group) : 'none'}${offsets.length ? ' offsets' : ''}`),
+    dispatchWorkgroups: (x: number, y: number, z: number) => void log.push(`dispatch ${x} ${y} ${z}`),
+    dispatchWorkgroupsIndirect: () => void log.push('indirect'),
+  } as unknown as GPUComputePassEncoder;
+  const pipelines: HookState['pipelines'] = new WeakMap<GPUComputePipeline, Program | 'other'>();
+  new PassHook(pass, { handler: handle && { dispatch: handle }, pipelines }).install();
+  const pipeline = (label: string) => ({ name: label }) as unknown as GPUComputePipeline;
+  const group = (label: string): TaggedGroup => {
+    const made = { name: label } as unknown as TaggedGroup;
+    PassHook.tag(made, []);
+    return made;
+  };
+  return { log, pass, pipeline, group };
+}
+
+describe('PassHook', () => {
+  test('without a handler the calls arrive as they are, the state when it is used', () => {
+    const { log, pass, pipeline, group } = setUp();
+    pass.setPipeline(pipeline('a'));
+    pass.setBindGroup(0, group('g'));
+    pass.dispatchWorkgroups(3);
+    pass.setBindGroup(0, group('h'));
+    pass.dispatchWorkgroups(1, 2, 3);
+    pass.setPipeline(pipeline('b'));
+    pass.dispatchWorkgroupsIndirect({} as GPUBuffer, 0);
+    expect(log).toEqual([
+      ...['pipeline a', 'group 0 g', 'dispatch 3 1 1'],
+      ...['group 0 h', 'dispatch 1 2 3'],
+      ...['pipeline b', 'indirect'],
+    ]);
+  });
+
+  test('a replaced dispatch sets nothing of the runtime; afterwards its state is there again', () => {
+    let replace = true;
+    const { log, pass, pipeline, group } = setUp((dispatch) => {
+      if (!replace) return false;
+      dispatch.pass.setPipeline(pipeline('ours'));
+      dispatch.pass.setBindGroup(0, group('our group'));
+      dispatch.pass.dispatchWorkgroups(7, 1, 1);
+      return true;
+    });
+    pass.setPipeline(pipeline('a'));
+    pass.setBindGroup(0, group('g'));
+    pass.dispatchWorkgroups(1);
+    expect(log).toEqual(['pipeline ours', 'group 0 our group', 'dispatch 7 1 1']);
+    // The runtime counts on its pipeline, and binds another group.
+    replace = false;
+    pass.setBindGroup(0, group('h'));
+    pass.dispatchWorkgroups(2);
+    expect(log.slice(3)).toEqual(['pipeline a', 'group 0 h', 'dispatch 2 1 1']);
+  });
+
+  test('what a handler encoded before it gave up is undone', () => {
+    const { log, pass, pipeline, group } = setUp((dispatch) => {
+      dispatch.pass.setPipeline(pipeline('ours'));
+      return false;
+    });
+    pass.setPipeline(pipeline('a'));
+    pass.setBindGroup(0, group('g'));
+    pass.dispatchWorkgroups(1);
+    pass.dispatchWorkgroups(2);
+    expect(log).toEqual([
+      ...['pipeline ours', 'pipeline a', 'group 0 g', 'dispatch 1 1 1'],
+      ...['pipeline ours', 'pipeline a', 'dispatch 2 1 1'],
+    ]);
+  });
+
+  test('a handler may let the runtime go first', () => {
+    const { log, pass, pipeline, group } = setUp((dispatch) => {
+      dispatch.encodeStock();
+      dispatch.pass.setPipeline(pipeline('ours'));
+      dispatch.pass.dispatchWorkgroups(9);
+      return true;
+    });
+    pass.setPipeline(pipeline('a'));
+    pass.setBindGroup(0, group('g'));
+    pass.dispatchWorkgroups(4, 5);
+    expect(log).toEqual(['pipeline a', 'group 0 g', 'dispatch 4 5 1', 'pipeline ours', 'dispatch 9 1 1']);
+  });
+
+  test('dynamic offsets, other groups and groups that were not seen go through and are not routed', () => {
+    const seen: Dispatch[] = [];
+    const { log, pass, pipeline, group } = setUp((dispatch) => seen.push(dispatch) > 0);
+    pass.setPipeline(pipeline('a'));
+    pass.setBindGroup(1, group('other'));
+    pass.setBindGroup(0, group('g'), [256]);
+    pass.dispatchWorkgroups(1);
+    pass.setBindGroup(0, { name: 'unseen' } as unknown as GPUBindGroup);
+    pass.dispatchWorkgroups(2);
+    pass.setBindGroup(0, null);
+    expect(seen).toEqual([]);
+    expect(log).toEqual([
+      ...['group 1 other', 'group 0 g offsets', 'pipeline a', 'dispatch 1 1 1'],
+      ...['group 0 unseen', 'dispatch 2 1 1', 'group 0 none'],
+    ]);
+  });
+});
