@@ -9,7 +9,7 @@ import { planStep } from '../src/kernel/params.ts';
 import { canUseSubgroups } from '../src/kernel/pipelines.ts';
 import type { DType } from '../src/kernel/shape.ts';
 import { StepTimer } from '../src/kernel/step-timer.ts';
-import { defaultPolicy, presetPolicy, type ThresholdPolicy } from '../src/tracker/index.ts';
+import { learnedPolicy, presetPolicy, type ThresholdPolicy } from '../src/tracker/index.ts';
 import { describeDevice, openDevice, startDawn } from './dawn.ts';
 import { summarise, type Timing } from './timing.ts';
 
@@ -78,7 +78,7 @@ for (const headSize of list(options['head-size'])) {
   const shape = { queryHeads: Number(options.heads), kvHeads: Number(options['kv-heads']), headSize, dtype };
   for (const [name, policy] of [
     ['balanced', presetPolicy('balanced')],
-    ['learned', defaultPolicy()],
+    ['learned', learnedPolicy()],
   ] as const) {
     console.log(`\n${shape.queryHeads}/${shape.kvHeads} heads of ${headSize}, ${name}`);
     const found: object[] = [];

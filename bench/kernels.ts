@@ -3,7 +3,7 @@ import type { AttentionShape } from '../src/kernel/shape.ts';
 import { createSiftAttention, type DecodeStep, type SiftAttention } from '../src/kernel/sift-attention.ts';
 import type { Tuning } from '../src/kernel/tuning.ts';
 import {
-  defaultPolicy,
+  learnedPolicy,
   probabilityPolicy,
   type ThresholdPolicy,
   uniformPolicy,
@@ -101,13 +101,13 @@ export async function createVariants(
     return new OurAttention(name, attention, length, sets, output);
   };
   const dense = await make('dense', probabilityPolicy({ p: 0 }));
-  const warmup = await make('warmup', defaultPolicy({ warmup: 4096 }));
+  const warmup = await make('warmup', learnedPolicy({ warmup: 4096 }));
   const sifted: SiftedVariant[] = [];
   for (const { tau, kept, level, form } of cases) {
     const base =
       tau === undefined
         ? uniformPolicy({ c: level ?? uniformLevel(kept!, shape) })
-        : defaultPolicy({ tau, warmup: 16 });
+        : learnedPolicy({ tau, warmup: 16 });
     const policy = inForm(base, form);
     const what = level !== undefined ? `${level}/S` : tau === undefined ? `kept ${kept}` : `tau ${tau}`;
     const name = `sift ${what} ${form}`;

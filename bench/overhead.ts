@@ -4,7 +4,7 @@ import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import { copySharedWrites } from '../quality/node-runtime.ts';
 import { createSiftAttention } from '../src/kernel/sift-attention.ts';
-import { defaultPolicy, probabilityPolicy, uniformPolicy } from '../src/tracker/index.ts';
+import { learnedPolicy, probabilityPolicy, uniformPolicy } from '../src/tracker/index.ts';
 import { describeDevice, openDevice, startDawn } from './dawn.ts';
 import { inForm } from './kernels.ts';
 import { loadOrt } from './ort.ts';
@@ -44,7 +44,7 @@ async function kernelLoop(): Promise<void> {
     ['dense', probabilityPolicy({ p: 0 })],
     ['two passes', inForm(uniformPolicy({ c: 1 }), 'two-pass')],
     ['one pass', uniformPolicy({ c: 1 })],
-    ['learning', defaultPolicy({ warmup: 4096 })],
+    ['learning', learnedPolicy({ warmup: 4096 })],
   ] as const) {
     const attention = await createSiftAttention(device, shape, { policy, layers: LAYERS });
     const times: number[] = [];

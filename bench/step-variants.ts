@@ -4,7 +4,7 @@ import { SharedCache } from '../src/adapters/transformers/kv/shared-cache.ts';
 import type { TensorClass } from '../src/adapters/transformers/kv/views.ts';
 import type { HubTensor, OrtTensor } from '../src/adapters/transformers/runtime.ts';
 import { StepHandler } from '../src/adapters/transformers/step-handler.ts';
-import { defaultPolicy, enableSift } from '../src/index.ts';
+import { enableSift, learnedPolicy } from '../src/index.ts';
 import { createInputs, destroyInputs, type InputSet } from './inputs.ts';
 import type { OrtModule } from './ort.ts';
 import type { StepModel } from './step-model.ts';
@@ -73,7 +73,7 @@ export async function runVariant(
     ? await enableSift(decoder.pipeline, {
         device,
         siftFrom: 0,
-        policy: defaultPolicy({ tau, warmup: WARMUP }),
+        policy: learnedPolicy({ tau, warmup: WARMUP }),
         cache: variant === 'sift' ? 'stock' : 'shared',
       })
     : undefined;

@@ -7,7 +7,7 @@ import { createSiftAttention } from '../src/kernel/sift-attention.ts';
 import { download } from '../src/kernel/transfer.ts';
 import type { Tuning } from '../src/kernel/tuning.ts';
 import {
-  defaultPolicy,
+  learnedPolicy,
   probabilityPolicy,
   type ThresholdPolicy,
   uniformPolicy,
@@ -129,7 +129,7 @@ for (const headSize of options['head-size'].split(',').map(Number)) {
         await add(`sift ${share}`, inForm(policy, 'two-pass'), ['scores', 'gather', 'combine']);
         await add(`one-pass ${share}`, inForm(policy, 'one-pass'), ['sift', 'combine']);
       }
-      await add('warmup', defaultPolicy({ warmup: 4096 }), ['denseLearn', 'histogram', 'quantile']);
+      await add('warmup', learnedPolicy({ warmup: 4096 }), ['denseLearn', 'histogram', 'quantile']);
       own.push({
         destroy: () => {
           resources.scratch.destroy();

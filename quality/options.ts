@@ -16,7 +16,7 @@ headless browser through transformers.js and the plugin's adapter; on a GPU with
   --half HALF        first: choose on it; second: confirm on it; all (default): both, each with figures of its own
   --prompt N         tokens of the prompt (1024), --steps N decode steps after it (256), --warmup N of which do not count (64)
   --sequences N      spread evenly over the text (2)
-  --policy POLICY    repeatable (paper:0.875, default:0.875)
+  --policy POLICY    repeatable (preset:balanced, paper:0.875)
   --tasks TASKS      exact answers against stock's on the same prompts, asked for after --warmup decode steps
   --reference N      instead: kept rows and outputs of N steps against the f64 reference, on the model's own tensors (f32 only)
   --node             over onnxruntime-web and Dawn in Node instead of a browser (DAWN_NODE, ORT_DIST: see quality/node-runtime.ts)
@@ -60,7 +60,7 @@ export function readOptions(argv: readonly string[]): Options | null {
       steps: { type: 'string', default: '256' },
       warmup: { type: 'string', default: '64' },
       sequences: { type: 'string', default: '2' },
-      policy: { type: 'string', multiple: true, default: ['paper:0.875', 'default:0.875'] },
+      policy: { type: 'string', multiple: true, default: ['preset:balanced', 'paper:0.875'] },
       tasks: { type: 'string', default: '' },
       reference: { type: 'string' },
       node: { type: 'boolean', default: false },

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { defaultPolicy, paperPolicy } from '../src/index.ts';
+import { learnedPolicy, paperPolicy } from '../src/index.ts';
 import { quantile, summarise } from './measure.ts';
 import { parsePolicy } from './policy-syntax.ts';
 
 test('a text names any policy', () => {
   expect(parsePolicy('paper:0.95').policy).toEqual(paperPolicy({ tau: 0.95 }));
-  expect(parsePolicy('default:0.5,warmup=8').policy).toEqual(defaultPolicy({ tau: 0.5, warmup: 8 }));
+  expect(parsePolicy('learned:0.5,warmup=8').policy).toEqual(learnedPolicy({ tau: 0.5, warmup: 8 }));
   expect(parsePolicy('mass:0.05,axis=step,exponent=prior,variance=0.1,dropped=none').policy).toMatchObject({
     target: { kind: 'mass', epsilon: 0.05 },
     axis: 'step',

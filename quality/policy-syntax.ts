@@ -1,6 +1,6 @@
 import {
-  defaultPolicy,
   type Exponent,
+  learnedPolicy,
   paperPolicy,
   presetPolicy,
   type Quality,
@@ -16,7 +16,7 @@ export interface NamedPolicy {
 }
 
 export const POLICY_SYNTAX = `KIND:VALUE[,key=value...]
-  KIND     paper | default (VALUE: tau), mass (epsilon), uniform (c of c/S), probability (p), preset (high, balanced, fast)
+  KIND     paper | learned (VALUE: tau), mass (epsilon), uniform (c of c/S), probability (p), preset (high, balanced, fast)
   keys     warmup, refitEvery (steps); axis=step|length; exponent=free|NUMBER|prior, variance (of the prior);
            dropped=none|renormalise|mean|linear; normaliser=exact|estimate; shareGroup, keepNewest, keepLargest, guard = on|off
   example  mass:0.05,dropped=none,exponent=prior,variance=0.04`;
@@ -27,15 +27,15 @@ function base(kind: string, value: number): ThresholdPolicy {
   switch (kind) {
     case 'paper':
       return paperPolicy({ tau: value });
-    case 'default':
-      return defaultPolicy({ tau: value });
+    case 'learned':
+      return learnedPolicy({ tau: value });
     case 'mass':
-      return { ...defaultPolicy(), name: 'mass', target: { kind: 'mass', epsilon: value } };
+      return { ...learnedPolicy(), name: 'mass', target: { kind: 'mass', epsilon: value } };
     case 'uniform':
       return uniformPolicy({ c: value });
     case 'probability':
       return {
-        ...defaultPolicy(),
+        ...learnedPolicy(),
         name: 'probability',
         warmup: 0,
         guard: false,

@@ -2,7 +2,7 @@
 //
 // The kernel says which rows it read through its output: with V one-hot (row i has a 1 at element i mod 64, every other row of a
 // block of 64 is 0 elsewhere) element d of the output is the probability of row d of that block, and 0 if the row was dropped.
-import { defaultPolicy, enableSift, type ThresholdPolicy } from '../src/index.ts';
+import { enableSift, learnedPolicy, type ThresholdPolicy } from '../src/index.ts';
 import { outputError } from '../src/kernel/self-test.ts';
 import { LayerState } from '../src/kernel/state.ts';
 import { download } from '../src/kernel/transfer.ts';
@@ -146,7 +146,7 @@ export async function compareRows(
     countsOff: 0,
   };
   const every = Math.max(1, Math.floor((steps - policy.warmup) / samples));
-  (await enableSift(decoder.pipeline, { device, policy: defaultPolicy(), siftFrom: 0 })).dispose();
+  (await enableSift(decoder.pipeline, { device, policy: learnedPolicy(), siftFrom: 0 })).dispose();
   const sift = await enableSift(decoder.pipeline, { policy, device, siftFrom: 0 });
   const recorder = new Recorder(device);
   let tracker: SessionTracker | undefined;

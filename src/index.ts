@@ -43,8 +43,8 @@ export type { CacheReport, CrossoverReport, HeadReport, LayerReport, SiftReport 
 export {
   type Axis,
   type Dropped,
-  defaultPolicy,
   type Exponent,
+  learnedPolicy,
   type Normaliser,
   paperPolicy,
   presetPolicy,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { SiftError } from './errors.ts';
 import { resolvePolicy, resolveSiftFrom, type SiftOptions } from './options.ts';
-import { defaultPolicy, isDense, paperPolicy, presetPolicy, uniformPolicy } from './tracker/index.ts';
+import { isDense, learnedPolicy, paperPolicy, presetPolicy, uniformPolicy } from './tracker/index.ts';
 
 function failure(options: unknown): SiftError {
   try {
@@ -18,8 +18,8 @@ describe('resolvePolicy', () => {
     expect(resolvePolicy({})).toEqual(presetPolicy('balanced'));
     expect(resolvePolicy({ quality: 'exact' })).toSatisfy(isDense);
     expect(resolvePolicy({ quality: 'high' })).toEqual(presetPolicy('high'));
-    expect(resolvePolicy({ mode: 'learned' })).toEqual(defaultPolicy());
-    expect(resolvePolicy({ tau: 0.5 })).toEqual(defaultPolicy({ tau: 0.5 }));
+    expect(resolvePolicy({ mode: 'learned' })).toEqual(learnedPolicy());
+    expect(resolvePolicy({ tau: 0.5 })).toEqual(learnedPolicy({ tau: 0.5 }));
     expect(resolvePolicy({ mode: 'paper' })).toEqual(paperPolicy());
     expect(resolvePolicy({ mode: 'paper', tau: 0.5, warmup: 10 })).toEqual(
       paperPolicy({ tau: 0.5, warmup: 10 }),

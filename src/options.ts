@@ -1,6 +1,6 @@
 import { invalidOption } from './errors.ts';
 import {
-  defaultPolicy,
+  learnedPolicy,
   paperPolicy,
   presetPolicy,
   QUALITIES,
@@ -92,7 +92,7 @@ export function resolvePolicy(options: SiftOptions): ThresholdPolicy {
     throw invalidOption('mode', mode, "'learned' or 'paper'");
   }
   const given = { ...(tau === undefined ? {} : { tau }), ...(warmup === undefined ? {} : { warmup }) };
-  return mode === 'paper' ? paperPolicy(given) : defaultPolicy(given);
+  return mode === 'paper' ? paperPolicy(given) : learnedPolicy(given);
 }
 
 /**

@@ -6,7 +6,7 @@ import { shadowMethod } from '../../src/adapters/shadow.ts';
 import { isMatched } from '../../src/adapters/transformers/program.ts';
 import type { OrtSession } from '../../src/adapters/transformers/runtime.ts';
 import { StepHandler } from '../../src/adapters/transformers/step-handler.ts';
-import { defaultPolicy, enableSift, probabilityPolicy, uniformPolicy } from '../../src/index.ts';
+import { enableSift, learnedPolicy, probabilityPolicy, uniformPolicy } from '../../src/index.ts';
 import { type Call, front, type PassCall, record, replay, replayPass } from './replay.ts';
 
 /** The parts of onnxruntime-web that are used. */
@@ -48,7 +48,7 @@ export interface RoutingFigures {
 export const ROUTING_VARIANTS = {
   dense: probabilityPolicy({ p: 0 }),
   sifted: uniformPolicy({ c: 1 }),
-  learning: defaultPolicy({ warmup: 4096 }),
+  learning: learnedPolicy({ warmup: 4096 }),
 };
 export type RoutingVariant = keyof typeof ROUTING_VARIANTS;
 

@@ -1,5 +1,5 @@
 // Decode attention for an engine of your own: a device, a shape, buffers.
-import { createSiftAttention, defaultPolicy } from '../../src/index.ts';
+import { createSiftAttention, learnedPolicy } from '../../src/index.ts';
 
 const shape = { queryHeads: 8, kvHeads: 2, headSize: 64, dtype: 'f32' } as const;
 const PROMPT = 2000;
@@ -27,7 +27,7 @@ async function run(): Promise<string> {
   const device = await adapter.requestDevice({ requiredFeatures });
 
   // The thresholds are learned in the first 16 steps, then a head keeps about an eighth of the rows.
-  const policy = defaultPolicy({ tau: 0.875, warmup: 16 });
+  const policy = learnedPolicy({ tau: 0.875, warmup: 16 });
   const attention = await createSiftAttention(device, shape, { policy });
 
   const random = () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { attentionScores, createRandom, siftedAttention } from '../reference/index.ts';
 import { testDevice } from '../testing/device.ts';
 import {
-  defaultPolicy,
+  learnedPolicy,
   paperPolicy,
   SessionTracker,
   type ThresholdPolicy,
@@ -94,11 +94,11 @@ async function decode(device: GPUDevice, policy: ThresholdPolicy, subgroups: boo
 }
 
 const custom = (change: Partial<ThresholdPolicy>) =>
-  validatePolicy({ ...defaultPolicy({ warmup: 8 }), ...change });
+  validatePolicy({ ...learnedPolicy({ warmup: 8 }), ...change });
 
 const POLICIES: Record<string, ThresholdPolicy> = {
   paper: paperPolicy({ tau: 0.75, warmup: 8 }),
-  default: defaultPolicy({ tau: 0.875, warmup: 8 }),
+  default: learnedPolicy({ tau: 0.875, warmup: 8 }),
   'paper, length axis': custom({ name: 'length', exponent: { kind: 'free' }, guard: false }),
   'prior on the exponent': custom({ name: 'prior', exponent: { kind: 'prior', beta: -1, variance: 0.04 } }),
   'mass, learned again': custom({ name: 'mass', target: { kind: 'mass', epsilon: 0.05 }, refitEvery: 6 }),
@@ -134,7 +134,7 @@ describe('learning on the GPU', () => {
 
   test('a head that loses its probability becomes dense', async () => {
     // The level is learned while one key takes most of the mass; then the scores are flat and nothing reaches it.
-    const policy = validatePolicy({ ...defaultPolicy({ tau: 0.99, warmup: 2 }), keepLargest: false });
+    const policy = validatePolicy({ ...learnedPolicy({ tau: 0.99, warmup: 2 }), keepLargest: false });
     const attention = await createSiftAttention(device, SHAPE, { policy, subgroups: false });
     const random = createRandom(3);
     const { queryHeads, kvHeads, headSize } = SHAPE;

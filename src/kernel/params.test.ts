@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import {
-  defaultPolicy,
+  learnedPolicy,
   paperPolicy,
   ThresholdTracker,
   uniformPolicy,
@@ -53,7 +53,7 @@ describe('planStep', () => {
     [3, 3],
     [5, 0],
   ])('records and fits when the tracker does: warm-up %i, again every %i', (warmup, refitEvery) => {
-    const policy = validatePolicy({ ...defaultPolicy({ warmup }), refitEvery });
+    const policy = validatePolicy({ ...learnedPolicy({ warmup }), refitEvery });
     const tracker = new ThresholdTracker(policy);
     let fit = tracker.fit;
     for (let step = 1; step <= 70; step++) {
@@ -79,7 +79,7 @@ describe('writeParams', () => {
   });
 
   test('default: length axis, exponent fixed at -1', () => {
-    const view = params(defaultPolicy({ tau: 0.75, warmup: 4 }), 5);
+    const view = params(learnedPolicy({ tau: 0.75, warmup: 4 }), 5);
     expect(flags(view)).toBe(
       Flag.renormalise | Flag.share | Flag.newest | Flag.largest | Flag.lengthAxis | Flag.guard,
     );

@@ -1,5 +1,5 @@
 import { invalidOption, SiftError } from '../errors.ts';
-import { defaultPolicy, type ThresholdPolicy } from '../tracker/index.ts';
+import { learnedPolicy, type ThresholdPolicy } from '../tracker/index.ts';
 import {
   AttentionEncoder,
   createDeviceResources,
@@ -15,7 +15,7 @@ import { type Tuning, tuningOf } from './tuning.ts';
 
 /** Options of {@link createSiftAttention}. */
 export interface SiftAttentionOptions {
-  /** How thresholds are found; default {@link defaultPolicy}. */
+  /** How thresholds are found; default {@link learnedPolicy}. */
   policy?: ThresholdPolicy;
   /** Layers that keep thresholds of their own. Default 1. */
   layers?: number;
@@ -156,7 +156,7 @@ export async function createSiftAttention(
   shape: AttentionShape,
   options: SiftAttentionOptions = {},
 ): Promise<SiftAttention> {
-  const { policy = defaultPolicy(), layers = 1, batch = 1, subgroups = canUseSubgroups(device) } = options;
+  const { policy = learnedPolicy(), layers = 1, batch = 1, subgroups = canUseSubgroups(device) } = options;
   for (const [name, value] of Object.entries({ layers, batch })) {
     if (!Number.isInteger(value) || value < 1) throw invalidOption(name, value, 'an integer of at least 1');
   }

@@ -10,10 +10,10 @@ export type {
   ThresholdPolicy,
 } from './policy.ts';
 export {
-  defaultPolicy,
   isDense,
   isLearned,
   LINEAR_GAIN,
+  learnedPolicy,
   paperPolicy,
   probabilityPolicy,
   uniformPolicy,

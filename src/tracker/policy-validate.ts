@@ -56,7 +56,7 @@ function checkExponent(exponent: Exponent): void {
 
 /**
  * Checks every field of a policy, and returns it frozen. Use it for members of the family that have no
- * constructor: `validatePolicy({ ...defaultPolicy(), name: 'mass', target: { kind: 'mass', epsilon: 0.02 } })`.
+ * constructor: `validatePolicy({ ...learnedPolicy(), name: 'mass', target: { kind: 'mass', epsilon: 0.02 } })`.
  *
  * A learned target needs a warm-up of at least 2 steps with a free exponent, 3 with a prior, 1 with a fixed one,
  * and `refitEvery` of 0 or at least as many.

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import {
-  defaultPolicy,
   isDense,
   isLearned,
+  learnedPolicy,
   paperPolicy,
   probabilityPolicy,
   type ThresholdPolicy,
@@ -29,7 +29,7 @@ describe('policies', () => {
   });
 
   it('differs from the paper in every choice but the target, the warm-up and the exact normaliser', () => {
-    const [paper, ours] = [paperPolicy(), defaultPolicy()];
+    const [paper, ours] = [paperPolicy(), learnedPolicy()];
     const same = (Object.keys(paper) as (keyof ThresholdPolicy)[]).filter(
       (key) => JSON.stringify(paper[key]) === JSON.stringify(ours[key]),
     );
@@ -47,10 +47,10 @@ describe('policies', () => {
 
   it('is dense exactly when the parameter is 0', () => {
     const mass = (epsilon: number) =>
-      validatePolicy({ ...defaultPolicy(), target: { kind: 'mass', epsilon } });
+      validatePolicy({ ...learnedPolicy(), target: { kind: 'mass', epsilon } });
     const dense = [
       paperPolicy({ tau: 0 }),
-      defaultPolicy({ tau: 0 }),
+      learnedPolicy({ tau: 0 }),
       uniformPolicy({ c: 0 }),
       probabilityPolicy({ p: 0 }),
       mass(0),
@@ -67,7 +67,7 @@ describe('policies', () => {
 
   it('is frozen, and keeps no reference to what was given', () => {
     const target = { kind: 'quantile' as const, tau: 0.5 };
-    const policy = validatePolicy({ ...defaultPolicy(), target });
+    const policy = validatePolicy({ ...learnedPolicy(), target });
     target.tau = 7;
     expect(policy.target).toEqual({ kind: 'quantile', tau: 0.5 });
     expect(() => Object.assign(policy, { warmup: 1 })).toThrow(TypeError);
@@ -78,13 +78,13 @@ describe('policies', () => {
 describe('validation', () => {
   it.each<[string, () => unknown]>([
     ['tau', () => paperPolicy({ tau: 1 })],
-    ['tau', () => defaultPolicy({ tau: -0.1 })],
-    ['tau', () => defaultPolicy({ tau: NaN })],
-    ['tau', () => defaultPolicy({ tau: '0.5' as unknown as number })],
+    ['tau', () => learnedPolicy({ tau: -0.1 })],
+    ['tau', () => learnedPolicy({ tau: NaN })],
+    ['tau', () => learnedPolicy({ tau: '0.5' as unknown as number })],
     ['warmup', () => paperPolicy({ warmup: 1 })],
     ['warmup', () => paperPolicy({ warmup: 4097 })],
     ['warmup', () => paperPolicy({ warmup: 2.5 })],
-    ['warmup', () => defaultPolicy({ warmup: 0 })],
+    ['warmup', () => learnedPolicy({ warmup: 0 })],
     ['c', () => uniformPolicy({ c: -1 })],
     ['c', () => uniformPolicy({ c: Infinity })],
     ['p', () => probabilityPolicy({ p: 1 })],
@@ -109,15 +109,15 @@ describe('validation', () => {
     ['guard', { guard: 1 }],
     ['shareGroup', { shareGroup: undefined }],
   ])('refuses a bad %s in a policy of one’s own', (option, change) => {
-    const call = () => validatePolicy({ ...defaultPolicy(), ...change } as ThresholdPolicy);
+    const call = () => validatePolicy({ ...learnedPolicy(), ...change } as ThresholdPolicy);
     expect(call).toThrow(expect.objectContaining({ code: 'INVALID_OPTION', option }));
   });
 
   it('accepts the ends of the ranges', () => {
     expect(paperPolicy({ warmup: 2 }).warmup).toBe(2);
     expect(paperPolicy({ warmup: 4096 }).warmup).toBe(4096);
-    expect(defaultPolicy({ warmup: 1 }).warmup).toBe(1);
+    expect(learnedPolicy({ warmup: 1 }).warmup).toBe(1);
     expect(validatePolicy({ ...uniformPolicy({ c: 40 }), warmup: 8 }).warmup).toBe(8);
-    expect(validatePolicy({ ...defaultPolicy(), refitEvery: 1 }).refitEvery).toBe(1);
+    expect(validatePolicy({ ...learnedPolicy(), refitEvery: 1 }).refitEvery).toBe(1);
   });
 });

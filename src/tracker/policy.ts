@@ -131,10 +131,10 @@ const SAFE_ROWS = {
  * @param options - `tau` in [0, 1), `warmup` an integer in 1..4096
  * @throws SiftError INVALID_OPTION
  */
-export function defaultPolicy(options: QuantileOptions = {}): ThresholdPolicy {
+export function learnedPolicy(options: QuantileOptions = {}): ThresholdPolicy {
   const { tau = 0.875, warmup = 64 } = options;
   return validatePolicy({
-    name: 'default',
+    name: 'learned',
     target: { kind: 'quantile', tau },
     axis: 'length',
     exponent: { kind: 'fixed', beta: -1 },

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { defaultPolicy, uniformPolicy } from './policy.ts';
+import { learnedPolicy, uniformPolicy } from './policy.ts';
 import { SessionTracker } from './session.ts';
 
 const SHAPE = { layers: 2, batch: 2, queryHeads: 3 };
@@ -18,7 +18,7 @@ function decode(session: SessionTracker, steps: number) {
 
 describe('decode steps', () => {
   it('count from the prompt', () => {
-    const session = new SessionTracker(defaultPolicy(), SHAPE);
+    const session = new SessionTracker(learnedPolicy(), SHAPE);
     expect(session.begin(100, 0)).toEqual({ decode: false, step: 0, length: 100 });
     expect(session.begin(1, 100)).toEqual({ decode: true, step: 1, length: 101 });
     expect(session.begin(1, 101)).toEqual({ decode: true, step: 2, length: 102 });
@@ -26,13 +26,13 @@ describe('decode steps', () => {
   });
 
   it('do not include one token on an empty past', () => {
-    const session = new SessionTracker(defaultPolicy(), SHAPE);
+    const session = new SessionTracker(learnedPolicy(), SHAPE);
     expect(session.begin(1, 0)).toEqual({ decode: false, step: 0, length: 1 });
     expect(session.begin(1, 1)).toEqual({ decode: true, step: 1, length: 2 });
   });
 
   it('do not include a last chunk of one token that is said to be prompt', () => {
-    const session = new SessionTracker(defaultPolicy(), SHAPE);
+    const session = new SessionTracker(learnedPolicy(), SHAPE);
     session.begin(64, 0);
     expect(session.begin(64, 64)).toMatchObject({ decode: false, step: 0 });
     expect(session.begin(1, 128, { prefill: true })).toEqual({ decode: false, step: 0, length: 129 });
@@ -40,10 +40,10 @@ describe('decode steps', () => {
   });
 
   it('refuses counts that cannot be', () => {
-    const session = new SessionTracker(defaultPolicy(), SHAPE);
+    const session = new SessionTracker(learnedPolicy(), SHAPE);
     expect(() => session.begin(0, 5)).toThrow(expect.objectContaining({ option: 'newTokens' }));
     expect(() => session.begin(1, -1)).toThrow(expect.objectContaining({ option: 'pastLength' }));
-    expect(() => new SessionTracker(defaultPolicy(), { ...SHAPE, layers: 0 })).toThrow(
+    expect(() => new SessionTracker(learnedPolicy(), { ...SHAPE, layers: 0 })).toThrow(
       expect.objectContaining({ option: 'layers' }),
     );
   });
@@ -51,7 +51,7 @@ describe('decode steps', () => {
 
 describe('heads', () => {
   it('learn each their own level, in [batch, queryHeads] order', () => {
-    const session = new SessionTracker(defaultPolicy({ warmup: 4 }), SHAPE);
+    const session = new SessionTracker(learnedPolicy({ warmup: 4 }), SHAPE);
     session.begin(100, 0);
     expect(session.wantsObservation).toBe(false);
     decode(session, 3);
@@ -67,7 +67,7 @@ describe('heads', () => {
   });
 
   it('are guarded one by one', () => {
-    const session = new SessionTracker(defaultPolicy({ warmup: 4 }), SHAPE);
+    const session = new SessionTracker(learnedPolicy({ warmup: 4 }), SHAPE);
     session.begin(100, 0);
     decode(session, 4);
     for (let n = 0; n < 17; n++) {
@@ -82,7 +82,7 @@ describe('heads', () => {
   });
 
   it('do not take dense steps of the warm-up for kept masses', () => {
-    const session = new SessionTracker(defaultPolicy({ warmup: 4 }), SHAPE);
+    const session = new SessionTracker(learnedPolicy({ warmup: 4 }), SHAPE);
     session.begin(100, 0);
     session.begin(1, 100);
     session.observeMass(0, Array(HEADS).fill(1));
@@ -90,7 +90,7 @@ describe('heads', () => {
   });
 
   it('are checked by index and number', () => {
-    const session = new SessionTracker(defaultPolicy(), SHAPE);
+    const session = new SessionTracker(learnedPolicy(), SHAPE);
     expect(() => session.logThresholds(2)).toThrow(expect.objectContaining({ option: 'layer' }));
     expect(() => session.tracker(0, 2, 0)).toThrow(expect.objectContaining({ option: 'batch' }));
     expect(() => session.tracker(0, 0, 3)).toThrow(expect.objectContaining({ option: 'queryHead' }));
@@ -101,7 +101,7 @@ describe('heads', () => {
 
 describe('starting over', () => {
   const warm = () => {
-    const session = new SessionTracker(defaultPolicy({ warmup: 4 }), SHAPE);
+    const session = new SessionTracker(learnedPolicy({ warmup: 4 }), SHAPE);
     session.begin(100, 0);
     decode(session, 6);
     expect(session.logThresholds(0)[0]).toBeGreaterThan(-Infinity);

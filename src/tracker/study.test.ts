@@ -5,7 +5,7 @@
 import { describe, expect, it } from 'vitest';
 import { createRandom } from '../reference/index.ts';
 import {
-  defaultPolicy,
+  learnedPolicy,
   paperPolicy,
   probabilityPolicy,
   type ThresholdPolicy,
@@ -77,11 +77,11 @@ describe.each([1, 2, 3])('the tracker against the study, seed %i', (seed) => {
   const prompt = 500;
   const lengths = Array.from({ length: WARMUP }, (_, i) => prompt + i + 1);
   const steps = lengths.map((_, i) => probabilities(seed, prompt, i + 1));
-  const mass = (epsilon: number) => validatePolicy({ ...defaultPolicy(), target: { kind: 'mass', epsilon } });
+  const mass = (epsilon: number) => validatePolicy({ ...learnedPolicy(), target: { kind: 'mass', epsilon } });
   const forms: [string, ThresholdPolicy, (step: number, length: number) => number][] = [
     ...[0.5, 0.875].map((tau): (typeof forms)[number] => [
       `1/S {tau ${tau}}`,
-      defaultPolicy({ tau }),
+      learnedPolicy({ tau }),
       inverseLength(
         steps.map((p) => sortedQuantile(p, tau)),
         lengths,
@@ -134,7 +134,7 @@ describe.each([4, 5])('paper and default on a growing cache, seed %i', (seed) =>
   });
 
   it('the default holds the kept fraction while the cache grows sixfold; the paper’s falls', () => {
-    const ours = warm(defaultPolicy(), seed, 1000);
+    const ours = warm(learnedPolicy(), seed, 1000);
     const paper = warm(paperPolicy(), seed, 1000);
     const p = probabilities(seed, 1000, 5000);
     expect(Math.abs(keptFraction(ours, p, 5000) - 0.125)).toBeLessThan(0.015);
@@ -142,7 +142,7 @@ describe.each([4, 5])('paper and default on a growing cache, seed %i', (seed) =>
   });
 
   it('the mass target drops about its share while the cache grows', () => {
-    const policy = validatePolicy({ ...defaultPolicy(), target: { kind: 'mass', epsilon: 0.05 } });
+    const policy = validatePolicy({ ...learnedPolicy(), target: { kind: 'mass', epsilon: 0.05 } });
     const tracker = warm(policy, seed, 1000);
     const p = probabilities(seed, 1000, 4000);
     const threshold = tracker.logThreshold(4000, p.length);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createRandom } from '../reference/index.ts';
 import {
-  defaultPolicy,
+  learnedPolicy,
   paperPolicy,
   probabilityPolicy,
   type ThresholdPolicy,
@@ -26,7 +26,7 @@ function feed(
 
 const inverse = (_step: number, length: number) => Math.log(0.3 / length);
 const policy = (change: Partial<ThresholdPolicy>) =>
-  validatePolicy({ ...defaultPolicy({ warmup: 4 }), ...change });
+  validatePolicy({ ...learnedPolicy({ warmup: 4 }), ...change });
 
 describe('warm-up and fit', () => {
   it('is dense through step w and sifts from w + 1', () => {
@@ -45,7 +45,7 @@ describe('warm-up and fit', () => {
   });
 
   it('follows 1/S on the length axis by default', () => {
-    const tracker = new ThresholdTracker(defaultPolicy({ warmup: 4 }));
+    const tracker = new ThresholdTracker(learnedPolicy({ warmup: 4 }));
     feed(tracker, 1, 4, inverse);
     expect(tracker.logThreshold(5, 9000)).toBeCloseTo(Math.log(0.3 / 9000), 12);
     expect(tracker.logThreshold(500, 9000)).toBe(tracker.logThreshold(5, 9000));
@@ -53,7 +53,7 @@ describe('warm-up and fit', () => {
 
   it('takes the exact quantile or mass threshold of probabilities', () => {
     const p = Float32Array.of(0.5, 0.25, 0.125, 0.125);
-    const quantiles = new ThresholdTracker(defaultPolicy({ tau: 0.7, warmup: 1 }));
+    const quantiles = new ThresholdTracker(learnedPolicy({ tau: 0.7, warmup: 1 }));
     quantiles.observe(1, 4, p);
     expect(quantiles.logThreshold(2, 4)).toBeCloseTo(Math.log(0.25), 12);
     const mass = new ThresholdTracker(policy({ target: { kind: 'mass', epsilon: 0.26 }, warmup: 1 }));
@@ -65,7 +65,7 @@ describe('warm-up and fit', () => {
 
   it('keeps log(0) finite, from probabilities and from logs', () => {
     for (const zero of [new Float32Array(9), -Infinity]) {
-      const tracker = new ThresholdTracker(defaultPolicy({ warmup: 1 }));
+      const tracker = new ThresholdTracker(learnedPolicy({ warmup: 1 }));
       tracker.observe(1, 9, zero);
       expect(tracker.logThreshold(2, 9)).toBeCloseTo(LOG_FLOOR, 12);
     }
@@ -86,7 +86,7 @@ describe('warm-up and fit', () => {
   });
 
   it('forgets everything on reset', () => {
-    const tracker = new ThresholdTracker(defaultPolicy({ warmup: 4 }));
+    const tracker = new ThresholdTracker(learnedPolicy({ warmup: 4 }));
     feed(tracker, 1, 4, inverse);
     for (let i = 0; i < 20; i++) tracker.observeMass(0.1);
     expect(tracker.guarded).toBe('kept-mass');
@@ -98,7 +98,7 @@ describe('warm-up and fit', () => {
   });
 
   it('refuses positions that cannot be', () => {
-    const tracker = new ThresholdTracker(defaultPolicy());
+    const tracker = new ThresholdTracker(learnedPolicy());
     expect(() => tracker.logThreshold(0, 5)).toThrow(expect.objectContaining({ option: 'step' }));
     expect(() => tracker.observe(1, 0, -1)).toThrow(expect.objectContaining({ option: 'length' }));
   });
@@ -199,7 +199,7 @@ describe('guard', () => {
 
   it('stops a head that keeps too little of its mass, 17 steps after the fit', () => {
     for (const fraction of [0.01, 0.45]) {
-      const tracker = new ThresholdTracker(defaultPolicy({ warmup: 4 }));
+      const tracker = new ThresholdTracker(learnedPolicy({ warmup: 4 }));
       feed(tracker, 1, 4, inverse);
       for (let i = 1; i <= 16; i++) tracker.observeMass(fraction);
       expect(tracker.guarded).toBeUndefined();
@@ -213,7 +213,7 @@ describe('guard', () => {
 
   it('leaves alone a head that keeps most of its mass, and the paper', () => {
     const random = createRandom(61);
-    const ours = new ThresholdTracker(defaultPolicy({ warmup: 4 }));
+    const ours = new ThresholdTracker(learnedPolicy({ warmup: 4 }));
     const paper = new ThresholdTracker(paperPolicy({ warmup: 4 }));
     const mass = new ThresholdTracker(policy({ target: { kind: 'mass', epsilon: 0.02 } }));
     for (const tracker of [ours, paper, mass]) feed(tracker, 1, 4, inverse);
@@ -237,7 +237,7 @@ describe('guard', () => {
   });
 
   it('trips at once on a kept mass that is not a number', () => {
-    const tracker = new ThresholdTracker(defaultPolicy({ warmup: 1 }));
+    const tracker = new ThresholdTracker(learnedPolicy({ warmup: 1 }));
     tracker.observe(1, 10, -3);
     tracker.observeMass(NaN);
     expect(tracker.guarded).toBe('kept-mass');

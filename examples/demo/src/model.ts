@@ -2,8 +2,8 @@ import { env, type ProgressInfo, pipeline, type TextGenerationPipeline } from '@
 import wasmUrl from 'onnxruntime-web/ort-wasm-simd-threaded.asyncify.wasm?url';
 // In an application: import { enableSift } from 'sift-attention'.
 import {
-  defaultPolicy,
   enableSift,
+  learnedPolicy,
   paperPolicy,
   type Quality,
   type Sift,
@@ -75,7 +75,7 @@ const same = (a: object, b: object): boolean => JSON.stringify(a) === JSON.strin
 
 /** Throws what is wrong with the options before anything is unloaded for them. */
 export function checkOptions(choice: SiftChoice): void {
-  if ('tau' in choice) (choice.method === 'paper' ? paperPolicy : defaultPolicy)(choice);
+  if ('tau' in choice) (choice.method === 'paper' ? paperPolicy : learnedPolicy)(choice);
 }
 
 /**

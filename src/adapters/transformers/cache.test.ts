@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { defaultPolicy } from '../../tracker/index.ts';
+import { learnedPolicy } from '../../tracker/index.ts';
 import { CacheRegistry } from './cache.ts';
 
 const SHAPE = { queryHeads: 8, kvHeads: 2, headSize: 64, dtype: 'f32' } as const;
@@ -25,7 +25,7 @@ describe('CacheRegistry', () => {
   });
   const setUp = () => {
     const device = new CountingDevice();
-    return { device, registry: new CacheRegistry(device as unknown as GPUDevice, defaultPolicy()) };
+    return { device, registry: new CacheRegistry(device as unknown as GPUDevice, learnedPolicy()) };
   };
 
   /** Runs a conversation: a prompt and some steps, each with new tensors; disposes of the last ones. */

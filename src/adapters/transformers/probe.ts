@@ -4,7 +4,7 @@ import type { AttentionEncoder, DeviceResources } from '../../kernel/encoder.ts'
 import { planStep } from '../../kernel/params.ts';
 import type { AttentionShape } from '../../kernel/shape.ts';
 import { LayerState } from '../../kernel/state.ts';
-import { defaultPolicy } from '../../tracker/index.ts';
+import { learnedPolicy } from '../../tracker/index.ts';
 import { type AttendCall, bufferOf, readAttendCall, shapeKey } from './attend-call.ts';
 import { bufferOfEntry, type DeviceHook } from './device-hook.ts';
 import { proveSharedCache } from './kv/proof.ts';
@@ -87,7 +87,7 @@ class Shadow implements DispatchHandler {
       const stock = bufferOf(dispatch, program, 'output');
       if (!kernel || !stock || call.newTokens !== 1 || call.batch !== 1) return false;
       dispatch.encodeStock();
-      const policy = defaultPolicy({ tau: 0 });
+      const policy = learnedPolicy({ tau: 0 });
       const step = kernel.encoder.prepare({
         ...call,
         lengths: call.seqlens,
@@ -170,7 +170,7 @@ async function compareWithStock(
       shape,
       encoder: await createEncoder(shape),
       comparison: await OutputComparison.create(device, shape),
-      state: new LayerState(device, shape, 1, defaultPolicy({ tau: 0 })),
+      state: new LayerState(device, shape, 1, learnedPolicy({ tau: 0 })),
       output: device.createBuffer({ size: bytes, usage: GPUBufferUsage.STORAGE }),
     });
   }
