@@ -1,5 +1,5 @@
 import { invalidOption, SiftError } from '../errors.ts';
-import { learnedPolicy, type ThresholdPolicy } from '../tracker/index.ts';
+import { presetPolicy, type ThresholdPolicy } from '../tracker/index.ts';
 import {
   AttentionEncoder,
   createDeviceResources,
@@ -15,7 +15,7 @@ import { type Tuning, tuningOf } from './tuning.ts';
 
 /** Options of {@link createSiftAttention}. */
 export interface SiftAttentionOptions {
-  /** How thresholds are found; default {@link learnedPolicy}. */
+  /** How thresholds are found; default the `balanced` preset. */
   policy?: ThresholdPolicy;
   /** Layers that keep thresholds of their own. Default 1. */
   layers?: number;
@@ -156,7 +156,12 @@ export async function createSiftAttention(
   shape: AttentionShape,
   options: SiftAttentionOptions = {},
 ): Promise<SiftAttention> {
-  const { policy = learnedPolicy(), layers = 1, batch = 1, subgroups = canUseSubgroups(device) } = options;
+  const {
+    policy = presetPolicy('balanced'),
+    layers = 1,
+    batch = 1,
+    subgroups = canUseSubgroups(device),
+  } = options;
   for (const [name, value] of Object.entries({ layers, batch })) {
     if (!Number.isInteger(value) || value < 1) throw invalidOption(name, value, 'an integer of at least 1');
   }
