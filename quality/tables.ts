@@ -118,11 +118,13 @@ export function tasksTable({ results }: QualityResults): string {
   if (tasks.length === 0) return 'No tasks were run.';
   return table(
     ['policy', ...tasks.map(([name, { asked }]) => `${name} (of ${asked})`), 'tokens'],
-    results.map((row) => [
-      row.policy === 'exact' ? 'stock' : row.policy,
-      ...tasks.map(([name]) => String(row.tasks[name]!.exact)),
-      percent(Object.values(row.tasks).reduce((sum, { tokens }) => sum + tokens, 0) / tasks.length),
-    ]),
+    results
+      .filter((row) => tasks.every(([name]) => row.tasks[name]))
+      .map((row) => [
+        row.policy === 'exact' ? 'stock' : row.policy,
+        ...tasks.map(([name]) => String(row.tasks[name]!.exact)),
+        percent(Object.values(row.tasks).reduce((sum, { tokens }) => sum + tokens, 0) / tasks.length),
+      ]),
   );
 }
 
