@@ -23,8 +23,8 @@ afterAll(async () => {
 
 test('stock and sift run side by side, and the page shows what sift did, without a network', async () => {
   const { page, outside } = session;
-  await page.getByLabel('Length').fill('7.25'); // a base-2 logarithm: 144 or 160 tokens
-  await page.getByLabel('Mode').selectOption('learned');
+  await page.getByRole('slider', { name: 'Length' }).fill('7.25'); // a base-2 logarithm: 144 or 160 tokens
+  await page.getByRole('combobox', { name: 'Mode', exact: true }).selectOption('learned');
   await page.getByLabel('Warm-up steps').fill(String(WARMUP));
   await page.getByLabel('New tokens').fill(String(NEW_TOKENS));
   await page.getByRole('button', { name: 'Generate' }).click();

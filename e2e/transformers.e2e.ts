@@ -65,9 +65,9 @@ describe('default and learned', () => {
         const generator = await load();
         const words = encode(generator, text);
         const planted = encode(generator, statement);
-        const prompt = [...words.slice(0, 400), ...planted, ...words.slice(400, 1000 - planted.length)];
+        const prompt = [...words.slice(0, 400), ...planted, ...words.slice(400, 700 - planted.length)];
         // 80 steps of the text that follows end the warm-up; the question is asked in sifted steps.
-        const forced = [...words.slice(1000, 1080), ...encode(generator, question)];
+        const forced = [...words.slice(700, 780), ...encode(generator, question)];
         // Before the first generation: the runtime compiles its attention then.
         (await enableSift(generator, { siftFrom: 0 })).dispose();
         const stock = await decodeForced(generator, prompt, forced, 6);
@@ -99,7 +99,7 @@ describe('default and learned', () => {
         const balanced = await run({ siftFrom: 0 }, 0);
         const learned = await run({ mode: 'learned', siftFrom: 0 }, 64);
         await generator.dispose();
-        return { stock: answer(stock.top), balanced, learned, steps: forced.length };
+        return { stock: answer(stock.top), balanced, learned, steps: forced.length + 6 };
       },
       { text: someText(), statement, question },
     );

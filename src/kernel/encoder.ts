@@ -120,8 +120,8 @@ export class AttentionEncoder {
   }
 
   /**
-   * Attention of every split: dense in one pass, or the scores and the gather of the V rows at or above the threshold.
-   * {@link combine} must follow.
+   * Attention of every split: dense or sifted in one pass, or the scores and the gather of the V rows at or above the threshold. Before
+   * that, where the step is to measure them, the moments of V. {@link combine} must follow.
    */
   attend(pass: GPUComputePassEncoder, step: PreparedStep, layer: LayerInputs, state: LayerState): void {
     const { shape, kernels } = this;
