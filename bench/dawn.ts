@@ -1,9 +1,12 @@
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 
-/** Off in the benchmark alone: Dawn rounds timestamps to 0.07 ms otherwise. */
+/**
+ * Timestamp quantization is off in the benchmark alone: Dawn rounds them to 0.07 ms otherwise. `DAWN_FEATURES=disable_robustness` leaves
+ * out the bounds checks that browsers add, to see what they cost.
+ */
 const FLAGS = [
-  'enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia',
+  `enable-dawn-features=${['allow_unsafe_apis', 'vulkan_enable_f16_on_nvidia', process.env.DAWN_FEATURES].filter(Boolean).join(',')}`,
   'disable-dawn-features=timestamp_quantization',
 ];
 

@@ -67,13 +67,19 @@ fn main(
     var near = vec2f(LOWEST, 0.0);                       // softmax (max, sum) of the known keys, and of the samples
     var far = vec2f(LOWEST, 0.0);
     for (var i = tl; i < known + sampled; i += TEAM) {
-      let score = vec2f(sample_score[h * SAMPLED + i], 1.0);
-      if (i < known) { near = merge_softmax(near, score); } else { far = merge_softmax(far, score); }
+      let score = sample_score[h * SAMPLED + i];
+      near.x = max(near.x, select(LOWEST, score, i < known));
+      far.x = max(far.x, select(score, LOWEST, i < known));
     }
-    let near_top = team_max(near.x);
-    let far_top = team_max(far.x);
-    near = vec2f(near_top, team_add(near.y * exp(near.x - near_top)));
-    far = vec2f(far_top, team_add(far.y * exp(far.x - far_top)));
+    near.x = team_max(near.x);
+    far.x = team_max(far.x);
+    for (var i = tl; i < known + sampled; i += TEAM) {
+      let e = exp(sample_score[h * SAMPLED + i] - select(far.x, near.x, i < known));
+      near.y += select(0.0, e, i < known);
+      far.y += select(e, 0.0, i < known);
+    }
+    near.y = team_add(near.y);
+    far.y = team_add(far.y);
     let whole = extrapolate(near, far, known, sampled, length);
     let state = head0 + h;
     let eta = log_threshold(heads_state[state].status, heads_state[state].log_alpha, heads_state[state].beta, length);

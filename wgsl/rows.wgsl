@@ -42,7 +42,8 @@ fn load_keys(rows: ptr<function, Rows>, batch: u32, kv_head: u32, base: u32, las
 }
 
 // The scores of the row (lane % UNROLL) of this slot. Every lane has a part of UNROLL sums for each head; in log2(UNROLL) exchanges
-// it gives half of them away and adds what it gets for the others, so that one whole sum for each head is left.
+// it gives half of them away and adds what it gets for the others, so that one whole sum for each head is left. The first exchanges,
+// of most values, are within quads: a browser guards every subgroupShuffleXor against lanes that do not exist, quadSwap it need not.
 fn row_scores(query: ptr<function, Query>, rows: ptr<function, Rows>, lane: u32) -> PerHead {
   var part: array<f32, HEADS * 8u>;
   for (var j = 0u; j < UNROLL; j++) { // unroll
@@ -60,33 +61,37 @@ fn row_scores(query: ptr<function, Query>, rows: ptr<function, Rows>, lane: u32)
   }
   var score: PerHead;
   for (var h = 0u; h < HEADS; h++) { // unroll
-    if (UNROLL > 4u) {
-      let upper = (lane & 4u) != 0u;
+    if (UNROLL > 1u) {
+      let odd = (lane & 1u) != 0u;
       for (var i = 0u; i < 4u; i++) { // unroll
-        let a = part[h * 8u + i];
-        let b = part[h * 8u + i + 4u];
-        part[h * 8u + i] = select(a, b, upper) + subgroupShuffleXor(select(b, a, upper), 4u);
+        if (2u * i < UNROLL) {
+          let a = part[h * 8u + 2u * i];
+          let b = part[h * 8u + 2u * i + 1u];
+          part[h * 8u + i] = select(a, b, odd) + quadSwapX(select(b, a, odd));
+        }
       }
     }
     if (UNROLL > 2u) {
-      let upper = (lane & 2u) != 0u;
+      let odd = (lane & 2u) != 0u;
       for (var i = 0u; i < 2u; i++) { // unroll
-        let a = part[h * 8u + i];
-        let b = part[h * 8u + i + 2u];
-        part[h * 8u + i] = select(a, b, upper) + subgroupShuffleXor(select(b, a, upper), 2u);
+        if (4u * i < UNROLL) {
+          let a = part[h * 8u + 2u * i];
+          let b = part[h * 8u + 2u * i + 1u];
+          part[h * 8u + i] = select(a, b, odd) + quadSwapY(select(b, a, odd));
+        }
       }
     }
     var sum = part[h * 8u];
-    if (UNROLL > 1u) {
-      let upper = (lane & 1u) != 0u;
+    if (UNROLL > 4u) {
+      let odd = (lane & 4u) != 0u;
       let b = part[h * 8u + 1u];
-      sum = select(sum, b, upper) + subgroupShuffleXor(select(b, sum, upper), 1u);
+      sum = select(sum, b, odd) + subgroupShuffleXor(select(b, sum, odd), 4u);
     }
     if (LANES > 16u && UNROLL < 32u) { sum += subgroupShuffleXor(sum, 16u); }
     if (LANES > 8u && UNROLL < 16u) { sum += subgroupShuffleXor(sum, 8u); }
     if (LANES > 4u && UNROLL < 8u) { sum += subgroupShuffleXor(sum, 4u); }
-    if (LANES > 2u && UNROLL < 4u) { sum += subgroupShuffleXor(sum, 2u); }
-    if (LANES > 1u && UNROLL < 2u) { sum += subgroupShuffleXor(sum, 1u); }
+    if (LANES > 2u && UNROLL < 4u) { sum += quadSwapY(sum); }
+    if (LANES > 1u && UNROLL < 2u) { sum += quadSwapX(sum); }
     score[h] = sum;
   }
   return score;

@@ -3,11 +3,15 @@
 // itself alone: else one that happens to be a key of high probability would raise the threshold for all. Exact with at most
 // SINK + NEWEST + SAMPLES keys.
 
-// The key of place i: known ones first, samples after.
+// The key of place i: known ones first, samples after. Place k of SAMPLES is key floor((2k + 1) * between / (2 SAMPLES)) of those
+// between, here without overflow; where there are fewer than SAMPLES, each is one. (As spread.wgsl, whose divisor is no constant.)
 fn sample_key(i: u32, known: u32, sampled: u32, length: u32) -> u32 {
   let between = length - known;
-  if (i < known) { return select(between + i, i, i < SINK); }
-  return SINK + spread(i - known, sampled, between);
+  let k = i - known;
+  let a = 2u * k + 1u;
+  let far = a * (between / (2u * SAMPLES)) + (a * (between % (2u * SAMPLES))) / (2u * SAMPLES);
+  let near = select(between + i, i, i < SINK);
+  return select(SINK + select(far, k, sampled < SAMPLES), near, i < known);
 }
 
 // The softmax (max, sum) that is estimated from those of the known keys and of the samples.

@@ -102,7 +102,7 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
       },
       sift: {
         ...flash,
-        sources: [rowsSource, spreadSource, sampleSource, thresholdSource, flashSiftSource, nthBitSource],
+        sources: [rowsSource, sampleSource, thresholdSource, flashSiftSource, nthBitSource],
         workgroupSize: tuning.siftWorkgroup,
         bindings: ['params', 'read', 'read', 'read', 'read', 'read', 'write', 'write'],
       },
