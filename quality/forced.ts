@@ -62,6 +62,8 @@ export interface ForcedOptions {
   /** The runtime's device, where the plugin cannot find it. */
   device?: GPUDevice;
   progress?: (message: string) => void;
+  /** What the prompt put out, if it has run; it stays the caller's. */
+  past?: Record<string, HubTensor>;
 }
 
 /** Log-probabilities after the last token of a pass. */
@@ -151,14 +153,15 @@ export async function converse(
 export async function exactRows(
   decoder: ForcedDecoder,
   tokens: readonly number[],
-  { prompt, steps, warmup, progress }: ForcedOptions,
+  { prompt, steps, warmup, progress, past }: ForcedOptions,
 ): Promise<Float32Array[]> {
   const rows: Float32Array[] = [];
   const report = reporter(steps, progress);
-  await decode(decoder, tokens, prompt, steps, (step, row) => {
+  const visit = (step: number, row: Float32Array) => {
     report(step);
     if (step > warmup) rows.push(row);
-  });
+  };
+  await decode(decoder, tokens, prompt, steps, visit, past);
   return rows;
 }
 
@@ -183,7 +186,7 @@ export async function policyFigures(
   tokens: readonly number[],
   exact: readonly Float32Array[],
   { policy }: NamedPolicy,
-  { prompt, steps, warmup, device, progress }: ForcedOptions,
+  { prompt, steps, warmup, device, progress, past }: ForcedOptions,
 ): Promise<SequenceFigures> {
   const sift = await enableSift(decoder.pipeline, { policy, siftFrom: 0, ...(device ? { device } : {}) });
   const figures: SequenceFigures = { nll: [], kl: [], same: [], sift: null };
@@ -191,7 +194,7 @@ export async function policyFigures(
   const quarter = Math.floor((steps - warmup) / 4);
   const report = reporter(steps, progress);
   try {
-    await decode(decoder, tokens, prompt, steps, async (step, row) => {
+    const visit = async (step: number, row: Float32Array) => {
       report(step);
       if (step >= warmup && (step - warmup) % quarter === 0 && reports.length < 5)
         reports.push(await sift.report());
@@ -200,7 +203,8 @@ export async function policyFigures(
       figures.nll.push(-row[tokens[prompt + step]!]!);
       figures.kl.push(kl);
       figures.same.push(Number(same));
-    });
+    };
+    await decode(decoder, tokens, prompt, steps, visit, past);
     figures.sift = siftFigures(await sift.report(), reports);
   } finally {
     sift.dispose();

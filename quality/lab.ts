@@ -1,5 +1,6 @@
 // What measures: the same code in a page (over transformers.js) and in Node (over onnxruntime-web and Dawn). Arguments and results are
 // plain data, so that a page's laboratory can be called from Node.
+import type { HubTensor } from '../src/adapters/transformers/runtime.ts';
 import { enableSift } from '../src/index.ts';
 import {
   converse,
@@ -7,7 +8,9 @@ import {
   exactRows,
   type ForcedDecoder,
   type ForcedOptions,
+  free,
   policyFigures,
+  prefill,
 } from './forced.ts';
 import type { SequenceFigures } from './measure.ts';
 import { parsePolicy } from './policy-syntax.ts';
@@ -53,6 +56,8 @@ export interface Lab {
 /** A laboratory over a decoder. */
 export class DecoderLab implements Lab {
   private exactOf: { key: string; rows: Float32Array[] } | undefined;
+  /** A prompt that ran in parts, which takes long: it runs once, and the policies go on from it. */
+  private past: Record<string, HubTensor> | undefined;
 
   private constructor(
     private readonly decoder: ForcedDecoder,
@@ -88,7 +93,12 @@ export class DecoderLab implements Lab {
   }
 
   async exact(tokens: readonly number[], options: SequenceOptions): Promise<SequenceFigures> {
-    const rows = await exactRows(this.decoder, tokens, { ...options, progress: this.progress });
+    if (this.past) free(this.past);
+    this.past = undefined;
+    if (options.prompt > (this.decoder.chunk ?? options.prompt))
+      this.past = await prefill(this.decoder, tokens.slice(0, options.prompt));
+    const { past, progress } = this;
+    const rows = await exactRows(this.decoder, tokens, { ...options, progress, ...(past ? { past } : {}) });
     this.exactOf = { key: keyOf(tokens, options), rows };
     return exactFigures(rows, tokens, options);
   }
@@ -103,6 +113,7 @@ export class DecoderLab implements Lab {
       ...options,
       device: this.device,
       progress: this.progress,
+      ...(this.past ? { past: this.past } : {}),
     });
   }
 
