@@ -7,7 +7,7 @@ const table = (head: readonly string[], rows: readonly (readonly string[])[]): s
   [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 const percent = (value: number | null, digits = 1) =>
   value === null ? '–' : `${(100 * value).toFixed(digits)}%`;
-const kl = (value: number) => (value >= 0.001 ? value.toFixed(4) : value.toFixed(5));
+const kl = (value: number | null) => value?.toFixed(value >= 0.001 ? 4 : 5) ?? '–';
 
 /** Replaces what stands between `<!-- table:NAME -->` and `<!-- /table -->`. */
 export function fillMarkers(document: string, tables: Record<string, string>): string {
@@ -98,10 +98,10 @@ export function measuredTable({ results }: QualityResults): string {
     ],
     results.map((row) => [
       row.policy,
-      row.ppl.toFixed(3),
+      row.ppl?.toFixed(3) ?? '–',
       kl(row.klMean),
       kl(row.klMedian),
-      row.kl99.toFixed(4),
+      row.kl99?.toFixed(4) ?? '–',
       percent(row.top1),
       percent(row.keptHead),
       percent(row.keptGroup),
