@@ -31,13 +31,14 @@ export const chunkFor = (device: GPUDevice): number =>
 
 /**
  * Runs a prompt.
- * @param past what the pass before it put out, which has `length` rows; it is freed.
+ * @param past what the pass before it put out, which has `length` rows; it is freed, unless it is to be kept.
  */
 export async function prefill(
   decoder: ForcedDecoder,
   prompt: readonly number[],
   length = 0,
   past?: Record<string, HubTensor>,
+  keep = false,
 ): Promise<Record<string, HubTensor>> {
   const size = Math.min(prompt.length, decoder.chunk ?? prompt.length);
   let outputs = past;
@@ -48,7 +49,7 @@ export async function prefill(
       ...decoder.inputs(part, length + at + part.length),
       ...(before ? { past_key_values: decoder.pastOf(before, length + at) } : {}),
     });
-    if (before) free(before);
+    if (before && !(keep && before === past)) free(before);
   }
   return outputs!;
 }
@@ -119,22 +120,26 @@ export async function decode(
   if (outputs !== past) free(outputs);
 }
 
-/** A conversation of the tasks; for each answer, which of its tokens were the most likely ones. */
+/**
+ * A conversation of the tasks; for each answer, which of its tokens were the most likely ones.
+ * @param begun what the first prompt put out, if it has run; it stays the caller's.
+ */
 export async function converse(
   decoder: ForcedDecoder,
   { turns }: Item,
   progress?: ForcedOptions['progress'],
+  begun?: Record<string, HubTensor>,
 ): Promise<Hits> {
   const hits: Hits = [];
-  let length = 0;
-  let outputs: Record<string, HubTensor> | undefined;
+  let outputs = begun;
+  let length = begun ? turns[0]!.prompt.length : 0;
   const pass = async (tokens: readonly number[]): Promise<void> => {
-    outputs = await prefill(decoder, tokens, length, outputs);
+    outputs = await prefill(decoder, tokens, length, outputs, outputs === begun);
     length += tokens.length;
   };
-  for (const { prompt, decode: steps, answers } of turns) {
+  for (const [turn, { prompt, decode: steps, answers }] of turns.entries()) {
     const report = reporter(steps.length, progress);
-    await pass(prompt);
+    if (turn > 0 || !begun) await pass(prompt);
     const right = new Map<number, boolean>();
     for (const [i, token] of steps.entries()) {
       if (answers.some(([from, to]) => from <= i && i < to))
@@ -145,7 +150,7 @@ export async function converse(
     for (const [from, to] of answers)
       hits.push(Array.from({ length: to - from }, (_, i) => right.get(from + i)!));
   }
-  if (outputs) free(outputs);
+  if (outputs && outputs !== begun) free(outputs);
   return hits;
 }
 

@@ -58,6 +58,8 @@ export class DecoderLab implements Lab {
   private exactOf: { key: string; rows: Float32Array[] } | undefined;
   /** A prompt that ran in parts, which takes long: it runs once, and the policies go on from it. */
   private past: Record<string, HubTensor> | undefined;
+  /** The same of a task's items. */
+  private begun: { key: string; pasts: (Record<string, HubTensor> | undefined)[] } = { key: '', pasts: [] };
 
   private constructor(
     private readonly decoder: ForcedDecoder,
@@ -94,9 +96,7 @@ export class DecoderLab implements Lab {
 
   async exact(tokens: readonly number[], options: SequenceOptions): Promise<SequenceFigures> {
     if (this.past) free(this.past);
-    this.past = undefined;
-    if (options.prompt > (this.decoder.chunk ?? options.prompt))
-      this.past = await prefill(this.decoder, tokens.slice(0, options.prompt));
+    this.past = await this.inParts(tokens.slice(0, options.prompt));
     const { past, progress } = this;
     const rows = await exactRows(this.decoder, tokens, { ...options, progress, ...(past ? { past } : {}) });
     this.exactOf = { key: keyOf(tokens, options), rows };
@@ -123,7 +123,22 @@ export class DecoderLab implements Lab {
     return names.map((name) => makeTask(name, { ...source, encode, context }));
   }
 
+  /** What a prompt puts out on the stock runtime, if it must run in parts. */
+  private async inParts(prompt: readonly number[]): Promise<Record<string, HubTensor> | undefined> {
+    return prompt.length > (this.decoder.chunk ?? prompt.length) ? prefill(this.decoder, prompt) : undefined;
+  }
+
+  /** Runs the first prompts of a task's items, if they must run in parts. */
+  private async begin(items: readonly Item[]): Promise<void> {
+    const key = JSON.stringify(items);
+    if (key === this.begun.key) return;
+    for (const past of this.begun.pasts) if (past) free(past);
+    this.begun = { key, pasts: [] };
+    for (const { turns } of items) this.begun.pasts.push(await this.inParts(turns[0]!.prompt));
+  }
+
   async task(items: readonly Item[], policy: string | null): Promise<Hits[]> {
+    await this.begin(items);
     const sift =
       policy === null
         ? undefined
@@ -136,8 +151,11 @@ export class DecoderLab implements Lab {
     try {
       for (const [i, item] of items.entries()) {
         hits.push(
-          await converse(this.decoder, item, (message) =>
-            this.progress(`item ${i + 1} of ${items.length}, ${message}`),
+          await converse(
+            this.decoder,
+            item,
+            (message) => this.progress(`item ${i + 1} of ${items.length}, ${message}`),
+            this.begun.pasts[i],
           ),
         );
       }
