@@ -9,7 +9,7 @@ share    a row that one head reads serves its group (implied by sel sum, l2, max
 fix      what stands for the dropped mass: renorm (default), none, mean (mean of all V), drop (mean of the dropped V),
          block (means of blocks of `block` rows, weighted by the mass dropped in each), warm (tail output learned in the warm-up),
          cov (first-order expansion in q; its moments are those of the prompt's rows, or with `moments` measured again while decoding:
-         every so many steps, or `xF`: whenever the length has grown by that factor), warmcov (the same about the warm-up's mean query), kreg (regression of V on K)
+         every N steps, whenever the length has grown by F (`xF`), or both (`xF,N`)), warmcov (the same about the warm-up's mean query), kreg (regression of V on K)
 norm     log-normaliser that p is judged with: exact (default), or an estimate that one pass over the keys has: see estimate()
 weight   factor of p when it is judged: v (norm of v - mean V), o (norm of its contribution to the residual stream)
 layers   factor of the threshold per layer
@@ -144,11 +144,12 @@ def block_means(v, size):
 
 
 def stretches(rule, start, steps):
-    """Steps [from, to) between which moments stay as they are: measured after the prompt (None), every so many steps, or `xF`."""
+    """Steps [from, to) between which moments stay as they are: measured after the prompt (None), every N steps, whenever the length has
+    grown by F (`xF`), or both (`xF,N`)."""
     at = [0]
+    factor, _, every = rule[1:].partition(',') if isinstance(rule, str) else ('inf', '', rule or 0)
     for t in range(1, steps):
-        due = start + t >= float(rule[1:]) * (start + at[-1]) if isinstance(rule, str) else rule and t % rule == 0
-        if due: at.append(t)
+        if start + t >= float(factor) * (start + at[-1]) or (int(every or 0) and t % int(every or 0) == 0): at.append(t)
     return list(zip(at, at[1:] + [steps]))
 
 
