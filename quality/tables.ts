@@ -128,7 +128,7 @@ export function momentsTable(rows: readonly MomentsRow[]): string {
 
 /** A figure over all sequences or, where both halves of the text were measured, of either half. */
 const ofHalves = (row: QualityRow, text: (figures: HalfFigures) => string): string =>
-  row.first && row.second ? `${text(row.first)} / ${text(row.second)}` : text(row);
+  row.first && row.second && text(row.first) !== '–' ? `${text(row.first)} / ${text(row.second)}` : text(row);
 
 /** A results file's rows. */
 export function measuredTable({ results }: QualityResults): string {
