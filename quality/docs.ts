@@ -2,8 +2,16 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { frontierPlot } from './plot.ts';
 import { parseResults, type QualityRow } from './results.ts';
-import { parseStudy } from './study-policies.ts';
-import { fillMarkers, gateTable, measuredTable, powerLawTable, studyTable, tasksTable } from './tables.ts';
+import { parseMoments, parseStudy } from './study-policies.ts';
+import {
+  fillMarkers,
+  gateTable,
+  measuredTable,
+  momentsTable,
+  powerLawTable,
+  studyTable,
+  tasksTable,
+} from './tables.ts';
 
 const DOC = 'docs/quality.md';
 const file = (name: string) => readFileSync(`quality/results/${name}.json`, 'utf8');
@@ -23,6 +31,7 @@ export function tables(): Record<string, string> {
     .map((model) => [model, parseResults(file(model))] as const);
   return {
     study: studyTable(small, tiny),
+    moments: momentsTable(parseMoments(file('study-moments'))),
     powerlaw: powerLawTable(JSON.parse(file('powerlaw'))),
     gate: gateTable(JSON.parse(file('gate'))),
     ...Object.fromEntries(

@@ -31,13 +31,14 @@ export const chunkFor = (device: GPUDevice): number =>
 
 /**
  * Runs a prompt.
- * @param past what the pass before it put out, which has `length` rows; it is freed.
+ * @param past what the pass before it put out, which has `length` rows; it is freed, unless it is to be kept.
  */
 export async function prefill(
   decoder: ForcedDecoder,
   prompt: readonly number[],
   length = 0,
   past?: Record<string, HubTensor>,
+  keep = false,
 ): Promise<Record<string, HubTensor>> {
   const size = Math.min(prompt.length, decoder.chunk ?? prompt.length);
   let outputs = past;
@@ -48,7 +49,7 @@ export async function prefill(
       ...decoder.inputs(part, length + at + part.length),
       ...(before ? { past_key_values: decoder.pastOf(before, length + at) } : {}),
     });
-    if (before) free(before);
+    if (before && !(keep && before === past)) free(before);
   }
   return outputs!;
 }
@@ -62,6 +63,8 @@ export interface ForcedOptions {
   /** The runtime's device, where the plugin cannot find it. */
   device?: GPUDevice;
   progress?: (message: string) => void;
+  /** What the prompt put out, if it has run; it stays the caller's. */
+  past?: Record<string, HubTensor>;
 }
 
 /** Log-probabilities after the last token of a pass. */
@@ -117,22 +120,26 @@ export async function decode(
   if (outputs !== past) free(outputs);
 }
 
-/** A conversation of the tasks; for each answer, which of its tokens were the most likely ones. */
+/**
+ * A conversation of the tasks; for each answer, which of its tokens were the most likely ones.
+ * @param begun what the first prompt put out, if it has run; it stays the caller's.
+ */
 export async function converse(
   decoder: ForcedDecoder,
   { turns }: Item,
   progress?: ForcedOptions['progress'],
+  begun?: Record<string, HubTensor>,
 ): Promise<Hits> {
   const hits: Hits = [];
-  let length = 0;
-  let outputs: Record<string, HubTensor> | undefined;
+  let outputs = begun;
+  let length = begun ? turns[0]!.prompt.length : 0;
   const pass = async (tokens: readonly number[]): Promise<void> => {
-    outputs = await prefill(decoder, tokens, length, outputs);
+    outputs = await prefill(decoder, tokens, length, outputs, outputs === begun);
     length += tokens.length;
   };
-  for (const { prompt, decode: steps, answers } of turns) {
+  for (const [turn, { prompt, decode: steps, answers }] of turns.entries()) {
     const report = reporter(steps.length, progress);
-    await pass(prompt);
+    if (turn > 0 || !begun) await pass(prompt);
     const right = new Map<number, boolean>();
     for (const [i, token] of steps.entries()) {
       if (answers.some(([from, to]) => from <= i && i < to))
@@ -143,7 +150,7 @@ export async function converse(
     for (const [from, to] of answers)
       hits.push(Array.from({ length: to - from }, (_, i) => right.get(from + i)!));
   }
-  if (outputs) free(outputs);
+  if (outputs && outputs !== begun) free(outputs);
   return hits;
 }
 
@@ -151,14 +158,15 @@ export async function converse(
 export async function exactRows(
   decoder: ForcedDecoder,
   tokens: readonly number[],
-  { prompt, steps, warmup, progress }: ForcedOptions,
+  { prompt, steps, warmup, progress, past }: ForcedOptions,
 ): Promise<Float32Array[]> {
   const rows: Float32Array[] = [];
   const report = reporter(steps, progress);
-  await decode(decoder, tokens, prompt, steps, (step, row) => {
+  const visit = (step: number, row: Float32Array) => {
     report(step);
     if (step > warmup) rows.push(row);
-  });
+  };
+  await decode(decoder, tokens, prompt, steps, visit, past);
   return rows;
 }
 
@@ -183,7 +191,7 @@ export async function policyFigures(
   tokens: readonly number[],
   exact: readonly Float32Array[],
   { policy }: NamedPolicy,
-  { prompt, steps, warmup, device, progress }: ForcedOptions,
+  { prompt, steps, warmup, device, progress, past }: ForcedOptions,
 ): Promise<SequenceFigures> {
   const sift = await enableSift(decoder.pipeline, { policy, siftFrom: 0, ...(device ? { device } : {}) });
   const figures: SequenceFigures = { nll: [], kl: [], same: [], sift: null };
@@ -191,7 +199,7 @@ export async function policyFigures(
   const quarter = Math.floor((steps - warmup) / 4);
   const report = reporter(steps, progress);
   try {
-    await decode(decoder, tokens, prompt, steps, async (step, row) => {
+    const visit = async (step: number, row: Float32Array) => {
       report(step);
       if (step >= warmup && (step - warmup) % quarter === 0 && reports.length < 5)
         reports.push(await sift.report());
@@ -200,7 +208,8 @@ export async function policyFigures(
       figures.nll.push(-row[tokens[prompt + step]!]!);
       figures.kl.push(kl);
       figures.same.push(Number(same));
-    });
+    };
+    await decode(decoder, tokens, prompt, steps, visit, past);
     figures.sift = siftFigures(await sift.report(), reports);
   } finally {
     sift.dispose();

@@ -1,5 +1,6 @@
 // What measures: the same code in a page (over transformers.js) and in Node (over onnxruntime-web and Dawn). Arguments and results are
 // plain data, so that a page's laboratory can be called from Node.
+import type { HubTensor } from '../src/adapters/transformers/runtime.ts';
 import { enableSift } from '../src/index.ts';
 import {
   converse,
@@ -7,7 +8,9 @@ import {
   exactRows,
   type ForcedDecoder,
   type ForcedOptions,
+  free,
   policyFigures,
+  prefill,
 } from './forced.ts';
 import type { SequenceFigures } from './measure.ts';
 import { parsePolicy } from './policy-syntax.ts';
@@ -53,6 +56,10 @@ export interface Lab {
 /** A laboratory over a decoder. */
 export class DecoderLab implements Lab {
   private exactOf: { key: string; rows: Float32Array[] } | undefined;
+  /** A prompt that ran in parts, which takes long: it runs once, and the policies go on from it. */
+  private past: Record<string, HubTensor> | undefined;
+  /** The same of a task's items. */
+  private begun: { key: string; pasts: (Record<string, HubTensor> | undefined)[] } = { key: '', pasts: [] };
 
   private constructor(
     private readonly decoder: ForcedDecoder,
@@ -88,7 +95,10 @@ export class DecoderLab implements Lab {
   }
 
   async exact(tokens: readonly number[], options: SequenceOptions): Promise<SequenceFigures> {
-    const rows = await exactRows(this.decoder, tokens, { ...options, progress: this.progress });
+    if (this.past) free(this.past);
+    this.past = await this.inParts(tokens.slice(0, options.prompt));
+    const { past, progress } = this;
+    const rows = await exactRows(this.decoder, tokens, { ...options, progress, ...(past ? { past } : {}) });
     this.exactOf = { key: keyOf(tokens, options), rows };
     return exactFigures(rows, tokens, options);
   }
@@ -103,6 +113,7 @@ export class DecoderLab implements Lab {
       ...options,
       device: this.device,
       progress: this.progress,
+      ...(this.past ? { past: this.past } : {}),
     });
   }
 
@@ -112,7 +123,22 @@ export class DecoderLab implements Lab {
     return names.map((name) => makeTask(name, { ...source, encode, context }));
   }
 
+  /** What a prompt puts out on the stock runtime, if it must run in parts. */
+  private async inParts(prompt: readonly number[]): Promise<Record<string, HubTensor> | undefined> {
+    return prompt.length > (this.decoder.chunk ?? prompt.length) ? prefill(this.decoder, prompt) : undefined;
+  }
+
+  /** Runs the first prompts of a task's items, if they must run in parts. */
+  private async begin(items: readonly Item[]): Promise<void> {
+    const key = JSON.stringify(items);
+    if (key === this.begun.key) return;
+    for (const past of this.begun.pasts) if (past) free(past);
+    this.begun = { key, pasts: [] };
+    for (const { turns } of items) this.begun.pasts.push(await this.inParts(turns[0]!.prompt));
+  }
+
   async task(items: readonly Item[], policy: string | null): Promise<Hits[]> {
+    await this.begin(items);
     const sift =
       policy === null
         ? undefined
@@ -125,8 +151,11 @@ export class DecoderLab implements Lab {
     try {
       for (const [i, item] of items.entries()) {
         hits.push(
-          await converse(this.decoder, item, (message) =>
-            this.progress(`item ${i + 1} of ${items.length}, ${message}`),
+          await converse(
+            this.decoder,
+            item,
+            (message) => this.progress(`item ${i + 1} of ${items.length}, ${message}`),
+            this.begun.pasts[i],
           ),
         );
       }

@@ -90,13 +90,14 @@ function brief(sequences: readonly SequenceFigures[]): HalfFigures {
   const all = (name: 'nll' | 'kl' | 'same') => sequences.flatMap((sequence) => sequence[name]);
   const kl = all('kl');
   const sift = sequences.map((sequence) => sequence.sift).filter((figures) => figures !== null);
+  const any = (figure: () => number) => (kl.length > 0 ? figure() : null);
   return {
     sequences: sequences.length,
-    ppl: Math.exp(mean(all('nll'))),
-    klMean: mean(kl),
-    klMedian: quantile(kl, 0.5),
-    kl99: quantile(kl, 0.99),
-    top1: mean(all('same')),
+    ppl: any(() => Math.exp(mean(all('nll')))),
+    klMean: any(() => mean(kl)),
+    klMedian: any(() => quantile(kl, 0.5)),
+    kl99: any(() => quantile(kl, 0.99)),
+    top1: any(() => mean(all('same'))),
     keptGroup: sift.length ? mean(sift.map((figures) => figures.keptGroup)) : null,
   };
 }

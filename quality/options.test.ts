@@ -20,6 +20,8 @@ test.each([
   [['--policy', 'best:1'], 'no kind'],
   [['--policy', 'paper:0.5', '--warmup', '16'], 'learns in 64 steps'],
   [['--sequences', '0'], '--tasks'],
+  [['--shard', '3/2'], 'I/N'],
+  [['--shard', 'all'], 'I/N'],
 ])('%j is refused, and it says what is wrong', (args, message) => {
   expect(() => readOptions(args)).toThrow(message);
 });

@@ -22,6 +22,8 @@ headless browser through transformers.js and the plugin's adapter; on a GPU with
   --node             over onnxruntime-web and Dawn in Node instead of a browser (DAWN_NODE, ORT_DIST: see quality/node-runtime.ts)
   --json FILE        results
   --fresh            begin anew; otherwise an interrupted run of the same settings goes on
+  --shard I/N        only the I-th of N shares of the sequences and tasks, for N runs side by side; the same command without it
+                     then makes the table, and measures what they have not
 Policies: ${POLICY_SYNTAX}
 Tasks: ${TASK_SYNTAX}`;
 
@@ -41,6 +43,13 @@ export interface Options {
   node: boolean;
   json: string | undefined;
   fresh: boolean;
+  /** This run's share of the sequences and tasks: the `index`-th, from 1 on, of `count`. */
+  shard: Shard | undefined;
+}
+
+export interface Shard {
+  index: number;
+  count: number;
 }
 
 /**
@@ -66,6 +75,7 @@ export function readOptions(argv: readonly string[]): Options | null {
       node: { type: 'boolean', default: false },
       json: { type: 'string' },
       fresh: { type: 'boolean', default: false },
+      shard: { type: 'string' },
     },
   });
   if (values.help) return null;
@@ -100,6 +110,12 @@ export function readOptions(argv: readonly string[]): Options | null {
       );
   }
   const reference = values.reference === undefined ? undefined : whole('reference', values.reference, 1);
+  const shard = /^(\d+)\/(\d+)$/
+    .exec(values.shard ?? '1/1')
+    ?.slice(1)
+    .map(Number) as [number, number] | undefined;
+  if (!shard || shard[0] < 1 || shard[0] > shard[1])
+    throw new Error(`--shard is "${values.shard}"; it is I/N with I from 1 to N.`);
   if (sequences === 0 && (values.tasks === '' || reference !== undefined))
     throw new Error('--sequences is 0; that is allowed with --tasks alone.');
   return {
@@ -118,5 +134,6 @@ export function readOptions(argv: readonly string[]): Options | null {
     node: values.node,
     json: values.json,
     fresh: values.fresh,
+    shard: values.shard === undefined ? undefined : { index: shard[0], count: shard[1] },
   };
 }

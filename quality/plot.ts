@@ -98,8 +98,8 @@ export function frontierPlot(
         name: 'measured through the adapter',
         type: 'scatter' as const,
         data: measured
-          .filter((row) => row.keptGroup !== null && row.klMean >= FLOOR)
-          .map((row): Point => ({ value: [100 * row.keptGroup!, row.klMean], name: row.policy })),
+          .filter((row) => row.keptGroup !== null && row.klMean !== null && row.klMean >= FLOOR)
+          .map((row): Point => ({ value: [100 * row.keptGroup!, row.klMean!], name: row.policy })),
         symbol: 'emptyCircle',
         symbolSize: 14,
         itemStyle: { color: '#000000', borderColor: '#000000' },

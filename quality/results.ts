@@ -3,15 +3,15 @@ import { z } from 'zod';
 
 const fraction = z.number().min(0).max(1);
 
-/** Figures of some sequences that a choice is made by. KL against exact attention, nats per token. */
+/** Figures of some sequences that a choice is made by, null if there are none. KL against exact attention, nats per token. */
 const halfFigures = z.object({
   sequences: z.int().nonnegative(),
-  ppl: z.number().positive(),
-  klMean: z.number(),
-  klMedian: z.number(),
-  kl99: z.number(),
+  ppl: z.number().positive().nullable(),
+  klMean: z.number().nullable(),
+  klMedian: z.number().nullable(),
+  kl99: z.number().nullable(),
   /** Share of the steps whose most likely token is that of exact attention. */
-  top1: fraction,
+  top1: fraction.nullable(),
   /** Share of the V rows that at least one head of a group keeps: what is read. Null for exact attention. */
   keptGroup: fraction.nullable(),
 });

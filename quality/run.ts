@@ -8,8 +8,8 @@ import type { Lab } from './lab.ts';
 import { dtypeIn, openNodeLab } from './node-lab.ts';
 import { type Options, readOptions, USAGE } from './options.ts';
 import { parseResults, type QualityResults, writeResults } from './results.ts';
-import { markdown, measure, type Plan, tabulate } from './runner.ts';
-import { Store } from './store.ts';
+import { markdown, measure, type Plan, shardOf, tabulate } from './runner.ts';
+import { partPath, Store, shardPaths } from './store.ts';
 import { taskNames } from './tasks/index.ts';
 
 const began = performance.now();
@@ -57,14 +57,17 @@ async function run(options: Options): Promise<void> {
     const machine: 'node' | 'browser' = options.node ? 'node' : 'browser';
     const hash = createHash('sha256').update(text).digest('hex').slice(0, 16);
     const settings = { model: name, dtype, machine, gpu, text: hash, half, prompt, steps, warmup };
-    const path = options.json
-      ? `${options.json}.part`
-      : `.cache/quality/${createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 16)}.part`;
-    const store = new Store(path, settings);
+    const base =
+      options.json ??
+      `.cache/quality/${createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 16)}`;
+    const { shard } = options;
+    const path = partPath(base, shard);
+    const store = new Store(path, settings, shard ? [] : shardPaths(base));
     if (options.fresh) store.clear();
     else if (store.resumed > 0) say(`going on from ${path}: ${store.resumed} results`);
     else if (store.otherSettings) say(`${path} is of a run with other settings; beginning anew`);
-    await measure(lab, plan, store, say);
+    await measure(lab, shard ? shardOf(plan, shard) : plan, store, say);
+    if (shard) return say(`share ${shard.index} of ${shard.count} is measured: ${path}`);
     const rows = tabulate(plan, store);
     console.log(markdown(rows));
     if (options.json) {

@@ -5,8 +5,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Lab } from './lab.ts';
 import type { SequenceFigures } from './measure.ts';
 import { parseResults, type QualityResults, writeResults } from './results.ts';
-import { markdown, measure, type Plan, tabulate } from './runner.ts';
-import { Store } from './store.ts';
+import { markdown, measure, type Plan, shardOf, tabulate } from './runner.ts';
+import { partPath, Store, shardPaths } from './store.ts';
+import { measuredTable } from './tables.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -106,6 +107,31 @@ describe('a run that was interrupted', () => {
     expect(new Store(join(folder, 'run.part'), { prompt: 1 }).resumed).toBe(0);
   });
 
+  test('in shares side by side: each unit is measured once, and the table is that of one run', async () => {
+    const base = join(folder, 'out.json');
+    const settings = { prompt: 1 };
+    const expected = tabulate(plan, await runOf(new FakeLab()));
+    const calls: string[] = [];
+    for (let index = 1; index <= 2; index++) {
+      const shard = { index, count: 2 };
+      const lab = new FakeLab();
+      const store = new Store(partPath(base, shard), settings);
+      await measure(lab as unknown as Lab, shardOf(plan, shard), store, () => {});
+      calls.push(...lab.calls);
+    }
+    expect(calls).toHaveLength(9);
+    expect(new Set(calls).size).toBe(9);
+    writeFileSync(partPath(`${base}x`, { index: 1, count: 1 }), '{}'); // of another run
+    expect(shardPaths(base)).toHaveLength(2);
+    const whole = new FakeLab();
+    const store = new Store(partPath(base), settings, shardPaths(base));
+    await measure(whole as unknown as Lab, plan, store, () => {});
+    expect(whole.calls).toEqual([]);
+    expect(tabulate(plan, store)).toEqual(expected);
+    store.remove();
+    expect(shardPaths(base)).toEqual([]);
+  });
+
   test('is forgotten when it is over', async () => {
     const store = await runOf(new FakeLab());
     store.remove();
@@ -141,4 +167,19 @@ test('the table has both halves, drift and exact scores; its file is read as it 
   ]);
   expect(() => parseResults(writeResults(results).replace('"top1":1', '"top1":2'))).toThrow();
   expect(markdown(rows)).toContain('| paper:0.5 |');
+});
+
+test('tasks alone: what only sequences give is null, in the file and in the table', async () => {
+  const alone: Plan = { ...plan, sequences: [] };
+  const store = new Store(join(folder, 'run.part'), {});
+  await measure(new FakeLab() as unknown as Lab, alone, store, () => {});
+  const results: QualityResults = {
+    ...{ model: 'tiny', dtype: 'q4', machine: 'browser', gpu: 'x', half: 'all', starts: [] },
+    ...{ prompt: 1, steps: 1, warmup: 0, text: { name: 'text', documents: 2, tokens: 9 } },
+    results: tabulate(alone, store),
+  };
+  const [, paper] = parseResults(writeResults(results)).results;
+  expect(paper).toMatchObject({ sequences: 0, ppl: null, klMean: null, top1: null, recall: 0.5 });
+  expect(markdown(results.results)).toContain('| paper:0.5 | – |');
+  expect(measuredTable(results)).toContain('| paper:0.5 | – |');
 });

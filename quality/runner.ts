@@ -2,6 +2,7 @@
 import type { Sequence } from './corpus.ts';
 import type { Lab, SequenceOptions } from './lab.ts';
 import { type SequenceFigures, summarise } from './measure.ts';
+import type { Shard } from './options.ts';
 import type { QualityRow } from './results.ts';
 import type { Store } from './store.ts';
 import { type Hits, score, type Task } from './tasks/index.ts';
@@ -16,6 +17,16 @@ export interface Plan {
 
 const figuresKey = (policy: string, { start }: Sequence): string => `${policy} @${start}`;
 const taskKey = (policy: string, { name }: Task): string => `${policy} #${name}`;
+
+/** The sequences and tasks of one of several runs side by side. */
+export function shardOf(plan: Plan, { index, count }: Shard): Plan {
+  const own = (unit: number) => unit % count === index - 1;
+  return {
+    ...plan,
+    sequences: plan.sequences.filter((_, i) => own(i)),
+    tasks: plan.tasks.filter((_, i) => own(plan.sequences.length + i)),
+  };
+}
 
 /** Measures what the store does not hold yet. */
 export async function measure(
@@ -69,6 +80,7 @@ export function tabulate({ policies, sequences, tasks }: Plan, store: Store): Qu
 }
 
 const percent = (value: number | null) => (value === null ? '–' : `${(100 * value).toFixed(1)}%`);
+const fixed = (value: number | null, digits: number) => value?.toFixed(digits) ?? '–';
 
 /** The table as Markdown. */
 export function markdown(rows: readonly QualityRow[]): string {
@@ -79,16 +91,16 @@ export function markdown(rows: readonly QualityRow[]): string {
   ];
   const lines = rows.map((row) => [
     row.policy,
-    row.ppl.toFixed(3),
-    row.klMean.toFixed(5),
-    row.klMedian.toFixed(5),
-    row.kl99.toFixed(4),
+    fixed(row.ppl, 3),
+    fixed(row.klMean, 5),
+    fixed(row.klMedian, 5),
+    fixed(row.kl99, 4),
     percent(row.top1),
     percent(row.keptHead),
     percent(row.keptGroup),
     percent(row.savedV),
     percent(row.savedKv),
-    row.keptMass === null ? '–' : row.keptMass.toFixed(4),
+    fixed(row.keptMass, 4),
     row.driftChange === null ? '–' : `${row.driftChange < 0 ? '' : '+'}${percent(row.driftChange)}`,
     ...Object.values(row.tasks).map(({ exact, stock, asked }) => `${exact}/${asked} (stock ${stock})`),
   ]);

@@ -1,15 +1,28 @@
 // What a run has measured so far, on disk: an interrupted run goes on from there.
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import type { Shard } from './options.ts';
 
 interface Saved {
   settings: unknown;
   done: Record<string, unknown>;
 }
 
+/** Where a run keeps its results, which has a share of `base`'s or, without one, all of them. */
+export const partPath = (base: string, shard?: Shard): string =>
+  shard ? `${base}.${shard.index}of${shard.count}.part` : `${base}.part`;
+
+/** Where the shares of a run have kept theirs. */
+export function shardPaths(base: string): string[] {
+  const folder = dirname(base);
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  const rest = (name: string) => (name.startsWith(basename(base)) ? name.slice(basename(base).length) : '');
+  return names.filter((name) => /^\.\d+of\d+\.part$/.test(rest(name))).map((name) => join(folder, name));
+}
+
 /** Results by name, saved after each. */
 export class Store {
-  private done: Record<string, unknown>;
+  private done: Record<string, unknown> = {};
   /** Results that an earlier run left. */
   readonly resumed: number;
   /** An earlier run's results were of other settings, and are not used. */
@@ -18,15 +31,19 @@ export class Store {
   /**
    * @param path of the file.
    * @param settings what the results depend on: those of other settings are not taken over.
+   * @param others files of other runs whose results are taken over, too.
    */
   constructor(
     private readonly path: string,
     private readonly settings: unknown,
+    private readonly others: readonly string[] = [],
   ) {
-    const saved = read(path);
-    const same = saved !== undefined && JSON.stringify(saved.settings) === JSON.stringify(settings);
-    this.done = same ? saved.done : {};
-    this.otherSettings = saved !== undefined && !same;
+    this.otherSettings = false;
+    for (const saved of [...others, path].map(read)) {
+      if (saved === undefined) continue;
+      if (JSON.stringify(saved.settings) === JSON.stringify(settings)) Object.assign(this.done, saved.done);
+      else this.otherSettings = true;
+    }
     this.resumed = Object.keys(this.done).length;
   }
 
@@ -53,7 +70,7 @@ export class Store {
 
   /** The run is over. */
   remove(): void {
-    rmSync(this.path, { force: true });
+    for (const path of [this.path, ...this.others]) rmSync(path, { force: true });
   }
 }
 

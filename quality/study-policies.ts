@@ -26,6 +26,7 @@ const policy = z.looseObject({
   refit: z.number().optional(),
   kv: z.number().optional(),
   rows: z.number().optional(),
+  moments: z.union([z.number(), z.string()]).optional(),
   only: z.array(z.number()).optional(),
   layers: z.array(z.number()).optional(),
   paper: z.union([z.boolean(), z.literal(1)]).optional(),
@@ -41,6 +42,18 @@ export type StudyFigures = z.infer<typeof figures>;
 /** Reads the text of a study's file. */
 export const parseStudy = (text: string): StudyRow[] =>
   z.array(z.object({ policy: policy.nullable(), tune: figures, confirm: figures })).parse(JSON.parse(text));
+
+/** Of quality/results/study-moments.json, whose rows are of several models and lengths of the prompt. */
+export type MomentsRow = StudyRow & { model: string; prompt: number };
+export const parseMoments = (text: string): MomentsRow[] =>
+  z
+    .array(
+      z.object({
+        ...{ model: z.string(), prompt: z.int() },
+        ...{ policy: policy.nullable(), tune: figures, confirm: figures },
+      }),
+    )
+    .parse(JSON.parse(text));
 
 const FIX: Record<NonNullable<StudyPolicy['fix']>, string> = {
   renorm: 'renormalised',

@@ -1,13 +1,19 @@
 // Markdown tables of docs/quality.md.
 import type { GateTable } from './gate.ts';
-import type { QualityResults } from './results.ts';
-import { nameOf, type StudyFigures, type StudyPolicy, type StudyRow } from './study-policies.ts';
+import type { HalfFigures, QualityResults, QualityRow } from './results.ts';
+import {
+  type MomentsRow,
+  nameOf,
+  type StudyFigures,
+  type StudyPolicy,
+  type StudyRow,
+} from './study-policies.ts';
 
 const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
   [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 const percent = (value: number | null, digits = 1) =>
   value === null ? '–' : `${(100 * value).toFixed(digits)}%`;
-const kl = (value: number) => (value >= 0.001 ? value.toFixed(4) : value.toFixed(5));
+const kl = (value: number | null) => value?.toFixed(value >= 0.001 ? 4 : 5) ?? '–';
 
 /** Replaces what stands between `<!-- table:NAME -->` and `<!-- /table -->`. */
 export function fillMarkers(document: string, tables: Record<string, string>): string {
@@ -80,6 +86,50 @@ export function studyTable(small: readonly StudyRow[], tiny: readonly StudyRow[]
   );
 }
 
+/** When the moments of V are measured again, and what heads its column. */
+const AGAIN: readonly (readonly [number | string | undefined, string])[] = [
+  [undefined, 'once'],
+  [512, 'every 512'],
+  ['x2', 'doubled'],
+  ['x1.25', 'a quarter'],
+  ['x1.1,512', 'a tenth, or 512'],
+  [64, 'every 64'],
+];
+
+/**
+ * 2.5/S with its moments of V measured again at several times: mean KL on either half, a row per model and prompt. At 1/S and 5/S what
+ * was done before, and what is done now.
+ */
+export function momentsTable(rows: readonly MomentsRow[]): string {
+  const match = { target: 'uniform', fix: 'cov', gain: 0.5, norm: 'sample:16,48,64,-1' };
+  const cases = [...new Set(rows.map(({ model, prompt }) => `${model} ${prompt}`))];
+  return table(
+    [
+      ...['model', 'prompt', 'V rows', ...AGAIN.map(([, name]) => `2.5/S: ${name}`)],
+      ...[1, 5].map((v) => `${v}/S: every 512, a tenth or 512`),
+    ],
+    cases.map((name) => {
+      const own = rows.filter(({ model, prompt }) => `${model} ${prompt}` === name);
+      const at = (v: number, moments: number | string | undefined) => {
+        const { tune, confirm } = find(own, { ...match, v, moments });
+        return `${kl(tune.klMean)} / ${kl(confirm.klMean)}`;
+      };
+      const { tune, confirm } = find(own, { ...match, v: 2.5, moments: undefined });
+      return [
+        own[0]!.model,
+        own[0]!.prompt.toLocaleString('en'),
+        `${percent(tune.keptGroup)} / ${percent(confirm.keptGroup)}`,
+        ...AGAIN.map(([moments]) => at(2.5, moments)),
+        ...[1, 5].map((v) => `${at(v, 512)}, ${at(v, 'x1.1,512')}`),
+      ];
+    }),
+  );
+}
+
+/** A figure over all sequences or, where both halves of the text were measured, of either half. */
+const ofHalves = (row: QualityRow, text: (figures: HalfFigures) => string): string =>
+  row.first && row.second && text(row.first) !== '–' ? `${text(row.first)} / ${text(row.second)}` : text(row);
+
 /** A results file's rows. */
 export function measuredTable({ results }: QualityResults): string {
   return table(
@@ -98,13 +148,13 @@ export function measuredTable({ results }: QualityResults): string {
     ],
     results.map((row) => [
       row.policy,
-      row.ppl.toFixed(3),
-      kl(row.klMean),
+      row.ppl?.toFixed(3) ?? '–',
+      ofHalves(row, ({ klMean }) => kl(klMean)),
       kl(row.klMedian),
-      row.kl99.toFixed(4),
-      percent(row.top1),
+      row.kl99?.toFixed(4) ?? '–',
+      ofHalves(row, ({ top1 }) => percent(top1)),
       percent(row.keptHead),
-      percent(row.keptGroup),
+      ofHalves(row, ({ keptGroup }) => percent(keptGroup)),
       percent(row.savedKv),
       row.keptMass?.toFixed(4) ?? '–',
       row.driftChange === null ? '–' : `${row.driftChange < 0 ? '' : '+'}${percent(row.driftChange)}`,

@@ -8,7 +8,8 @@ sel      head (default: each head by its own p), sum | l2 | max: one decision pe
 share    a row that one head reads serves its group (implied by sel sum, l2, max)
 fix      what stands for the dropped mass: renorm (default), none, mean (mean of all V), drop (mean of the dropped V),
          block (means of blocks of `block` rows, weighted by the mass dropped in each), warm (tail output learned in the warm-up),
-         cov (first-order expansion in q), warmcov (the same about the warm-up's mean query), kreg (regression of V on K)
+         cov (first-order expansion in q; its moments are those of the prompt's rows, or with `moments` measured again while decoding:
+         every N steps, whenever the length has grown by F (`xF`), or both (`xF,N`)), warmcov (the same about the warm-up's mean query), kreg (regression of V on K)
 norm     log-normaliser that p is judged with: exact (default), or an estimate that one pass over the keys has: see estimate()
 weight   factor of p when it is judged: v (norm of v - mean V), o (norm of its contribution to the residual stream)
 layers   factor of the threshold per layer
@@ -142,6 +143,16 @@ def block_means(v, size):
     return sums / counts[None, :, None]
 
 
+def stretches(rule, start, steps):
+    """Steps [from, to) between which moments stay as they are: measured after the prompt (None), every N steps, whenever the length has
+    grown by F (`xF`), or both (`xF,N`)."""
+    at = [0]
+    factor, _, every = rule[1:].partition(',') if isinstance(rule, str) else ('inf', '', rule or 0)
+    for t in range(1, steps):
+        if start + t >= float(factor) * (start + at[-1]) or (int(every or 0) and t % int(every or 0) == 0): at.append(t)
+    return list(zip(at, at[1:] + [steps]))
+
+
 def attend(c, i, s, k, v, model, w, figures):
     """One layer's attention of all steps under policy c: [heads, steps, size]."""
     group, heads, steps, total = model.group, s.shape[0], s.shape[1], s.shape[2]
@@ -195,14 +206,18 @@ def attend(c, i, s, k, v, model, w, figures):
     elif fix in ('cov', 'kreg'):
         start = total - steps
         mean = v[:, :start].mean(1, keepdim=True)
-        if fix == 'cov':  # first-order expansion of the softmax over the whole prompt
-            if c.get('rows'):  # as many rows of the prompt, spread evenly
-                at = ((torch.arange(c['rows'], device=DEVICE) + 0.5) * (start / c['rows'])).long()
-            else: at = torch.arange(start, device=DEVICE)
-            mean = v[:, at].mean(1, keepdim=True)
-            centred = s[..., at] - s[..., at].mean(-1, keepdim=True)
-            tail = c['gain'] * (centred.reshape(model.kv, -1, len(at)) @ (v[:, at] - mean)).view(heads, steps, -1) / len(at)
-            out = out + rest * (mean.repeat_interleave(group, 0) + tail)
+        if fix == 'cov':  # first-order expansion of the softmax over all rows
+            tails = []
+            for a, b in stretches(c.get('moments'), start, steps):
+                length = start + a
+                if c.get('rows', length) < length:  # so many rows, spread evenly
+                    at = ((torch.arange(c['rows'], device=DEVICE) + 0.5) * (length / c['rows'])).long()
+                else: at = torch.arange(length, device=DEVICE)
+                mean, part = v[:, at].mean(1, keepdim=True), s[:, a:b, at]
+                centred = (part - part.mean(-1, keepdim=True)).reshape(model.kv, -1, len(at))
+                tail = c['gain'] * (centred @ (v[:, at] - mean)).view(heads, b - a, -1) / len(at)
+                tails.append(mean.repeat_interleave(group, 0) + tail)
+            out = out + rest * torch.cat(tails, 1)
         else:  # V of the dropped rows by linear regression on their K, which is read anyway
             kc = k[:, :start] - k[:, :start].mean(1, keepdim=True)
             gram = kc.mT @ kc + 1e-3 * start * torch.eye(model.size, device=DEVICE)

@@ -1,6 +1,6 @@
 """usage: study.py MODEL_DIR TOKENS OUT_JSON PLAN [--prompt 4096] [--steps 1024] [--warmup 64] [--starts 0,1,...] [--seconds N]
 Forced decoding under many policies, against exact attention. PLAN: a JSON list of policies (see policies.py). Figures are over the
-steps after the warm-up, a row per policy and sequence."""
+steps after the warm-up, a row per policy and sequence; klBySteps has the mean KL of some ranges of steps."""
 import argparse, json, math, time
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ def main():
             kl = (base.exp() * (base - lp)).sum(1)
             row = dict(start=start, policy=policy, nll=-lp.gather(1, targets[:, None]).mean().item(), kl=kl.mean().item(),
                        klMedian=kl.median().item(), kl99=kl.quantile(0.99).item(), top1=(lp.argmax(1) == base.argmax(1)).float().mean().item())
+            edges = [w] + [e for e in (64, 128, 256, 512) if w < e < a.steps] + [a.steps]
+            row['klBySteps'] = {f'{i + 1}-{j}': kl[i - w:j - w].mean().item() for i, j in zip(edges, edges[1:])}
             rows.append(row | {k: float(np.mean(v)) for k, v in figures.items()} | {'groupByLayer': [round(x, 4) for x in figures.get('group', [])]})
         print(f'{time.time() - begun:.0f} s: {start}', flush=True)
         json.dump(rows, open(a.out, 'w'))

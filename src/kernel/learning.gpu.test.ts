@@ -165,6 +165,36 @@ describe('learning on the GPU', () => {
     attention.destroy();
   });
 
+  test('what stands for the dropped rows is measured again when the cache has grown by a tenth', async () => {
+    const [prompt, steps] = [40, 8];
+    const capacity = prompt + steps;
+    const { queryHeads, kvHeads, headSize } = SHAPE;
+    // Flat scores, so that the newest row alone is kept. The prompt's V rows are 1, those of the newer tokens 0.
+    const rows = Float32Array.from({ length: kvHeads * capacity * headSize }, (_, i) =>
+      Number(Math.floor(i / headSize) % capacity < prompt),
+    );
+    const attention = await createSiftAttention(device, SHAPE, { policy: uniformPolicy({ c: 2 }) });
+    const tensors = {
+      q: { buffer: upload(device, new Float32Array(queryHeads * headSize), 'f32') },
+      keys: { buffer: upload(device, new Float32Array(rows.length), 'f32') },
+      values: { buffer: upload(device, rows, 'f32') },
+      output: { buffer: upload(device, new Float32Array(queryHeads * headSize), 'f32') },
+    };
+    for (let step = 1; step <= steps; step++) {
+      const length = prompt + step;
+      const commands = device.createCommandEncoder();
+      const pass = commands.beginComputePass();
+      attention.beginStep({ length, capacity }).encode(pass, 0, tensors);
+      pass.end();
+      device.queue.submit([commands.finish()]);
+      const [first] = await download(device, tensors.output.buffer, queryHeads * headSize, 'f32');
+      // 46 keys are the first to be a tenth more than the 41 of the first step.
+      const mean = prompt / (length < 46 ? 41 : 46);
+      expect([step, first]).toEqual([step, expect.closeTo(mean * (1 - 1 / length), 5)]);
+    }
+    attention.destroy();
+  });
+
   test('steps make no bind groups and no buffers once they have their own', async () => {
     const length = 300;
     const { queryHeads, kvHeads, headSize } = SHAPE;

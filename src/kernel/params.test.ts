@@ -47,6 +47,23 @@ describe('planStep', () => {
     });
   });
 
+  test('the moments of V are measured first, every refitEvery steps, and whenever the cache has grown by a tenth', () => {
+    const measured = (prompt: number, steps: number, refitEvery: number) => {
+      const policy = validatePolicy({ ...uniformPolicy({ c: 1 }), refitEvery });
+      const all = Array.from({ length: steps }, (_, i) => i + 1);
+      return all.filter((step) => planStep(policy, step, prompt + step).measure);
+    };
+    // From 64 keys at the first step: beyond 70.4, 77.4, 85.2, 93.7.
+    expect(measured(63, 32, 512)).toEqual([1, 8, 15, 23, 31]);
+    // From 101 keys: beyond 111.1 and 122.2.
+    expect(measured(100, 24, 5)).toEqual([1, 6, 11, 12, 16, 21, 23]);
+    expect(measured(100_000, 1100, 512)).toEqual([1, 513, 1025]);
+    expect(measured(63, 600, 0)).toEqual([1]);
+    // Right from the first key, where growth by a tenth is less than a key; and a policy that needs none.
+    expect(measured(0, 12, 512)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+    expect(planStep(learnedPolicy(), 64, 128).measure).toBe(false);
+  });
+
   test.each([
     [8, 6],
     [8, 20],

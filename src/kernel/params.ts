@@ -1,4 +1,4 @@
-import { isDense, type ThresholdPolicy, usesMoments } from '../tracker/index.ts';
+import { isDense, MOMENT_GROWTH, type ThresholdPolicy, usesMoments } from '../tracker/index.ts';
 
 /** Bytes from one parameter slot to the next: the largest `minUniformBufferOffsetAlignment` WebGPU allows. */
 export const PARAMS_STRIDE = 256;
@@ -36,15 +36,30 @@ export interface StepPlan {
 }
 
 /**
+ * Whether a cache of `length` keys, one more with every decode step, is at this step the first time longer by another factor
+ * {@link MOMENT_GROWTH} than at the first step.
+ */
+function hasGrown(step: number, length: number): boolean {
+  const first = Math.max(1, length - step + 1);
+  const times = (keys: number) => Math.floor(Math.log(keys / first) / Math.log(MOMENT_GROWTH));
+  return length > first && times(length) > times(length - 1);
+}
+
+/**
  * What the policy asks of a decode step.
  *
  * Warm-up steps are dense and recorded; with `refitEvery`, later windows are recorded while sifting goes on (the scores
- * are exact in any case, so that learning again costs no V rows).
+ * are exact in any case, so that learning again costs no V rows). The moments of V are measured before the first step and, with
+ * `refitEvery`, again after so many steps and whenever the cache has grown by a tenth.
+ *
+ * @param step - decode steps since the prompt, this one among them
+ * @param length - keys in the cache, this step's among them; left out, growth is not looked at
  */
-export function planStep(policy: ThresholdPolicy, step: number): StepPlan {
+export function planStep(policy: ThresholdPolicy, step: number, length = 0): StepPlan {
   if (isDense(policy)) return { step, dense: true, windowIndex: -1, fit: false, measure: false };
   const { warmup, refitEvery } = policy;
-  const measure = usesMoments(policy) && (step === 1 || (refitEvery > 0 && (step - 1) % refitEvery === 0));
+  const again = refitEvery > 0 && ((step - 1) % refitEvery === 0 || hasGrown(step, length));
+  const measure = usesMoments(policy) && (step === 1 || again);
   const learned = policy.target.kind === 'quantile' || policy.target.kind === 'mass';
   const warmingUp = step <= policy.warmup;
   if (!learned) return { step, dense: warmingUp, windowIndex: -1, fit: false, measure };

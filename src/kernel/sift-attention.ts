@@ -91,7 +91,7 @@ export class SiftAttention {
     if (!Number.isInteger(capacity) || capacity < maxLength) {
       throw invalidOption('capacity', capacity, `an integer of at least the length (${maxLength})`);
     }
-    const plan = planStep(this.policy, ++this.steps);
+    const plan = planStep(this.policy, ++this.steps, maxLength);
     const prepared = this.encoder.prepare({
       batch: this.batch,
       lengths: given ? given.buffer : { buffer: this.zeros },

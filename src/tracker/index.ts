@@ -14,6 +14,7 @@ export {
   isLearned,
   LINEAR_GAIN,
   learnedPolicy,
+  MOMENT_GROWTH,
   paperPolicy,
   probabilityPolicy,
   uniformPolicy,

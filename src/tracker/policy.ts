@@ -37,8 +37,10 @@ export type Axis = 'step' | 'length';
  * - `renormalise`: the output is divided by the mass that was kept.
  * - `mean`: the mean V row of the cache.
  * - `linear`: the mean V row and {@link LINEAR_GAIN} of Cov(v, k) q, how V rows change with their scores: the first-order
- *   expansion of the dropped rows' softmax in the query. Mean and covariance are taken from the cache at the first decode step
- *   and every `refitEvery` steps.
+ *   expansion of the dropped rows' softmax in the query.
+ *
+ * Mean and covariance are taken from the cache at the first decode step and, unless `refitEvery` is 0, again every `refitEvery` steps
+ * and whenever the cache has grown by a factor of {@link MOMENT_GROWTH}.
  */
 export type Dropped = 'none' | 'renormalise' | 'mean' | 'linear';
 
@@ -53,6 +55,12 @@ export type Normaliser = 'exact' | 'estimate';
 
 /** Share of the first-order term that `linear` adds; rows above the threshold, which are read, have their part of it. */
 export const LINEAR_GAIN = 0.5;
+
+/**
+ * Growth of the cache after which the moments of V are measured again. After short prompts they are soon those of other text
+ * (docs/quality.md).
+ */
+export const MOMENT_GROWTH = 1.1;
 
 /** How thresholds are found and what is done with the rows they keep. Plain data, frozen, the same for all heads. */
 export interface ThresholdPolicy {
@@ -73,7 +81,7 @@ export interface ThresholdPolicy {
   readonly keepNewest: boolean;
   /** The row(s) with the maximum score are always kept. */
   readonly keepLargest: boolean;
-  /** 0: one fit, and one look at V, per request. Otherwise anew every so many decode steps (see ThresholdTracker). */
+  /** 0: one fit, and one look at V, per request. Otherwise anew every so many decode steps (see ThresholdTracker and {@link Dropped}). */
   readonly refitEvery: number;
   /** A non-finite fit, beta > 0 or the loss of half of the probability makes the head dense until its next fit. */
   readonly guard: boolean;

@@ -240,7 +240,7 @@ class TransformersSift implements Sift {
     const newTokens = (feeds.input_ids ?? feeds.inputs_embeds)?.dims[1] ?? 0;
     const decode = newTokens === 1 && past.length > 0 && !prompt;
     const cache = this.cacheFor(past, decode);
-    const handler = decode ? this.beginStep(cache, shared?.feeds ?? feeds) : undefined;
+    const handler = decode ? this.beginStep(cache, shared?.feeds ?? feeds, past.length + 1) : undefined;
     let outputs: Record<string, OrtTensor>;
     try {
       outputs = shared
@@ -276,8 +276,12 @@ class TransformersSift implements Sift {
     return known;
   }
 
-  /** Sets the handler for a decode step, unless another session's run is under way on the device. */
-  private beginStep(cache: CacheState, feeds: Record<string, OrtTensor>): StepHandler | undefined {
+  /** Sets the handler for a decode step on `length` keys, unless another session's run is under way on the device. */
+  private beginStep(
+    cache: CacheState,
+    feeds: Record<string, OrtTensor>,
+    length: number,
+  ): StepHandler | undefined {
     cache.step++;
     if (this.hook.handler) {
       cache.count('another session ran at the same time');
@@ -288,7 +292,7 @@ class TransformersSift implements Sift {
       const tensor = feeds[name];
       if (tensor?.location === 'gpu-buffer') layers.set(tensor.gpuBuffer, layer);
     }
-    const plan = planStep(this.policy, cache.step);
+    const plan = planStep(this.policy, cache.step, length);
     const handler = new StepHandler(this.hook, this.findings.encoders, cache, plan, layers);
     this.hook.handler = handler;
     return handler;

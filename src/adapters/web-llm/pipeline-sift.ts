@@ -203,7 +203,7 @@ export class PipelineSift {
       cache.count('the cache was cut or filled from elsewhere: thresholds are learned anew');
     }
     cache.step++;
-    const plan = planStep(this.policy, cache.step);
+    const plan = planStep(this.policy, cache.step, past + 1);
     const proof = this.proof instanceof Proof ? this.proof : undefined;
     return new PagedStep(
       state.registration,
