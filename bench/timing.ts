@@ -1,3 +1,4 @@
+import { PassStamps } from '../src/kernel/pass-stamps.ts';
 import copySource from './wgsl/copy.wgsl?raw';
 
 /** Microseconds of one call: the median and the 10th and 90th percentile over the samples. */
@@ -29,44 +30,25 @@ export function summarise(samples: readonly number[]): Timing {
 
 /** Times compute passes by timestamp queries. */
 export class PassTimer {
-  private readonly queries: GPUQuerySet;
-  private readonly resolved: GPUBuffer;
-  private readonly staging: GPUBuffer;
+  private readonly stamps: PassStamps;
 
   constructor(private readonly device: GPUDevice) {
-    this.queries = device.createQuerySet({ type: 'timestamp', count: 2 });
-    this.resolved = device.createBuffer({
-      size: 16,
-      usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
-    });
-    this.staging = device.createBuffer({
-      size: 16,
-      usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
-    });
+    this.stamps = new PassStamps(device);
   }
 
   /** Runs one pass alone on the device and returns its microseconds. */
   async run(encode: (pass: GPUComputePassEncoder) => void): Promise<number> {
-    const { device, queries, resolved, staging } = this;
-    const encoder = device.createCommandEncoder();
-    const pass = encoder.beginComputePass({
-      timestampWrites: { querySet: queries, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 },
-    });
+    const encoder = this.device.createCommandEncoder();
+    const pass = encoder.beginComputePass({ timestampWrites: this.stamps.writes });
     encode(pass);
     pass.end();
-    encoder.resolveQuerySet(queries, 0, 2, resolved, 0);
-    encoder.copyBufferToBuffer(resolved, 0, staging, 0, 16);
-    device.queue.submit([encoder.finish()]);
-    await staging.mapAsync(GPUMapMode.READ);
-    const [begin, end] = new BigUint64Array(staging.getMappedRange().slice(0));
-    staging.unmap();
-    return Number(end! - begin!) / 1000;
+    this.stamps.resolve(encoder);
+    this.device.queue.submit([encoder.finish()]);
+    return (await this.stamps.read()) / 1000;
   }
 
   destroy(): void {
-    this.queries.destroy();
-    this.resolved.destroy();
-    this.staging.destroy();
+    this.stamps.destroy();
   }
 }
 
