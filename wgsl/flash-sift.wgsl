@@ -1,8 +1,9 @@
 // Sifted attention of one split in one pass: as flash.wgsl, but only V rows are read whose probability is at or above the
 // threshold, by an estimate of the log-normaliser that is there before the pass over K (sample.wgsl).
-// A team of TEAM lanes queues the rows to be read, one a lane, and reads them when every lane has one: the loads of V are as many and as
-// wide as the dense kernel's, however few rows are kept. Leaves the split's softmax maximum and sum, its output relative to that
-// maximum, and what was kept.
+// Every K row is screened in half precision (screen.wgsl). A team of TEAM lanes queues the rows to be read, one a lane, and reads
+// them when every lane has one: the loads of V are as many and as wide as the dense kernel's, however few rows are kept. Before that,
+// scores of rows of much probability are computed again, in f32: the rounding of the others averages out.
+// Leaves the split's softmax reference and sum, its output relative to that reference, and what was kept.
 // Grid: (splits, KV_HEADS, batch).
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -18,10 +19,15 @@ const ACC = HEADS * LANE_WORDS * V4;
 const STEP = SLOTS * UNROLL;
 const TEAM_SLOTS = TEAM / LANES;                         // rows that a team reads side by side
 const TEAMS = WG / TEAM;
+const LOG2_MUCH = -10.0;                                 // logarithm of what is much probability
+const LOG2_E = 1.4426950408889634;
+const LN_2 = 0.6931471805599453;
 alias Sums = array<vec4f, ACC>;
+alias Counts = array<u32, (HEADS + 1u) / 2u>;
 const SAMPLED = SINK + NEWEST + SAMPLES;
 var<workgroup> sample_score: array<f32, HEADS * SAMPLED>;
-var<workgroup> head_cut: array<f32, HEADS>;
+var<workgroup> head_norm: array<f32, HEADS>;             // the estimated log-normaliser
+var<workgroup> head_cut: array<f32, HEADS>;              // keep if score >= cut
 var<workgroup> team_part: array<vec4f, HEADS * TEAMS>;   // (max, sum, kept mass, kept)
 var<workgroup> team_read: array<u32, TEAMS>;
 var<workgroup> spill: array<vec4f, WG>;
@@ -41,8 +47,9 @@ fn main(
   let team0 = sg_lane - tl;
   let team_mask = 0xffffffffu >> (32u - TEAM);
   let length = u32(lengths[batch]) + params.length_bias;
-  var query: Query;
-  load_query(&query, head0, GROUP, lane);
+  var query: Pairs;
+  load_pairs(&query, head0, GROUP, lane);
+  let unit = score_unit() * LOG2_E;                      // scores are logarithms of two from here on
   // The scores that the log-normaliser is estimated from: every workgroup computes them again, which is cheaper than a dispatch.
   let known = min(SINK + NEWEST, length);
   let sampled = min(SAMPLES, length - known);
@@ -54,11 +61,11 @@ fn main(
         rows[j * LANE_WORDS + n] = keys[row + min(lane + n * LANES, WORDS - 1u)];
       }
     }
-    let p = row_scores(&query, &rows, lane);
+    var p = screen_scores(&query, &rows, lane);
     let i = base + batch_row(slot, lane % UNROLL);
     if (lane < UNROLL && i < known + sampled) {
       for (var h = 0u; h < HEADS; h++) { // unroll
-        sample_score[h * SAMPLED + i] = p[h];
+        sample_score[h * SAMPLED + i] = unpair(&p, h, unit) * LN_2;
       }
     }
   }
@@ -83,7 +90,10 @@ fn main(
     let whole = extrapolate(near, far, known, sampled, length);
     let state = head0 + h;
     let eta = log_threshold(heads_state[state].status, heads_state[state].log_alpha, heads_state[state].beta, length);
-    if (tl == 0u) { head_cut[h] = select(LOWEST, whole.x + log(whole.y) + eta, eta > LOWEST); }
+    if (tl == 0u) {
+      head_norm[h] = whole.x + log(whole.y);
+      head_cut[h] = select(LOWEST, head_norm[h] + eta, eta > LOWEST);
+    }
   }
   workgroupBarrier();
 
@@ -93,94 +103,75 @@ fn main(
   for (var i = 0u; i < HEADS * LANE_WORDS * V4; i++) { // unroll
     acc[i] = vec4f(0.0);
   }
-  var top: PerHead;                                      // running maximum of the team
-  var sum: PerHead;                                      // of the rows (lane % UNROLL)
-  var cut: PerHead;                                      // keep if score >= cut
-  var mass: PerHead;                                     // of the rows in this lane's turns of the queue
-  var kept: array<u32, (HEADS + 1u) / 2u>;               // rows that a head keeps, two heads a word
-  var queued: PerHead;                                   // weights of this lane's row in the queue, 0 if it has none
+  // What sums are relative to: the estimate, or a larger score. No probability is far above 1.
+  var top: PerHead;
+  var cut: PerHead;
+  var mass: PerHead;                                     // of the rows in this lane's turns of the queue that count for the head
+  var rest: PerHead;                                     // of all others in this lane
+  var kept: Counts;                                    // rows that a head keeps, two heads a word
   for (var h = 0u; h < HEADS; h++) { // unroll
-    top[h] = LOWEST;
-    sum[h] = 0.0;
+    top[h] = head_norm[h] * LOG2_E;
+    cut[h] = max(LOWEST, head_cut[h] * LOG2_E);
     mass[h] = 0.0;
+    rest[h] = 0.0;
     kept[h / 2u] = 0u;
-    queued[h] = 0.0;
-    cut[h] = head_cut[h];
   }
-  var queued_key = 0u;
-  var count = 0u;                                        // rows in the team's queue
+  var queued = 0u;                                       // the key of this lane in the team's queue, and its scores
+  var queued_score: PairScores;
+  var count = 0u;                                        // keys in the queue
   var rows_read = 0u;
   let share = has(params.flags, FLAG_SHARE);
   let newest = select(0xffffffffu, length - 1u, has(params.flags, FLAG_NEWEST));
 
-  for (var base = begin; base < end; base += STEP) {
+  // A turn more than there are batches, for what is left in the queue.
+  for (var base = begin; base < end + STEP; base += STEP) {
+    let last = base >= end;
     var rows: Rows;
-    load_keys(&rows, batch, kv_head, base, end - 1u, slot, lane);
+    var p: PairScores;
     let key = base + batch_row(slot, lane % UNROLL);
-    let valid = key < end;
-    var p = row_scores(&query, &rows, lane);
-    var grows = false;
-    for (var h = 0u; h < HEADS; h++) { // unroll
-      grows = grows || (valid && p[h] > top[h]);
-    }
-    // Rare after the first batches.
-    if (subgroupAny(grows)) {
-      for (var h = 0u; h < HEADS; h++) { // unroll
-        let m = max(top[h], team_max(select(LOWEST, p[h], valid)));
-        let factor = exp(top[h] - m);
-        top[h] = m;
-        sum[h] *= factor;
-        mass[h] *= factor;
-        queued[h] *= factor;
-        for (var i = 0u; i < LANE_WORDS * V4; i++) { // unroll
-          acc[h * LANE_WORDS * V4 + i] *= factor;
+    var bits = 0u;
+    var found = 0u;
+    if (!last) {
+      for (var j = 0u; j < UNROLL; j++) { // unroll
+        let row = k_next(batch, kv_head, base + batch_row(slot, 0u), j * PACK);
+        for (var n = 0u; n < LANE_WORDS; n++) { // unroll
+          rows[j * LANE_WORDS + n] = keys[row + min(lane + n * LANES, WORDS - 1u)];
         }
       }
+      let valid = key < end && lane < UNROLL;
+      p = screen_scores(&query, &rows, lane);
+      var reads = key == newest;
+      for (var h = 0u; h < HEADS; h++) { // unroll
+        reads = reads || !(unpair(&p, h, unit) < cut[h]);
+      }
+      reads = reads && valid;
+      for (var h = 0u; h < HEADS; h++) { // unroll
+        rest[h] += select(0.0, exp2(unpair(&p, h, unit) - top[h]), valid && !reads);
+      }
+      let ballot = subgroupBallot(reads);
+      bits = (ballot[team0 / 32u] >> (team0 % 32u)) & team_mask;
+      found = countOneBits(bits);
     }
-    var reads = valid && key == newest;
-    var keeps: array<bool, HEADS>;
-    for (var h = 0u; h < HEADS; h++) { // unroll
-      keeps[h] = valid && (key == newest || p[h] >= cut[h]);
-      reads = reads || keeps[h];
-    }
-    for (var h = 0u; h < HEADS; h++) { // unroll
-      let e = select(0.0, exp(p[h] - top[h]), valid);
-      sum[h] += e;
-      p[h] = select(0.0, e, keeps[h] || share);
-      kept[h / 2u] += u32(keeps[h]) << (16u * (h % 2u));
-    }
-    let ballot = subgroupBallot(reads && lane < UNROLL);
-    let bits = (ballot[team0 / 32u] >> (team0 % 32u)) & team_mask;
-    if (subgroupAny(bits != 0u)) {
-      let found = countOneBits(bits);
+    if (subgroupAny(bits != 0u || (last && count > 0u))) {
       rows_read += found;
       let after = count + found;
-      enqueue(&queued, &queued_key, &p, key, team0, nth_bit(bits, tl - count), tl >= count && tl < after);
+      enqueue(&queued, &queued_score, key, &p, team0 + nth_bit(bits, tl - count), tl >= count && tl < after);
       count = after;
-      if (subgroupAny(count >= TEAM)) {
-        for (var h = 0u; h < HEADS; h++) { // unroll
-          mass[h] += queued[h];
-        }
-        add_rows(&acc, &rows, &queued, queued_key, batch, kv_head, team0, tl / LANES, lane);
+      if (subgroupAny(count >= TEAM || last)) {
+        read_rows(&acc, &top, &cut, &mass, &rest, &kept, queued, &queued_score, count, newest, share, batch, kv_head, team0, tl);
         // What did not fit begins the next queue.
         let left = max(count, TEAM) - TEAM;
-        for (var h = 0u; h < HEADS; h++) { // unroll
-          queued[h] = 0.0;
-        }
-        enqueue(&queued, &queued_key, &p, key, team0, nth_bit(bits, tl + found - left), tl < left);
+        enqueue(&queued, &queued_score, key, &p, team0 + nth_bit(bits, tl + found - left), tl < left);
         count = left;
       }
     }
-  }
-  if (subgroupAny(count > 0u)) {
-    var rows: Rows;
-    add_rows(&acc, &rows, &queued, queued_key, batch, kv_head, team0, tl / LANES, lane);
   }
 
   let team = lid / TEAM;
   for (var h = 0u; h < HEADS; h++) { // unroll
     let keeps = f32((kept[h / 2u] >> (16u * (h % 2u))) & 0xffffu);
-    let part = vec4f(top[h], team_slots_sum(slot_sum(sum[h])), team_add(mass[h] + queued[h]), team_slots_sum(slot_sum(keeps)));
+    let read = team_add(mass[h]);
+    let part = vec4f(top[h] * LN_2, read + team_add(rest[h]), read, team_add(keeps));
     if (tl == 0u) { team_part[h * TEAMS + team] = part; }
   }
   if (tl == 0u) { team_read[team] = rows_read; }
@@ -202,7 +193,7 @@ fn main(
   for (var h = 0u; h < HEADS; h++) { // unroll
     var m = LOWEST;
     for (var i = 0u; i < TEAMS; i++) { m = max(m, team_part[h * TEAMS + i].x); }
-    let factor = exp(top[h] - m);
+    let factor = exp(top[h] * LN_2 - m);
     for (var n = 0u; n < LANE_WORDS; n++) { // unroll
       for (var e = 0u; e < V4; e++) { // unroll
         spill[lid] = acc[(h * LANE_WORDS + n) * V4 + e] * factor;
@@ -219,44 +210,110 @@ fn main(
   }
 }
 
-// Lanes that `fill` take the key and the weights of the team's lane `source` into the queue.
+// Lanes that `fill` take the key and the scores of lane `source` into the queue.
 fn enqueue(
-  queued: ptr<function, PerHead>, queued_key: ptr<function, u32>, p: ptr<function, PerHead>, key: u32,
-  team0: u32, source: u32, fill: bool,
+  queued: ptr<function, u32>, queued_score: ptr<function, PairScores>, key: u32, score: ptr<function, PairScores>,
+  source: u32, fill: bool,
 ) {
-  let other = subgroupShuffle(key, team0 + source);
-  *queued_key = select(*queued_key, other, fill);
-  for (var h = 0u; h < HEADS; h++) { // unroll
-    let weight = subgroupShuffle((*p)[h], team0 + source);
-    (*queued)[h] = select((*queued)[h], weight, fill);
+  *queued = select(*queued, subgroupShuffle(key, source), fill);
+  for (var p = 0u; p < PAIRS; p++) { // unroll
+    (*queued_score)[p] = pair_select((*queued_score)[p], pair_shuffle((*score)[p], source), mask_of(fill));
   }
 }
 
-// Reads the rows of the team's queue and adds them to the sums.
-fn add_rows(
-  acc: ptr<function, Sums>, rows: ptr<function, Rows>, queued: ptr<function, PerHead>, queued_key: u32,
-  batch: u32, kv_head: u32, team0: u32, team_slot: u32, lane: u32,
+// Adds the V rows of the team's queue, one a lane of which the first `count` count, to the sums.
+fn read_rows(
+  acc: ptr<function, Sums>, top: ptr<function, PerHead>, cut: ptr<function, PerHead>, mass: ptr<function, PerHead>,
+  rest: ptr<function, PerHead>, kept: ptr<function, Counts>, queued: u32, queued_score: ptr<function, PairScores>, count: u32,
+  newest: u32, share: bool, batch: u32, kv_head: u32, team0: u32, tl: u32,
 ) {
+  let team_slot = tl / LANES;
+  let lane = tl % LANES;
+  let valid = tl < count;
+  let unit = score_unit() * LOG2_E;
+  var score: PerHead;
+  var much = false;
+  for (var h = 0u; h < HEADS; h++) { // unroll
+    score[h] = unpair(queued_score, h, unit);
+    much = much || (valid && !(score[h] < (*top)[h] + LOG2_MUCH));
+  }
+  if (REFINES) { refine(&score, queued, much, batch, kv_head, team0, tl); }
+  var grows = false;
+  for (var h = 0u; h < HEADS; h++) { // unroll
+    grows = grows || (valid && score[h] > (*top)[h] + 32.0);
+  }
+  // A score that the estimate knew nothing of.
+  if (subgroupAny(grows)) {
+    for (var h = 0u; h < HEADS; h++) { // unroll
+      let m = max((*top)[h], team_max(select(LOWEST, score[h], valid)));
+      let factor = exp2((*top)[h] - m);
+      (*top)[h] = m;
+      (*mass)[h] *= factor;
+      (*rest)[h] *= factor;
+      for (var i = 0u; i < LANE_WORDS * V4; i++) { // unroll
+        (*acc)[h * LANE_WORDS * V4 + i] *= factor;
+      }
+    }
+  }
+  var weight: PerHead;
+  for (var h = 0u; h < HEADS; h++) { // unroll
+    let e = select(0.0, exp2(score[h] - (*top)[h]), valid);
+    let keeps = valid && (queued == newest || score[h] >= (*cut)[h]);
+    weight[h] = select(0.0, e, keeps || share);
+    (*mass)[h] += weight[h];
+    (*rest)[h] += e - weight[h];
+    (*kept)[h / 2u] += u32(keeps) << (16u * (h % 2u));
+  }
   for (var turn = 0u; turn < TURNS; turn++) { // unroll
+    var rows: Rows;
     for (var j = 0u; j < UNROLL; j++) { // unroll
-      let row = v_row(batch, kv_head, subgroupShuffle(queued_key, team0 + (turn * UNROLL + j) * TEAM_SLOTS + team_slot));
+      let row = v_row(batch, kv_head, subgroupShuffle(queued, team0 + (turn * UNROLL + j) * TEAM_SLOTS + team_slot));
       for (var n = 0u; n < LANE_WORDS; n++) { // unroll
-        (*rows)[j * LANE_WORDS + n] = values[row + min(lane + n * LANES, WORDS - 1u)];
+        rows[j * LANE_WORDS + n] = values[row + min(lane + n * LANES, WORDS - 1u)];
       }
     }
     for (var j = 0u; j < UNROLL; j++) { // unroll
-      var weight: PerHead;
+      var of_row: PerHead;
       for (var h = 0u; h < HEADS; h++) { // unroll
-        weight[h] = subgroupShuffle((*queued)[h], team0 + (turn * UNROLL + j) * TEAM_SLOTS + team_slot);
+        of_row[h] = subgroupShuffle(weight[h], team0 + (turn * UNROLL + j) * TEAM_SLOTS + team_slot);
       }
       for (var n = 0u; n < LANE_WORDS; n++) { // unroll
-        let lo = word_lo((*rows)[j * LANE_WORDS + n]);
-        let hi = word_hi((*rows)[j * LANE_WORDS + n]);
+        let lo = word_lo(rows[j * LANE_WORDS + n]);
+        let hi = word_hi(rows[j * LANE_WORDS + n]);
         for (var h = 0u; h < HEADS; h++) { // unroll
-          (*acc)[(h * LANE_WORDS + n) * V4] += weight[h] * lo;
-          if (V4 == 2u) { (*acc)[(h * LANE_WORDS + n) * V4 + V4 - 1u] += weight[h] * hi; }
+          (*acc)[(h * LANE_WORDS + n) * V4] += of_row[h] * lo;
+          if (V4 == 2u) { (*acc)[(h * LANE_WORDS + n) * V4 + V4 - 1u] += of_row[h] * hi; }
         }
       }
+    }
+  }
+}
+
+// Computes the scores of the rows whose lanes want it again, in f32: a row a slot, its queries read again.
+fn refine(score: ptr<function, PerHead>, queued: u32, wanted: bool, batch: u32, kv_head: u32, team0: u32, tl: u32) {
+  let lane = tl % LANES;
+  let head0 = batch * QUERY_HEADS + kv_head * GROUP;
+  let ballot = subgroupBallot(wanted);
+  let bits = (ballot[team0 / 32u] >> (team0 % 32u)) & (0xffffffffu >> (32u - TEAM));
+  let total = countOneBits(bits);
+  let rank = countOneBits(bits & ((1u << tl) - 1u));
+  for (var done = 0u; subgroupAny(done < total); done += TEAM_SLOTS) {
+    let row = k_row(batch, kv_head, subgroupShuffle(queued, team0 + nth_bit(bits, min(done + tl / LANES, max(total, 1u) - 1u))));
+    let slot = rank - done;                              // the slot that has this lane's row, if one has
+    let found = wanted && rank >= done && slot < TEAM_SLOTS;
+    for (var h = 0u; h < HEADS; h++) { // unroll
+      var sum = 0.0;
+      for (var n = 0u; n < LANE_WORDS; n++) { // unroll
+        let w = lane + n * LANES;
+        if (w < WORDS) {
+          let k = keys[row + w];
+          let query = q[(head0 + h) * WORDS + w];
+          sum = dot_add(word_lo(k), word_lo(query), sum);
+          if (V4 == 2u) { sum = dot_add(word_hi(k), word_hi(query), sum); }
+        }
+      }
+      let exact = subgroupShuffle(lanes_sum(sum), team0 + min(slot * LANES, TEAM - 1u)) * (params.scale * LOG2_E);
+      (*score)[h] = select((*score)[h], exact, found);
     }
   }
 }
@@ -266,7 +323,7 @@ fn team_slots_max(value: f32) -> f32 {
   var m = value;
   if (TEAM > LANES) { m = max(m, subgroupShuffleXor(m, LANES)); }
   if (TEAM > 2u * LANES) { m = max(m, subgroupShuffleXor(m, 2u * LANES)); }
-  if (TEAM > 4u * LANES) { m = max(m, subgroupShuffleXor(m, 4u * LANES)); }
+  if (TEAM > 4u * LANES) { m = max(m, subgroupShuffleXor(m, min(64u, 4u * LANES))); }
   return m;
 }
 
@@ -275,18 +332,29 @@ fn team_slots_sum(value: f32) -> f32 {
   var sum = value;
   if (TEAM > LANES) { sum += subgroupShuffleXor(sum, LANES); }
   if (TEAM > 2u * LANES) { sum += subgroupShuffleXor(sum, 2u * LANES); }
-  if (TEAM > 4u * LANES) { sum += subgroupShuffleXor(sum, 4u * LANES); }
+  if (TEAM > 4u * LANES) { sum += subgroupShuffleXor(sum, min(64u, 4u * LANES)); }
+  return sum;
+}
+
+// The sum over the lanes of a slot.
+fn lanes_sum(value: f32) -> f32 {
+  var sum = value;
+  if (LANES > 1u) { sum += quadSwapX(sum); }
+  if (LANES > 2u) { sum += quadSwapY(sum); }
+  if (LANES > 4u) { sum += subgroupShuffleXor(sum, 4u); }
+  if (LANES > 8u) { sum += subgroupShuffleXor(sum, 8u); }
+  if (LANES > 16u) { sum += subgroupShuffleXor(sum, 16u); }
   return sum;
 }
 
 // The largest value, and the sum, over the lanes of a team.
 fn team_max(value: f32) -> f32 {
   var m = team_slots_max(value);
-  for (var step = 1u; step < LANES; step *= 2u) { m = max(m, subgroupShuffleXor(m, step)); }
+  if (LANES > 1u) { m = max(m, quadSwapX(m)); }
+  if (LANES > 2u) { m = max(m, quadSwapY(m)); }
+  if (LANES > 4u) { m = max(m, subgroupShuffleXor(m, 4u)); }
+  if (LANES > 8u) { m = max(m, subgroupShuffleXor(m, 8u)); }
+  if (LANES > 16u) { m = max(m, subgroupShuffleXor(m, 16u)); }
   return m;
 }
-fn team_add(value: f32) -> f32 {
-  var sum = team_slots_sum(value);
-  for (var step = 1u; step < LANES; step *= 2u) { sum += subgroupShuffleXor(sum, step); }
-  return sum;
-}
+fn team_add(value: f32) -> f32 { return lanes_sum(team_slots_sum(value)); }

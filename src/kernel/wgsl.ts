@@ -11,6 +11,8 @@ import histogramSource from '../../wgsl/histogram.wgsl?raw';
 import logSumExpSource from '../../wgsl/log-sum-exp.wgsl?raw';
 import momentsSource from '../../wgsl/moments.wgsl?raw';
 import nthBitSource from '../../wgsl/nth-bit.wgsl?raw';
+import pairsF16Source from '../../wgsl/pairs-f16.wgsl?raw';
+import pairsF32Source from '../../wgsl/pairs-f32.wgsl?raw';
 import quantileSource from '../../wgsl/quantile.wgsl?raw';
 import reduceSubgroupSource from '../../wgsl/reduce-subgroup.wgsl?raw';
 import reduceWorkgroupSource from '../../wgsl/reduce-workgroup.wgsl?raw';
@@ -18,6 +20,7 @@ import rowsSource from '../../wgsl/rows.wgsl?raw';
 import sampleSource from '../../wgsl/sample.wgsl?raw';
 import scoresSource from '../../wgsl/scores.wgsl?raw';
 import scoresRowsSource from '../../wgsl/scores-rows.wgsl?raw';
+import screenSource from '../../wgsl/screen.wgsl?raw';
 import softmaxSubgroupSource from '../../wgsl/softmax-subgroup.wgsl?raw';
 import softmaxWorkgroupSource from '../../wgsl/softmax-workgroup.wgsl?raw';
 import spreadSource from '../../wgsl/spread.wgsl?raw';
@@ -76,6 +79,8 @@ export interface KernelSource {
 export interface Target {
   /** Invocations that a subgroup has at least; 0: no subgroup operations. */
   subgroupSize: number;
+  /** The device has shader-f16. */
+  half?: boolean;
   kv?: KvLayout;
   tuning?: Tuning;
 }
@@ -102,7 +107,7 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
       },
       sift: {
         ...flash,
-        sources: [rowsSource, sampleSource, thresholdSource, flashSiftSource, nthBitSource],
+        sources: [rowsSource, screenSource, sampleSource, thresholdSource, flashSiftSource, nthBitSource],
         workgroupSize: tuning.siftWorkgroup,
         bindings: ['params', 'read', 'read', 'read', 'read', 'read', 'write', 'write'],
       },
@@ -211,6 +216,8 @@ function kernelConstants(
     MOMENTS: momentVecs(shape),
     MOMENT_ROWS,
     V4: c.wordElements / 4,
+    PAIRS: Math.ceil(c.heads / 2),
+    ELEMENTS: c.wordElements,
     WG: kernel.workgroupSize,
     LANES: lanes,
     LANE_WORDS: Math.ceil(c.words / lanes),
@@ -239,15 +246,20 @@ export function assemble(name: KernelName, shape: AttentionShape, target: Target
   const kernel = kernelSources(target)[name];
   if (!kernel) throw new Error(`There is no ${name} kernel without subgroups.`);
   const constants = kernelConstants(kernel, shape, target);
+  const sifts = kernel.sources.includes(screenSource);
+  const half = sifts && target.half === true && shape.dtype === 'f16';
   const code = [
     declare(constants),
     `const LINEAR_GAIN = ${LINEAR_GAIN};`,
+    `const REFINES = ${shape.dtype === 'f16'};`,
     commonSource,
     storageSource(shape),
+    sifts ? (half ? pairsF16Source : pairsF32Source) : '',
     ...kernel.sources,
     kernel.usesKv ? (target.kv ?? CONTIGUOUS_KV).source : '',
   ].join('\n');
   // Loops run over whole slots and branches on subgroup votes, which the analysis cannot know.
   const head = target.subgroupSize > 0 ? 'enable subgroups;\ndiagnostic(off, subgroup_uniformity);\n' : '';
-  return head + (target.tuning?.unrolled === false ? code : unroll(code, constants));
+  const f16 = half ? 'enable f16;\n' : '';
+  return f16 + head + (target.tuning?.unrolled === false ? code : unroll(code, constants));
 }
