@@ -15,22 +15,18 @@
 @group(0) @binding(6) var<storage, read_write> partials: array<vec2f>;   // [batch, QUERY_HEADS, splits] (max, sum)
 @group(0) @binding(7) var<storage, read_write> part_out: array<vec4f>;   // [batch, QUERY_HEADS, splits, PART]
 
-const ACC = HEADS * LANE_WORDS * V4;
 const STEP = SLOTS * UNROLL;
-const TEAM_SLOTS = TEAM / LANES;                         // rows that a team reads side by side
-const TEAMS = WG / TEAM;
 const LOG2_MUCH = -10.0;                                 // logarithm of what is much probability
 const LOG2_E = 1.4426950408889634;
 const LN_2 = 0.6931471805599453;
-alias Sums = array<vec4f, ACC>;
 alias Counts = array<u32, (HEADS + 1u) / 2u>;
 const SAMPLED = SINK + NEWEST + SAMPLES;
 var<workgroup> sample_score: array<f32, HEADS * SAMPLED>;
 var<workgroup> head_norm: array<f32, HEADS>;             // the estimated log-normaliser
 var<workgroup> head_cut: array<f32, HEADS>;              // keep if score >= cut
-var<workgroup> team_part: array<vec4f, HEADS * TEAMS>;   // (max, sum, kept mass, kept)
+var<workgroup> team_top: array<f32, HEADS * TEAMS>;      // natural logarithms
+var<workgroup> team_part: array<vec4f, HEADS * TEAMS>;   // (mass of what counts, of all others, kept rows, 0)
 var<workgroup> team_read: array<u32, TEAMS>;
-var<workgroup> spill: array<vec4f, WG>;
 
 @compute @workgroup_size(WG)
 fn main(
@@ -71,22 +67,21 @@ fn main(
   }
   workgroupBarrier();
   for (var h = lid / TEAM; h < HEADS; h += TEAMS) {
-    var near = vec2f(LOWEST, 0.0);                       // softmax (max, sum) of the known keys, and of the samples
-    var far = vec2f(LOWEST, 0.0);
+    // Of the known keys (x) and of the samples (y).
+    var top = vec2f(LOWEST);
     for (var i = tl; i < known + sampled; i += TEAM) {
       let score = sample_score[h * SAMPLED + i];
-      near.x = max(near.x, select(LOWEST, score, i < known));
-      far.x = max(far.x, select(score, LOWEST, i < known));
+      top = max(top, select(vec2f(LOWEST, score), vec2f(score, LOWEST), i < known));
     }
-    near.x = team_max(near.x);
-    far.x = team_max(far.x);
+    top = team_max(top);
+    var sum = vec2f(0.0);
     for (var i = tl; i < known + sampled; i += TEAM) {
-      let e = exp(sample_score[h * SAMPLED + i] - select(far.x, near.x, i < known));
-      near.y += select(0.0, e, i < known);
-      far.y += select(e, 0.0, i < known);
+      let e = exp(sample_score[h * SAMPLED + i] - select(top.y, top.x, i < known));
+      sum += select(vec2f(0.0, e), vec2f(e, 0.0), i < known);
     }
-    near.y = team_add(near.y);
-    far.y = team_add(far.y);
+    sum = team_add(sum);
+    let near = vec2f(top.x, sum.x);                      // softmax (max, sum)
+    let far = vec2f(top.y, sum.y);
     let whole = extrapolate(near, far, known, sampled, length);
     let state = head0 + h;
     let eta = log_threshold(heads_state[state].status, heads_state[state].log_alpha, heads_state[state].beta, length);
@@ -169,45 +164,42 @@ fn main(
 
   let team = lid / TEAM;
   for (var h = 0u; h < HEADS; h++) { // unroll
-    let keeps = f32((kept[h / 2u] >> (16u * (h % 2u))) & 0xffffu);
-    let read = team_add(mass[h]);
-    let part = vec4f(top[h] * LN_2, read + team_add(rest[h]), read, team_add(keeps));
-    if (tl == 0u) { team_part[h * TEAMS + team] = part; }
+    if (tl == 0u) { team_top[h * TEAMS + team] = top[h] * LN_2; }
+  }
+  for (var r = 0u; r < HEAD_ROUNDS; r++) { // unroll
+    var values: Folded;
+    for (var i = 0u; i < TEAM_SLOTS; i++) { // unroll
+      let h = min(r * TEAM_SLOTS + i, HEADS - 1u);
+      values[i] = vec4f(mass[h], rest[h], f32((kept[h / 2u] >> (16u * (h % 2u))) & 0xffffu), 0.0);
+    }
+    let total = lanes_sum(fold_slots(&values, tl / LANES));
+    let h = r * TEAM_SLOTS + tl / LANES;
+    if (lane == 0u && h < HEADS) { team_part[h * TEAMS + team] = total; }
   }
   if (tl == 0u) { team_read[team] = rows_read; }
   workgroupBarrier();
   if (lid < HEADS) {
-    var part = team_part[lid * TEAMS];
-    var total_read = team_read[0];
-    for (var i = 1u; i < TEAMS; i++) {
-      let other = team_part[lid * TEAMS + i];
-      let m = max(part.x, other.x);
-      let factors = vec2f(exp(part.x - m), exp(other.x - m));
-      part = vec4f(m, dot(vec2f(part.y, other.y), factors), dot(vec2f(part.z, other.z), factors), part.w + other.w);
+    var m = LOWEST;
+    for (var i = 0u; i < TEAMS; i++) { m = max(m, team_top[lid * TEAMS + i]); }
+    var part = vec4f(0.0);
+    var total_read = 0u;
+    for (var i = 0u; i < TEAMS; i++) {
+      part += team_part[lid * TEAMS + i] * vec4f(vec2f(exp(team_top[lid * TEAMS + i] - m)), 1.0, 1.0);
       total_read += team_read[i];
     }
     let split = (head0 + lid) * params.splits + wid.x;
-    partials[split] = part.xy;
-    part_out[split * PART + PART - 1u] = vec4f(part.zw, f32(total_read), 0.0);
+    partials[split] = vec2f(m, part.x + part.y);
+    part_out[split * PART + PART - 1u] = vec4f(part.x, part.z, f32(total_read), 0.0);
   }
   for (var h = 0u; h < HEADS; h++) { // unroll
     var m = LOWEST;
-    for (var i = 0u; i < TEAMS; i++) { m = max(m, team_part[h * TEAMS + i].x); }
+    for (var i = 0u; i < TEAMS; i++) { m = max(m, team_top[h * TEAMS + i]); }
     let factor = exp(top[h] * LN_2 - m);
-    for (var n = 0u; n < LANE_WORDS; n++) { // unroll
-      for (var e = 0u; e < V4; e++) { // unroll
-        spill[lid] = acc[(h * LANE_WORDS + n) * V4 + e] * factor;
-        workgroupBarrier();
-        let v = (lid + n * LANES) * V4 + e;
-        if (lid < LANES && v < HEAD_SIZE / 4u) {
-          var out = spill[lid];
-          for (var r = 1u; r < SLOTS; r++) { out += spill[r * LANES + lid]; }
-          part_out[((head0 + h) * params.splits + wid.x) * PART + v] = out;
-        }
-        workgroupBarrier();
-      }
+    for (var i = 0u; i < LANE_WORDS * V4; i++) { // unroll
+      acc[h * LANE_WORDS * V4 + i] *= factor;
     }
   }
+  write_sums(&acc, lid, tl, head0, HEADS, wid.x);
 }
 
 // Lanes that `fill` take the key and the scores of lane `source` into the queue.
@@ -245,7 +237,7 @@ fn read_rows(
   // A score that the estimate knew nothing of.
   if (subgroupAny(grows)) {
     for (var h = 0u; h < HEADS; h++) { // unroll
-      let m = max((*top)[h], team_max(select(LOWEST, score[h], valid)));
+      let m = max((*top)[h], team_max(vec2f(select(LOWEST, score[h], valid))).x);
       let factor = exp2((*top)[h] - m);
       (*top)[h] = m;
       (*mass)[h] *= factor;
@@ -312,32 +304,14 @@ fn refine(score: ptr<function, PerHead>, queued: u32, wanted: bool, batch: u32, 
           if (V4 == 2u) { sum = dot_add(word_hi(k), word_hi(query), sum); }
         }
       }
-      let exact = subgroupShuffle(lanes_sum(sum), team0 + min(slot * LANES, TEAM - 1u)) * (params.scale * LOG2_E);
+      let exact = subgroupShuffle(lanes_sum(vec4f(sum)).x, team0 + min(slot * LANES, TEAM - 1u)) * (params.scale * LOG2_E);
       (*score)[h] = select((*score)[h], exact, found);
     }
   }
 }
 
-// The largest value of the slots of a team.
-fn team_slots_max(value: f32) -> f32 {
-  var m = value;
-  if (TEAM > LANES) { m = max(m, subgroupShuffleXor(m, LANES)); }
-  if (TEAM > 2u * LANES) { m = max(m, subgroupShuffleXor(m, 2u * LANES)); }
-  if (TEAM > 4u * LANES) { m = max(m, subgroupShuffleXor(m, min(64u, 4u * LANES))); }
-  return m;
-}
-
-// The sum over the slots of a team.
-fn team_slots_sum(value: f32) -> f32 {
-  var sum = value;
-  if (TEAM > LANES) { sum += subgroupShuffleXor(sum, LANES); }
-  if (TEAM > 2u * LANES) { sum += subgroupShuffleXor(sum, 2u * LANES); }
-  if (TEAM > 4u * LANES) { sum += subgroupShuffleXor(sum, min(64u, 4u * LANES)); }
-  return sum;
-}
-
 // The sum over the lanes of a slot.
-fn lanes_sum(value: f32) -> f32 {
+fn lanes_sum(value: vec4f) -> vec4f {
   var sum = value;
   if (LANES > 1u) { sum += quadSwapX(sum); }
   if (LANES > 2u) { sum += quadSwapY(sum); }
@@ -347,14 +321,20 @@ fn lanes_sum(value: f32) -> f32 {
   return sum;
 }
 
-// The largest value, and the sum, over the lanes of a team.
-fn team_max(value: f32) -> f32 {
-  var m = team_slots_max(value);
-  if (LANES > 1u) { m = max(m, quadSwapX(m)); }
-  if (LANES > 2u) { m = max(m, quadSwapY(m)); }
-  if (LANES > 4u) { m = max(m, subgroupShuffleXor(m, 4u)); }
-  if (LANES > 8u) { m = max(m, subgroupShuffleXor(m, 8u)); }
-  if (LANES > 16u) { m = max(m, subgroupShuffleXor(m, 16u)); }
+// The largest values, and the sums, over the lanes of a team.
+fn team_max(value: vec2f) -> vec2f {
+  var m = max(value, quadSwapX(value));
+  m = max(m, quadSwapY(m));
+  if (TEAM > 4u) { m = max(m, subgroupShuffleXor(m, 4u)); }
+  if (TEAM > 8u) { m = max(m, subgroupShuffleXor(m, 8u)); }
+  if (TEAM > 16u) { m = max(m, subgroupShuffleXor(m, 16u)); }
   return m;
 }
-fn team_add(value: f32) -> f32 { return lanes_sum(team_slots_sum(value)); }
+fn team_add(value: vec2f) -> vec2f {
+  var sum = value + quadSwapX(value);
+  sum += quadSwapY(sum);
+  if (TEAM > 4u) { sum += subgroupShuffleXor(sum, 4u); }
+  if (TEAM > 8u) { sum += subgroupShuffleXor(sum, 8u); }
+  if (TEAM > 16u) { sum += subgroupShuffleXor(sum, 16u); }
+  return sum;
+}

@@ -5,6 +5,7 @@ import compareSource from '../../wgsl/compare.wgsl?raw';
 import dropScoreSource from '../../wgsl/drop-score.wgsl?raw';
 import flashSource from '../../wgsl/flash.wgsl?raw';
 import flashSiftSource from '../../wgsl/flash-sift.wgsl?raw';
+import foldSource from '../../wgsl/fold.wgsl?raw';
 import gatherSource from '../../wgsl/gather.wgsl?raw';
 import gatherTeamsSource from '../../wgsl/gather-teams.wgsl?raw';
 import histogramSource from '../../wgsl/histogram.wgsl?raw';
@@ -92,7 +93,7 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
   const reduce = subgroups ? reduceSubgroupSource : reduceWorkgroupSource;
   const softmax = subgroups ? softmaxSubgroupSource : softmaxWorkgroupSource;
   const flash: KernelSource = {
-    sources: [rowsSource, flashSource, dropScoreSource],
+    sources: [rowsSource, foldSource, flashSource, dropScoreSource],
     bindings: ['params', 'read', 'read', 'read', 'read', 'write', 'write'],
     workgroupSize: tuning.flashWorkgroup,
     usesKv: true,
@@ -102,12 +103,12 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
       dense: flash,
       denseLearn: {
         ...flash,
-        sources: [rowsSource, flashSource, storeScoreSource],
+        sources: [rowsSource, foldSource, flashSource, storeScoreSource],
         bindings: [...flash.bindings, 'write'],
       },
       sift: {
         ...flash,
-        sources: [rowsSource, screenSource, sampleSource, thresholdSource, flashSiftSource, nthBitSource],
+        sources: [rowsSource, screenSource, sampleSource, thresholdSource, foldSource, flashSiftSource, nthBitSource],
         workgroupSize: tuning.siftWorkgroup,
         bindings: ['params', 'read', 'read', 'read', 'read', 'read', 'write', 'write'],
       },
@@ -127,7 +128,7 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
     gather: {
       sources: [
         reduce,
-        ...(subgroups ? [gatherTeamsSource, nthBitSource] : [gatherSource]),
+        ...(subgroups ? [foldSource, gatherTeamsSource, nthBitSource] : [gatherSource]),
         softmax,
         thresholdSource,
       ],
@@ -204,6 +205,10 @@ function kernelConstants(
         : tuning.unroll;
   const rows = Math.min(deep, lanes);
   const slots = kernel.workgroupSize / lanes;
+  const teamSlots = team / lanes;
+  const vecs = shape.headSize / 4;
+  const adders = Math.max(1, Math.floor(kernel.workgroupSize / vecs));
+  const accumulators = c.heads * Math.ceil(c.words / lanes) * (c.wordElements / 4);
   return {
     HEAD_SIZE: shape.headSize,
     QUERY_HEADS: shape.queryHeads,
@@ -212,7 +217,7 @@ function kernelConstants(
     HEADS: c.heads,
     BLOCKS: c.blocks,
     WORDS: c.words,
-    VECS: shape.headSize / 4,
+    VECS: vecs,
     MOMENTS: momentVecs(shape),
     MOMENT_ROWS,
     V4: c.wordElements / 4,
@@ -238,6 +243,14 @@ function kernelConstants(
     NEWEST: ESTIMATE_KEYS.newest,
     SAMPLES: ESTIMATE_KEYS.samples,
     TURNS: team / ((team / lanes) * rows),
+    TEAM_SLOTS: teamSlots,
+    TEAMS: Math.max(1, kernel.workgroupSize / team),
+    ADDERS: adders,
+    MOMENT_ROUNDS: Math.ceil(vecs / adders),
+    AHEAD: 8,
+    ACC: accumulators,
+    ACC_ROUNDS: Math.ceil(accumulators / teamSlots),
+    HEAD_ROUNDS: Math.ceil(c.heads / teamSlots),
   };
 }
 
