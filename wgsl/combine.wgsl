@@ -1,8 +1,6 @@
 // Combine: adds the splits' partial outputs, each relative to its split's maximum, and what stands for the rows that were not read: the
 // mean V row and a share of Cov(v, k) q. Divides by the whole (or, renormalising, by the kept mass), writes the attention output, and
 // keeps the head's running figures and its guard.
-//   ADDERS         splits added side by side         AHEAD   splits that an adder asks for before anything else
-//   MOMENT_ROUNDS  ceil(VECS / ADDERS)
 // Grid: (QUERY_HEADS, batch).
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -15,6 +13,7 @@
 @group(0) @binding(7) var<storage, read> q: array<Word>;                       // [batch, QUERY_HEADS, HEAD_SIZE]
 @group(0) @binding(8) var<storage, read> moments: array<vec4f>;                // [batch, KV_HEADS, MOMENTS]
 
+const ADDERS = max(1u, WG / VECS);       // splits added side by side
 var<workgroup> sums: array<vec4f, ADDERS * VECS>;
 var<workgroup> factors: array<f32, MAX_SPLITS>;
 var<workgroup> renormalises: u32;
@@ -26,47 +25,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let base = head * params.splits;
   let dense = has(params.flags, FLAG_DENSE);
 
-  // Everything is asked for before the first barrier: the time of this kernel is that of a few reads, one after the other.
-  let vec = lid % VECS;
-  let adder = lid / VECS;
-  let adds = lid < ADDERS * VECS;                        // at most one vec4f of each adder for an invocation
-  var state: HeadState;
-  var group_state: GroupState;
-  let g = wid.y * KV_HEADS + wid.x / GROUP;
-  if (lid == WG - 1u && !dense) {
-    state = heads_state[head];
-    group_state = groups_state[g];
-  }
-  var loaded: array<vec4f, AHEAD>;
-  if (adds) {
-    for (var j = 0u; j < AHEAD; j++) { // unroll
-      loaded[j] = part_out[(base + min(adder + j * ADDERS, params.splits - 1u)) * PART + vec];
-    }
-  }
-  var kept = vec4f(0.0);                                 // of this invocation's first split: (kept mass, kept, union, 0)
-  if (!dense) { kept = part_out[(base + min(lid, params.splits - 1u)) * PART + PART - 1u]; }
-  let corrects = !dense && has(params.flags, FLAG_MEAN);
-  var rest = vec4f(0.0);                                 // an adder's part of what stands for a dropped row
-  var measured = false;
-  if (corrects && adds) {
-    let at = g * MOMENTS;
-    measured = moments[at + MOMENTS - 1u].x > 0.0;
-    if (lid < VECS) { rest = moments[at + vec]; }
-    if (has(params.flags, FLAG_LINEAR)) {
-      for (var r = 0u; r < MOMENT_ROUNDS; r++) { // unroll
-        let k = adder + r * ADDERS;
-        if (k < VECS) {
-          let word = q[head * WORDS + k / V4];
-          var part = word_lo(word);
-          if (V4 == 2u && k % V4 == 1u) { part = word_hi(word); }
-          part *= LINEAR_GAIN * params.scale;
-          for (var e = 0u; e < 4u; e++) { // unroll
-            rest += part[e] * moments[at + VECS + (4u * k + e) * VECS + vec];
-          }
-        }
-      }
-    }
-  }
   var part = vec2f(LOWEST, 0.0);
   for (var i = lid; i < params.splits; i += WG) {
     let split = partials[base + i];
@@ -76,20 +34,37 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let softmax = workgroup_softmax(part, lid);            // a barrier for the factors, too
   let l = softmax.y;
 
+  // At most one vec4f of each adder for an invocation: ADDERS * VECS <= WG.
+  let vec = lid % VECS;
+  let adds = lid < ADDERS * VECS;
+  let corrects = !dense && has(params.flags, FLAG_MEAN);
+  var rest = vec4f(0.0);                                 // an adder's part of what stands for a dropped row
+  var measured = false;
+  if (corrects && adds) {
+    let at = (wid.y * KV_HEADS + wid.x / GROUP) * MOMENTS;
+    measured = moments[at + MOMENTS - 1u].x > 0.0;
+    if (lid < VECS) { rest = moments[at + vec]; }
+    if (has(params.flags, FLAG_LINEAR)) {
+      for (var k = lid / VECS; k < VECS; k += ADDERS) {
+        let word = q[head * WORDS + k / V4];
+        var part = word_lo(word);
+        if (V4 == 2u && k % V4 == 1u) { part = word_hi(word); }
+        part *= LINEAR_GAIN * params.scale;
+        for (var e = 0u; e < 4u; e++) { rest += part[e] * moments[at + VECS + (4u * k + e) * VECS + vec]; }
+      }
+    }
+  }
   var sum = vec4f(0.0);
   if (adds) {
-    for (var j = 0u; j < AHEAD; j++) { // unroll
-      let split = adder + j * ADDERS;
-      if (split < params.splits) { sum += exp(factors[split] - softmax.x) * loaded[j]; }
-    }
-    for (var start = adder + AHEAD * ADDERS; start < params.splits; start += 4u * ADDERS) {
-      var more: array<vec4f, 4>;
+    for (var start = lid / VECS; start < params.splits; start += 4u * ADDERS) {
+      // Four at a time: loads in flight.
+      var loaded: array<vec4f, 4>;
       for (var j = 0u; j < 4u; j++) { // unroll
-        more[j] = part_out[(base + min(start + j * ADDERS, params.splits - 1u)) * PART + vec];
+        loaded[j] = part_out[(base + min(start + j * ADDERS, params.splits - 1u)) * PART + vec];
       }
       for (var j = 0u; j < 4u; j++) { // unroll
         let split = start + j * ADDERS;
-        if (split < params.splits) { sum += exp(factors[split] - softmax.x) * more[j]; }
+        if (split < params.splits) { sum += exp(factors[split] - softmax.x) * loaded[j]; }
       }
     }
   }
@@ -97,8 +72,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   if (!dense) {
     stat = vec4f(0.0);
     for (var i = lid; i < params.splits; i += WG) {
-      if (i > lid) { kept = part_out[(base + i) * PART + PART - 1u]; }
-      stat += kept * vec4f(exp(factors[i] - softmax.x), 1.0, 1.0, 1.0);
+      stat += part_out[(base + i) * PART + PART - 1u] * vec4f(exp(factors[i] - softmax.x), 1.0, 1.0, 1.0);
     }
     stat = workgroup_sum(stat, lid);
   }
@@ -120,6 +94,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   }
 
   if (lid == WG - 1u && !dense) {
+    var state = heads_state[head];
     let kept_rows = u32(stat.y);
     let length = u32(lengths[wid.y]) + params.length_bias;
     state.log_eta = log_threshold(state.status, state.log_alpha, state.beta, length);
@@ -140,6 +115,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     }
     if (wid.x % GROUP == 0u) {
       let union_rows = u32(stat.z);
+      let g = wid.y * KV_HEADS + wid.x / GROUP;
+      var group_state = groups_state[g];
       group_state.union_last = union_rows;
       group_state.union_lo += union_rows;
       group_state.union_hi += u32(group_state.union_lo < union_rows);

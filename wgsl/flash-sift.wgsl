@@ -1,9 +1,9 @@
 // Sifted attention of one split in one pass: as flash.wgsl, but only V rows are read whose probability is at or above the
 // threshold, by an estimate of the log-normaliser that is there before the pass over K (sample.wgsl).
-// Every K row is screened in half precision (screen.wgsl). A team of TEAM lanes queues the rows to be read, one a lane, and reads
-// them when every lane has one: the loads of V are as many and as wide as the dense kernel's, however few rows are kept. Before that,
-// scores of rows of much probability are computed again, in f32: the rounding of the others averages out.
-// Leaves the split's softmax reference and sum, its output relative to that reference, and what was kept.
+// K is screened in half precision (screen.wgsl). A team of TEAM lanes queues the rows to be read, one a lane, and reads them when every
+// lane has one: the loads of V are as many and as wide as the dense kernel's, however few rows are kept. Scores of rows of much
+// probability are then computed again, in f32; the rounding of the others averages out (docs/kernel.md).
+// Leaves what the split's sums are relative to, the sum of its softmax and its output, and what was kept.
 // Grid: (splits, KV_HEADS, batch).
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -12,15 +12,12 @@
 @group(0) @binding(3) var<storage, read> keys: array<Word>;              // rows where k_row says
 @group(0) @binding(4) var<storage, read> values: array<Word>;            // rows where v_row says
 @group(0) @binding(5) var<storage, read> heads_state: array<HeadState>;  // [batch, QUERY_HEADS]
-@group(0) @binding(6) var<storage, read_write> partials: array<vec2f>;   // [batch, QUERY_HEADS, splits] (max, sum)
+@group(0) @binding(6) var<storage, read_write> partials: array<vec2f>;   // [batch, QUERY_HEADS, splits] (reference, sum)
 @group(0) @binding(7) var<storage, read_write> part_out: array<vec4f>;   // [batch, QUERY_HEADS, splits, PART]
 
 const STEP = SLOTS * UNROLL;
-const LOG2_MUCH = -10.0;                                 // logarithm of what is much probability
-const LOG2_E = 1.4426950408889634;
-const LN_2 = 0.6931471805599453;
-alias Counts = array<u32, (HEADS + 1u) / 2u>;
 const SAMPLED = SINK + NEWEST + SAMPLES;
+const LN_2 = 0.6931471805599453;
 var<workgroup> sample_score: array<f32, HEADS * SAMPLED>;
 var<workgroup> head_norm: array<f32, HEADS>;             // the estimated log-normaliser
 var<workgroup> head_cut: array<f32, HEADS>;              // keep if score >= cut
@@ -45,7 +42,7 @@ fn main(
   let length = u32(lengths[batch]) + params.length_bias;
   var query: Pairs;
   load_pairs(&query, head0, GROUP, lane);
-  let unit = score_unit() * LOG2_E;                      // scores are logarithms of two from here on
+  let unit = score_unit() * LOG2_E;                      // scores in the loop are exponents of two
   // The scores that the log-normaliser is estimated from: every workgroup computes them again, which is cheaper than a dispatch.
   let known = min(SINK + NEWEST, length);
   let sampled = min(SAMPLES, length - known);
@@ -98,12 +95,11 @@ fn main(
   for (var i = 0u; i < HEADS * LANE_WORDS * V4; i++) { // unroll
     acc[i] = vec4f(0.0);
   }
-  // What sums are relative to: the estimate, or a larger score. No probability is far above 1.
-  var top: PerHead;
-  var cut: PerHead;
+  var top: PerHead;                                      // what sums are relative to: the estimate, or a score far above it
+  var cut: PerHead;                                      // keep if score >= cut
   var mass: PerHead;                                     // of the rows in this lane's turns of the queue that count for the head
   var rest: PerHead;                                     // of all others in this lane
-  var kept: Counts;                                    // rows that a head keeps, two heads a word
+  var kept: Counts;
   for (var h = 0u; h < HEADS; h++) { // unroll
     top[h] = head_norm[h] * LOG2_E;
     cut[h] = max(LOWEST, head_cut[h] * LOG2_E);
@@ -200,141 +196,4 @@ fn main(
     }
   }
   write_sums(&acc, lid, tl, head0, HEADS, wid.x);
-}
-
-// Lanes that `fill` take the key and the scores of lane `source` into the queue.
-fn enqueue(
-  queued: ptr<function, u32>, queued_score: ptr<function, PairScores>, key: u32, score: ptr<function, PairScores>,
-  source: u32, fill: bool,
-) {
-  *queued = select(*queued, subgroupShuffle(key, source), fill);
-  for (var p = 0u; p < PAIRS; p++) { // unroll
-    (*queued_score)[p] = pair_select((*queued_score)[p], pair_shuffle((*score)[p], source), mask_of(fill));
-  }
-}
-
-// Adds the V rows of the team's queue, one a lane of which the first `count` count, to the sums.
-fn read_rows(
-  acc: ptr<function, Sums>, top: ptr<function, PerHead>, cut: ptr<function, PerHead>, mass: ptr<function, PerHead>,
-  rest: ptr<function, PerHead>, kept: ptr<function, Counts>, queued: u32, queued_score: ptr<function, PairScores>, count: u32,
-  newest: u32, share: bool, batch: u32, kv_head: u32, team0: u32, tl: u32,
-) {
-  let team_slot = tl / LANES;
-  let lane = tl % LANES;
-  let valid = tl < count;
-  let unit = score_unit() * LOG2_E;
-  var score: PerHead;
-  var much = false;
-  for (var h = 0u; h < HEADS; h++) { // unroll
-    score[h] = unpair(queued_score, h, unit);
-    much = much || (valid && !(score[h] < (*top)[h] + LOG2_MUCH));
-  }
-  if (REFINES) { refine(&score, queued, much, batch, kv_head, team0, tl); }
-  var grows = false;
-  for (var h = 0u; h < HEADS; h++) { // unroll
-    grows = grows || (valid && score[h] > (*top)[h] + 32.0);
-  }
-  // A score that the estimate knew nothing of.
-  if (subgroupAny(grows)) {
-    for (var h = 0u; h < HEADS; h++) { // unroll
-      let m = max((*top)[h], team_max(vec2f(select(LOWEST, score[h], valid))).x);
-      let factor = exp2((*top)[h] - m);
-      (*top)[h] = m;
-      (*mass)[h] *= factor;
-      (*rest)[h] *= factor;
-      for (var i = 0u; i < LANE_WORDS * V4; i++) { // unroll
-        (*acc)[h * LANE_WORDS * V4 + i] *= factor;
-      }
-    }
-  }
-  var weight: PerHead;
-  for (var h = 0u; h < HEADS; h++) { // unroll
-    let e = select(0.0, exp2(score[h] - (*top)[h]), valid);
-    let keeps = valid && (queued == newest || score[h] >= (*cut)[h]);
-    weight[h] = select(0.0, e, keeps || share);
-    (*mass)[h] += weight[h];
-    (*rest)[h] += e - weight[h];
-    (*kept)[h / 2u] += u32(keeps) << (16u * (h % 2u));
-  }
-  for (var turn = 0u; turn < TURNS; turn++) { // unroll
-    var rows: Rows;
-    for (var j = 0u; j < UNROLL; j++) { // unroll
-      let row = v_row(batch, kv_head, subgroupShuffle(queued, team0 + (turn * UNROLL + j) * TEAM_SLOTS + team_slot));
-      for (var n = 0u; n < LANE_WORDS; n++) { // unroll
-        rows[j * LANE_WORDS + n] = values[row + min(lane + n * LANES, WORDS - 1u)];
-      }
-    }
-    for (var j = 0u; j < UNROLL; j++) { // unroll
-      var of_row: PerHead;
-      for (var h = 0u; h < HEADS; h++) { // unroll
-        of_row[h] = subgroupShuffle(weight[h], team0 + (turn * UNROLL + j) * TEAM_SLOTS + team_slot);
-      }
-      for (var n = 0u; n < LANE_WORDS; n++) { // unroll
-        let lo = word_lo(rows[j * LANE_WORDS + n]);
-        let hi = word_hi(rows[j * LANE_WORDS + n]);
-        for (var h = 0u; h < HEADS; h++) { // unroll
-          (*acc)[(h * LANE_WORDS + n) * V4] += of_row[h] * lo;
-          if (V4 == 2u) { (*acc)[(h * LANE_WORDS + n) * V4 + V4 - 1u] += of_row[h] * hi; }
-        }
-      }
-    }
-  }
-}
-
-// Computes the scores of the rows whose lanes want it again, in f32: a row a slot, its queries read again.
-fn refine(score: ptr<function, PerHead>, queued: u32, wanted: bool, batch: u32, kv_head: u32, team0: u32, tl: u32) {
-  let lane = tl % LANES;
-  let head0 = batch * QUERY_HEADS + kv_head * GROUP;
-  let ballot = subgroupBallot(wanted);
-  let bits = (ballot[team0 / 32u] >> (team0 % 32u)) & (0xffffffffu >> (32u - TEAM));
-  let total = countOneBits(bits);
-  let rank = countOneBits(bits & ((1u << tl) - 1u));
-  for (var done = 0u; subgroupAny(done < total); done += TEAM_SLOTS) {
-    let row = k_row(batch, kv_head, subgroupShuffle(queued, team0 + nth_bit(bits, min(done + tl / LANES, max(total, 1u) - 1u))));
-    let slot = rank - done;                              // the slot that has this lane's row, if one has
-    let found = wanted && rank >= done && slot < TEAM_SLOTS;
-    for (var h = 0u; h < HEADS; h++) { // unroll
-      var sum = 0.0;
-      for (var n = 0u; n < LANE_WORDS; n++) { // unroll
-        let w = lane + n * LANES;
-        if (w < WORDS) {
-          let k = keys[row + w];
-          let query = q[(head0 + h) * WORDS + w];
-          sum = dot_add(word_lo(k), word_lo(query), sum);
-          if (V4 == 2u) { sum = dot_add(word_hi(k), word_hi(query), sum); }
-        }
-      }
-      let exact = subgroupShuffle(lanes_sum(vec4f(sum)).x, team0 + min(slot * LANES, TEAM - 1u)) * (params.scale * LOG2_E);
-      (*score)[h] = select((*score)[h], exact, found);
-    }
-  }
-}
-
-// The sum over the lanes of a slot.
-fn lanes_sum(value: vec4f) -> vec4f {
-  var sum = value;
-  if (LANES > 1u) { sum += quadSwapX(sum); }
-  if (LANES > 2u) { sum += quadSwapY(sum); }
-  if (LANES > 4u) { sum += subgroupShuffleXor(sum, 4u); }
-  if (LANES > 8u) { sum += subgroupShuffleXor(sum, 8u); }
-  if (LANES > 16u) { sum += subgroupShuffleXor(sum, 16u); }
-  return sum;
-}
-
-// The largest values, and the sums, over the lanes of a team.
-fn team_max(value: vec2f) -> vec2f {
-  var m = max(value, quadSwapX(value));
-  m = max(m, quadSwapY(m));
-  if (TEAM > 4u) { m = max(m, subgroupShuffleXor(m, 4u)); }
-  if (TEAM > 8u) { m = max(m, subgroupShuffleXor(m, 8u)); }
-  if (TEAM > 16u) { m = max(m, subgroupShuffleXor(m, 16u)); }
-  return m;
-}
-fn team_add(value: vec2f) -> vec2f {
-  var sum = value + quadSwapX(value);
-  sum += quadSwapY(sum);
-  if (TEAM > 4u) { sum += subgroupShuffleXor(sum, 4u); }
-  if (TEAM > 8u) { sum += subgroupShuffleXor(sum, 8u); }
-  if (TEAM > 16u) { sum += subgroupShuffleXor(sum, 16u); }
-  return sum;
 }

@@ -1,7 +1,7 @@
 // Sums over what the lanes of a workgroup hold: the slots of a team exchange halves, so that each slot is left with whole sums of its
 // own; then the teams add theirs up in workgroup memory, TEAM_SLOTS of ACC at a time.
-//   ACC         vec4f of the output that a lane holds, of all heads    ACC_ROUNDS   ceil(ACC / TEAM_SLOTS)
-//   TEAM_SLOTS  slots of a team, at most 8                             TEAMS        teams of a workgroup
+// (TEAM_SLOTS is at most 8.)
+//   ACC_ROUNDS   ceil(ACC / TEAM_SLOTS)
 alias Sums = array<vec4f, ACC>;
 alias Folded = array<vec4f, 8>;
 var<workgroup> spill: array<vec4f, WG>;
@@ -57,4 +57,33 @@ fn write_sums(sums: ptr<function, Sums>, lid: u32, tl: u32, head0: u32, heads: u
     }
     workgroupBarrier();
   }
+}
+
+// The sum over the lanes of a slot.
+fn lanes_sum(value: vec4f) -> vec4f {
+  var sum = value;
+  if (LANES > 1u) { sum += quadSwapX(sum); }
+  if (LANES > 2u) { sum += quadSwapY(sum); }
+  if (LANES > 4u) { sum += subgroupShuffleXor(sum, 4u); }
+  if (LANES > 8u) { sum += subgroupShuffleXor(sum, 8u); }
+  if (LANES > 16u) { sum += subgroupShuffleXor(sum, 16u); }
+  return sum;
+}
+
+// The largest values, and the sums, over the lanes of a team.
+fn team_max(value: vec2f) -> vec2f {
+  var m = max(value, quadSwapX(value));
+  m = max(m, quadSwapY(m));
+  if (TEAM > 4u) { m = max(m, subgroupShuffleXor(m, 4u)); }
+  if (TEAM > 8u) { m = max(m, subgroupShuffleXor(m, 8u)); }
+  if (TEAM > 16u) { m = max(m, subgroupShuffleXor(m, 16u)); }
+  return m;
+}
+fn team_add(value: vec2f) -> vec2f {
+  var sum = value + quadSwapX(value);
+  sum += quadSwapY(sum);
+  if (TEAM > 4u) { sum += subgroupShuffleXor(sum, 4u); }
+  if (TEAM > 8u) { sum += subgroupShuffleXor(sum, 8u); }
+  if (TEAM > 16u) { sum += subgroupShuffleXor(sum, 16u); }
+  return sum;
 }

@@ -52,7 +52,7 @@ fn screen_scores(query: ptr<function, Pairs>, rows: ptr<function, Rows>, lane: u
   var score: PairScores;
   for (var p = 0u; p < PAIRS; p++) { // unroll
     if (UNROLL > 1u) {
-      let odd = mask_of((lane & 1u) != 0u);
+      let odd = 0u - (lane & 1u);
       for (var i = 0u; i < 4u; i++) { // unroll
         if (2u * i < UNROLL) {
           let a = part[p * 8u + 2u * i];
@@ -62,7 +62,7 @@ fn screen_scores(query: ptr<function, Pairs>, rows: ptr<function, Rows>, lane: u
       }
     }
     if (UNROLL > 2u) {
-      let odd = mask_of((lane & 2u) != 0u);
+      let odd = 0u - ((lane >> 1u) & 1u);
       for (var i = 0u; i < 2u; i++) { // unroll
         if (4u * i < UNROLL) {
           let a = part[p * 8u + 2u * i];
@@ -73,7 +73,7 @@ fn screen_scores(query: ptr<function, Pairs>, rows: ptr<function, Rows>, lane: u
     }
     var sum = part[p * 8u];
     if (UNROLL > 4u) {
-      let odd = mask_of((lane & 4u) != 0u);
+      let odd = 0u - ((lane >> 2u) & 1u);
       let b = part[p * 8u + 1u];
       sum = pair_select(sum, b, odd) + pair_xor(pair_select(b, sum, odd), 4u);
     }

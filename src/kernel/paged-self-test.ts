@@ -54,6 +54,8 @@ export async function runPagedCase(kernels: PagedKernels, c: PagedCase): Promise
   const [k, v] = [draw(kvHeads * length * headSize), draw(kvHeads * length * headSize)];
   const inputs = { q, k, v, batch: 1, queryHeads, kvHeads, headSize, capacity: length, lengths: length };
 
+  const { policy, p } = testPolicy(c.kind, inputs, dtype, random, encoder.siftsInOnePass);
+
   const used = Math.ceil(length / pageSize);
   const order = Array.from({ length: used + 3 }, (_, i) => i);
   for (let i = order.length - 1; i > 0; i--) {
@@ -72,7 +74,6 @@ export async function runPagedCase(kernels: PagedKernels, c: PagedCase): Promise
     }
   }
   const scores = attentionScores(inputs);
-  const { policy, p } = testPolicy(c.kind, inputs, scores, random, encoder.siftsInOnePass);
 
   const table = [...new Array<number>(tableOffset).fill(used + 2), ...order.slice(0, used)];
   const buffers = {

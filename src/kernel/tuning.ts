@@ -30,7 +30,7 @@ export interface Tuning {
 
 export const DEFAULT_TUNING: Tuning = {
   flashWorkgroup: 128,
-  siftWorkgroup: 64,
+  siftWorkgroup: 128,
   gatherWorkgroup: 128,
   gatherUnroll: 8,
   gatherKeys: 2,
@@ -40,7 +40,7 @@ export const DEFAULT_TUNING: Tuning = {
   siftUnroll: 8,
   unrolled: true,
   workgroups: 528,
-  siftWorkgroups: 792,
+  siftWorkgroups: 528,
   minChunk: 128,
 };
 
@@ -52,6 +52,7 @@ const SOFTWARE_TUNING: Tuning = {
   scoresUnroll: 4,
   siftUnroll: 4,
   gatherUnroll: 4,
+  siftWorkgroup: 64,
   workgroups: 4,
   siftWorkgroups: 4,
   combineWorkgroup: 64,

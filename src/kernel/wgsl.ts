@@ -15,6 +15,7 @@ import nthBitSource from '../../wgsl/nth-bit.wgsl?raw';
 import pairsF16Source from '../../wgsl/pairs-f16.wgsl?raw';
 import pairsF32Source from '../../wgsl/pairs-f32.wgsl?raw';
 import quantileSource from '../../wgsl/quantile.wgsl?raw';
+import queueSource from '../../wgsl/queue.wgsl?raw';
 import reduceSubgroupSource from '../../wgsl/reduce-subgroup.wgsl?raw';
 import reduceWorkgroupSource from '../../wgsl/reduce-workgroup.wgsl?raw';
 import rowsSource from '../../wgsl/rows.wgsl?raw';
@@ -108,7 +109,16 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
       },
       sift: {
         ...flash,
-        sources: [rowsSource, screenSource, sampleSource, thresholdSource, foldSource, flashSiftSource, nthBitSource],
+        sources: [
+          rowsSource,
+          screenSource,
+          sampleSource,
+          thresholdSource,
+          foldSource,
+          flashSiftSource,
+          queueSource,
+          nthBitSource,
+        ],
         workgroupSize: tuning.siftWorkgroup,
         bindings: ['params', 'read', 'read', 'read', 'read', 'read', 'write', 'write'],
       },
@@ -206,8 +216,6 @@ function kernelConstants(
   const rows = Math.min(deep, lanes);
   const slots = kernel.workgroupSize / lanes;
   const teamSlots = team / lanes;
-  const vecs = shape.headSize / 4;
-  const adders = Math.max(1, Math.floor(kernel.workgroupSize / vecs));
   const accumulators = c.heads * Math.ceil(c.words / lanes) * (c.wordElements / 4);
   return {
     HEAD_SIZE: shape.headSize,
@@ -217,7 +225,7 @@ function kernelConstants(
     HEADS: c.heads,
     BLOCKS: c.blocks,
     WORDS: c.words,
-    VECS: vecs,
+    VECS: shape.headSize / 4,
     MOMENTS: momentVecs(shape),
     MOMENT_ROWS,
     V4: c.wordElements / 4,
@@ -245,9 +253,6 @@ function kernelConstants(
     TURNS: team / ((team / lanes) * rows),
     TEAM_SLOTS: teamSlots,
     TEAMS: Math.max(1, kernel.workgroupSize / team),
-    ADDERS: adders,
-    MOMENT_ROUNDS: Math.ceil(vecs / adders),
-    AHEAD: 8,
     ACC: accumulators,
     ACC_ROUNDS: Math.ceil(accumulators / teamSlots),
     HEAD_ROUNDS: Math.ceil(c.heads / teamSlots),
