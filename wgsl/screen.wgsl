@@ -1,9 +1,9 @@
 // Scores of K rows in half precision, two heads of a group to a Pair: half the products, exchanges and registers of rows.wgsl. (With
 // pairs-f32.wgsl the same in f32, for devices without shader-f16 and for f32 caches.)
-//   PAIRS     ceil(HEADS / 2)      ELEMENTS   elements of a storage word
+//   PAIRS   ceil(HEADS / 2)
 
 // This lane's part of the queries, by pairs of heads, times the power of two next to the scale: no bit of them is lost.
-alias Pairs = array<Pair, PAIRS * LANE_WORDS * ELEMENTS>;
+alias Pairs = array<Pair, PAIRS * LANE_WORDS * V4 * 4u>;
 alias PairScores = array<Pair, PAIRS>;
 
 fn scale_power() -> f32 { return bitcast<f32>(bitcast<u32>(params.scale) & 0x7f800000u); }
@@ -22,8 +22,16 @@ fn load_pairs(query: ptr<function, Pairs>, head0: u32, heads: u32, lane: u32) {
         x = q[(head0 + 2u * p) * WORDS + w];
         if (2u * p + 1u < heads) { y = q[(head0 + 2u * p + 1u) * WORDS + w]; }
       }
-      for (var e = 0u; e < ELEMENTS; e++) { // unroll
-        (*query)[(p * LANE_WORDS + n) * ELEMENTS + e] = pair_of(word_element(x, e) * power, word_element(y, e) * power);
+      for (var v = 0u; v < V4; v++) { // unroll
+        var a = word_lo(x) * power;
+        var b = word_lo(y) * power;
+        if (v == 1u) {
+          a = word_hi(x) * power;
+          b = word_hi(y) * power;
+        }
+        for (var e = 0u; e < 4u; e++) { // unroll
+          (*query)[((p * LANE_WORDS + n) * V4 + v) * 4u + e] = pair_of(a[e], b[e]);
+        }
       }
     }
   }
@@ -41,9 +49,8 @@ fn screen_scores(query: ptr<function, Pairs>, rows: ptr<function, Rows>, lane: u
     for (var p = 0u; p < PAIRS; p++) { // unroll
       var sum = Pair();
       for (var n = 0u; n < LANE_WORDS; n++) { // unroll
-        for (var e = 0u; e < ELEMENTS; e++) { // unroll
-          let k = splat_element((*rows)[j * LANE_WORDS + n], e);
-          sum = fma((*query)[(p * LANE_WORDS + n) * ELEMENTS + e], k, sum);
+        for (var v = 0u; v < V4; v++) { // unroll
+          sum = pair_dot(query, ((p * LANE_WORDS + n) * V4 + v) * 4u, (*rows)[j * LANE_WORDS + n], v, sum);
         }
       }
       part[p * 8u + j] = sum;

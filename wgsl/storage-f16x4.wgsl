@@ -3,7 +3,3 @@ alias Word = vec2<u32>;
 fn word_lo(w: Word) -> vec4f { return vec4f(unpack2x16float(w.x), unpack2x16float(w.y)); }
 fn word_hi(w: Word) -> vec4f { return vec4f(0.0); }
 fn pack_word(lo: vec4f, hi: vec4f) -> Word { return vec2<u32>(pack2x16float(lo.xy), pack2x16float(lo.zw)); }
-fn word_element(w: Word, e: u32) -> f32 {
-  let two = unpack2x16float(w[e / 2u]);
-  return select(two.x, two.y, e % 2u == 1u);
-}

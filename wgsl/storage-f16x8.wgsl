@@ -5,7 +5,3 @@ fn word_hi(w: Word) -> vec4f { return vec4f(unpack2x16float(w.z), unpack2x16floa
 fn pack_word(lo: vec4f, hi: vec4f) -> Word {
   return vec4<u32>(pack2x16float(lo.xy), pack2x16float(lo.zw), pack2x16float(hi.xy), pack2x16float(hi.zw));
 }
-fn word_element(w: Word, e: u32) -> f32 {
-  let two = unpack2x16float(w[e / 2u]);
-  return select(two.x, two.y, e % 2u == 1u);
-}

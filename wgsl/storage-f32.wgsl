@@ -3,4 +3,3 @@ alias Word = vec4<f32>;
 fn word_lo(w: Word) -> vec4f { return w; }
 fn word_hi(w: Word) -> vec4f { return w; }
 fn pack_word(lo: vec4f, hi: vec4f) -> Word { return lo; }
-fn word_element(w: Word, e: u32) -> f32 { return w[e]; }

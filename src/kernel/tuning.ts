@@ -18,6 +18,8 @@ export interface Tuning {
   scoresUnroll: number;
   /** The same of the one-pass kernel. */
   siftUnroll: number;
+  /** Compute scores of much probability again even where K is screened in f32: for tests on devices without shader-f16. */
+  refine: boolean;
   /** Unroll the marked loops of the WGSL text. */
   unrolled: boolean;
   /** Workgroups in flight that keep the device busy; more only adds partial results. */
@@ -38,6 +40,7 @@ export const DEFAULT_TUNING: Tuning = {
   unroll: 8,
   scoresUnroll: 8,
   siftUnroll: 8,
+  refine: false,
   unrolled: true,
   workgroups: 528,
   siftWorkgroups: 528,

@@ -230,7 +230,6 @@ function kernelConstants(
     MOMENT_ROWS,
     V4: c.wordElements / 4,
     PAIRS: Math.ceil(c.heads / 2),
-    ELEMENTS: c.wordElements,
     WG: kernel.workgroupSize,
     LANES: lanes,
     LANE_WORDS: Math.ceil(c.words / lanes),
@@ -269,7 +268,7 @@ export function assemble(name: KernelName, shape: AttentionShape, target: Target
   const code = [
     declare(constants),
     `const LINEAR_GAIN = ${LINEAR_GAIN};`,
-    `const REFINES = ${shape.dtype === 'f16'};`,
+    `const REFINES = ${half || (target.tuning?.refine ?? false)};`,
     commonSource,
     storageSource(shape),
     sifts ? (half ? pairsF16Source : pairsF32Source) : '',
