@@ -83,8 +83,10 @@ fn main(
     let state = head0 + h;
     let eta = log_threshold(heads_state[state].status, heads_state[state].log_alpha, heads_state[state].beta, length);
     if (tl == 0u) {
-      head_norm[h] = whole.x + log(whole.y);
-      head_cut[h] = select(LOWEST, head_norm[h] + eta, eta > LOWEST);
+      let norm = whole.x + log(whole.y);
+      let known_norm = abs(norm) < 1e30;                 // not where a screened score overflowed: every row is read then
+      head_norm[h] = select(0.0, norm, known_norm);
+      head_cut[h] = select(LOWEST, norm + eta, known_norm && eta > LOWEST);
     }
   }
   workgroupBarrier();
