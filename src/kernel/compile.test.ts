@@ -41,7 +41,7 @@ test.each(names)(
     for (const [queryHeads, kvHeads, headSize] of SHAPES) {
       for (const dtype of ['f32', 'f16'] as const) {
         const shape: AttentionShape = { queryHeads, kvHeads, headSize, dtype };
-        for (const subgroupSize of [0, 4, 16, 32, 64]) {
+        for (const subgroupSize of [0, 4, 8, 16, 32, 64]) {
           for (const half of [false, true]) {
             for (const kv of [CONTIGUOUS_KV, pagedKv(16)]) {
               const target = { subgroupSize, half, kv, tuning: DEFAULT_TUNING };
