@@ -90,4 +90,5 @@ def main(path):
         compare(name, f16(factor * q), f16(k + shift * channels), v)
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])
