@@ -13,6 +13,7 @@ import { fromFloat16, toFloat16 } from './float16.ts';
 import { type AttentionShape, canSiftInOnePass, type DType } from './shape.ts';
 import { createSiftAttention } from './sift-attention.ts';
 import { download, upload } from './transfer.ts';
+import type { KernelWay } from './ways.ts';
 
 /** Relative error that a head's output may have against the f64 reference. */
 export const ERROR_BOUND = { f32: 1e-5, f16: 2e-3 } as const;
@@ -131,7 +132,7 @@ export function testPolicy(
 export async function selfTest(
   resources: DeviceResources,
   shape: AttentionShape,
-  subgroups: boolean,
+  { subgroups, tuning }: KernelWay,
 ): Promise<void> {
   const { device } = resources;
   const { queryHeads, kvHeads, headSize, dtype } = shape;
@@ -159,7 +160,7 @@ export async function selfTest(
   };
   try {
     for (const { kind, policy, p } of tests) {
-      const attention = await createSiftAttention(device, shape, { policy, subgroups, resources });
+      const attention = await createSiftAttention(device, shape, { policy, subgroups, resources, tuning });
       const commands = device.createCommandEncoder();
       const pass = commands.beginComputePass();
       attention.beginStep({ length: LENGTH }).encode(pass, 0, tensors);

@@ -18,6 +18,8 @@ export interface Tuning {
   scoresUnroll: number;
   /** The same of the one-pass kernel. */
   siftUnroll: number;
+  /** Screen K in f16 in the one-pass kernel, where the device has shader-f16. */
+  half: boolean;
   /** Compute scores of much probability again even where K is screened in f32: for tests on devices without shader-f16. */
   refine: boolean;
   /** Unroll the marked loops of the WGSL text. */
@@ -40,6 +42,7 @@ export const DEFAULT_TUNING: Tuning = {
   unroll: 8,
   scoresUnroll: 8,
   siftUnroll: 8,
+  half: true,
   refine: false,
   unrolled: true,
   workgroups: 528,
