@@ -102,4 +102,5 @@ def main():
             file.write(np.ascontiguousarray(array, np.float16).tobytes())
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -13,6 +13,9 @@ const REFERENCE_LENGTH = 8192;
 /** The runtime keeps partial results in the element type; more than this means that it computed something else. */
 const STOCK_BOUND = { f32: 1e-3, f16: 5e-2 } as const;
 
+/** What the rounding of the screened scores may change, as a share of what sifting changes. */
+const SCREEN_SHARE = 0.2;
+
 /** Errors of each variant against the f64 reference, relative to the largest element of a head. */
 export interface Errors {
   /** KV groups for which the f64 reference was computed. */
@@ -89,8 +92,11 @@ export async function verifyVariants(
     const logs = Float64Array.from(figures.slice(0, heads), (head) =>
       head.status === 'learning' || head.status === 'fitted' ? head.logThreshold : Number.NEGATIVE_INFINITY,
     );
-    const error = outputError(got, siftedAttention(inputs, logs, policy).output, shape);
-    sifted[name] = check(name, error, siftBound);
+    const reference = siftedAttention(inputs, logs, policy).output;
+    // K is screened in f16: rows close to the threshold fall on either side of it, which must be little beside sifting itself.
+    const screened = policy.normaliser === 'estimate' && dtype === 'f16' && device.features.has('shader-f16');
+    const slack = screened ? SCREEN_SHARE * outputError(reference, want, shape) : 0;
+    sifted[name] = check(name, outputError(got, reference, shape), siftBound + slack);
   }
   return {
     groups,

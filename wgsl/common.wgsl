@@ -4,6 +4,8 @@
 //   WORDS       storage words of a row              V4      vec4f per storage word
 //   WG          invocations of a workgroup          QUERY_HEADS, KV_HEADS
 //   TEAM        lanes that share a queue of rows: at most a subgroup, at most 32
+//   TEAM_SLOTS  slots (rows.wgsl) of a team         TEAMS   teams of a workgroup
+//   ACC         vec4f of the output that a lane of a slot holds
 //   SUBGROUP    invocations of a subgroup at least  MAX_SPLITS
 //   PART        vec4f of a split's result: the output, and (kept mass, kept rows, rows read, 0)
 //   VECS        vec4f of a row                          MOMENTS    vec4f of a KV head's moments: the mean V row, Cov(v, k)

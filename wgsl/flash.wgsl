@@ -11,10 +11,8 @@
 @group(0) @binding(5) var<storage, read_write> partials: array<vec2f>;   // [batch, QUERY_HEADS, splits] (max, sum)
 @group(0) @binding(6) var<storage, read_write> part_out: array<vec4f>;   // [batch, QUERY_HEADS, splits, PART]
 
-const ACC = HEADS * LANE_WORDS * V4;
 const STEP = SLOTS * UNROLL;
 var<workgroup> slot_softmax: array<vec2f, HEADS * SLOTS>;
-var<workgroup> spill: array<vec4f, WG * V4>;
 
 @compute @workgroup_size(WG)
 fn main(
@@ -36,7 +34,7 @@ fn main(
   let length = u32(lengths[batch]) + params.length_bias;
   let begin = wid.x * params.chunk;
   let end = min(begin + params.chunk, length);
-  var acc: array<vec4f, ACC>;
+  var acc: Sums;
   for (var i = 0u; i < HEADS * LANE_WORDS * V4; i++) { // unroll
     acc[i] = vec4f(0.0);
   }
@@ -115,18 +113,9 @@ fn main(
     var m = LOWEST;
     for (var i = 0u; i < SLOTS; i++) { m = max(m, slot_softmax[h * SLOTS + i].x); }
     let factor = exp(top[h] - m);
-    for (var n = 0u; n < LANE_WORDS; n++) { // unroll
-      for (var e = 0u; e < V4; e++) { // unroll
-        spill[lid * V4 + e] = acc[(h * LANE_WORDS + n) * V4 + e] * factor;
-      }
-      workgroupBarrier();
-      for (var i = lid; i < LANES * V4; i += WG) {
-        var out = spill[i];
-        for (var r = 1u; r < SLOTS; r++) { out += spill[r * LANES * V4 + i]; }
-        let v = n * LANES * V4 + i;
-        if (v < HEAD_SIZE / 4u && h < heads) { part_out[((head0 + h) * params.splits + wid.x) * PART + v] = out; }
-      }
-      workgroupBarrier();
+    for (var i = 0u; i < LANE_WORDS * V4; i++) { // unroll
+      acc[h * LANE_WORDS * V4 + i] *= factor;
     }
   }
+  write_sums(&acc, lid, sg_lane % TEAM, head0, heads, wid.x);
 }

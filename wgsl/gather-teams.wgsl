@@ -11,11 +11,6 @@
 @group(0) @binding(5) var<storage, read> values: array<Word>;            // rows where v_row says
 @group(0) @binding(6) var<storage, read_write> part_out: array<vec4f>;   // [batch, QUERY_HEADS, splits, PART]
 
-const ACC = HEADS * LANE_WORDS * V4;
-const TEAM_SLOTS = TEAM / LANES;         // rows that a team reads side by side
-
-var<workgroup> spill: array<vec4f, WG>;
-
 @compute @workgroup_size(WG)
 fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
@@ -59,7 +54,7 @@ fn main(
   let slot = tl / LANES;                                 // within the team
   let lane = tl % LANES;
   let team_mask = (0xffffffffu >> (32u - TEAM)) << (team0 % 32u);
-  var acc: array<vec4f, ACC>;
+  var acc: Sums;
   for (var i = 0u; i < HEADS * LANE_WORDS * V4; i++) { // unroll
     acc[i] = vec4f(0.0);
   }
@@ -158,18 +153,6 @@ fn main(
     let head = (group0 + first + h) * params.splits + wid.x;
     let total = workgroup_sum(vec4f(stat[h], in_union, 0.0), lid);
     if (lid == 0u && h < heads) { part_out[head * PART + PART - 1u] = total; }
-    for (var n = 0u; n < LANE_WORDS; n++) { // unroll
-      for (var e = 0u; e < V4; e++) { // unroll
-        spill[lid] = acc[(h * LANE_WORDS + n) * V4 + e];
-        workgroupBarrier();
-        let v = (lid + n * LANES) * V4 + e;
-        if (lid < LANES && v < HEAD_SIZE / 4u && h < heads) {
-          var sum = spill[lid];
-          for (var r = 1u; r < SLOTS; r++) { sum += spill[r * LANES + lid]; }
-          part_out[head * PART + v] = sum;
-        }
-        workgroupBarrier();
-      }
-    }
   }
+  write_sums(&acc, lid, tl, group0 + first, heads, wid.x);
 }

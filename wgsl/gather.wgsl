@@ -10,7 +10,6 @@
 @group(0) @binding(5) var<storage, read> values: array<Word>;            // rows where v_row says
 @group(0) @binding(6) var<storage, read_write> part_out: array<vec4f>;   // [batch, QUERY_HEADS, splits, PART]
 
-const ACC = HEADS * LANE_WORDS * V4;
 
 var<workgroup> list: array<u32, TILE>;            // kept keys of the tile
 var<workgroup> weight: array<f32, HEADS * TILE>;  // exp(score - maximum of the split), 0 where a head does not share

@@ -5,7 +5,8 @@ export interface KvLayout {
   /** Names the layout among the compiled kernels. */
   name: string;
   /**
-   * WGSL of `k_row` and `v_row`, each `(batch: u32, kv_head: u32, key: u32) -> u32`: the storage word at which a row begins.
+   * WGSL of `k_row` and `v_row`, each `(batch: u32, kv_head: u32, key: u32) -> u32`: the storage word at which a row begins; and
+   * of `k_next`, with another argument, `ahead: u32`: where the K row of that many keys later begins.
    * `params` and the shape's constants are in scope. The words of a row must follow one another.
    */
   source: string;

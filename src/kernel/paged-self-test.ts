@@ -5,11 +5,11 @@ import { fromFloat16, toFloat16 } from './float16.ts';
 import { pagedKv } from './kv-paged.ts';
 import { LogSumExp } from './log-sum-exp.ts';
 import { planStep } from './params.ts';
-import { canUseSubgroups } from './pipelines.ts';
 import { ERROR_BOUND, outputError, TEST_KINDS, type TestKind, testPolicy } from './self-test.ts';
 import type { AttentionShape } from './shape.ts';
 import { LayerState } from './state.ts';
 import { download, upload } from './transfer.ts';
+import { firstProven, kernelWays } from './ways.ts';
 
 /** The kernels of one paged attention. */
 export interface PagedKernels {
@@ -54,6 +54,8 @@ export async function runPagedCase(kernels: PagedKernels, c: PagedCase): Promise
   const [k, v] = [draw(kvHeads * length * headSize), draw(kvHeads * length * headSize)];
   const inputs = { q, k, v, batch: 1, queryHeads, kvHeads, headSize, capacity: length, lengths: length };
 
+  const { policy, p } = testPolicy(c.kind, inputs, dtype, random, encoder.siftsInOnePass);
+
   const used = Math.ceil(length / pageSize);
   const order = Array.from({ length: used + 3 }, (_, i) => i);
   for (let i = order.length - 1; i > 0; i--) {
@@ -72,7 +74,6 @@ export async function runPagedCase(kernels: PagedKernels, c: PagedCase): Promise
     }
   }
   const scores = attentionScores(inputs);
-  const { policy, p } = testPolicy(c.kind, inputs, scores, random, encoder.siftsInOnePass);
 
   const table = [...new Array<number>(tableOffset).fill(used + 2), ...order.slice(0, used)];
   const buffers = {
@@ -128,32 +129,25 @@ export async function runPagedCase(kernels: PagedKernels, c: PagedCase): Promise
 const LENGTH = 301;
 
 /**
- * Compiles the paged kernels of a shape and holds them against the f64 reference, dense and sifted; with subgroups if those pass.
+ * Compiles the paged kernels of a shape and holds them against the f64 reference, dense and sifted, in the fastest way that passes.
  * @throws {SiftError} `SELF_TEST_FAILED` with the error found.
  */
-export async function provenPagedKernels(
+export function provenPagedKernels(
   resources: DeviceResources,
   shape: AttentionShape,
   pageSize: number,
 ): Promise<PagedKernels> {
-  let failure: SiftError | undefined;
-  for (const subgroups of canUseSubgroups(resources.device) ? [true, false] : [false]) {
-    try {
-      const encoder = await AttentionEncoder.create(resources, shape, subgroups, pagedKv(pageSize));
-      const kernels = { encoder, logSumExp: await LogSumExp.create(encoder), pageSize };
-      for (const kind of TEST_KINDS) {
-        const outcome = await runPagedCase(kernels, { seed: 20261124, length: LENGTH, kind, tableOffset: 4 });
-        if (outcome.error < ERROR_BOUND[shape.dtype] && outcome.lseError < 1e-3) continue;
-        throw new SiftError(
-          'SELF_TEST_FAILED',
-          `The ${kind} paged attention of this device differs from the reference by ${outcome.error.toExponential(2)}; allowed: ${ERROR_BOUND[shape.dtype]}.`,
-        );
-      }
-      return kernels;
-    } catch (error) {
-      if (!(error instanceof SiftError) || error.code !== 'SELF_TEST_FAILED') throw error;
-      failure = error;
+  return firstProven(kernelWays(resources.device, shape), async ({ subgroups, tuning }) => {
+    const encoder = await AttentionEncoder.create(resources, shape, subgroups, pagedKv(pageSize), tuning);
+    const kernels = { encoder, logSumExp: await LogSumExp.create(encoder), pageSize };
+    for (const kind of TEST_KINDS) {
+      const outcome = await runPagedCase(kernels, { seed: 20261124, length: LENGTH, kind, tableOffset: 4 });
+      if (outcome.error < ERROR_BOUND[shape.dtype] && outcome.lseError < 1e-3) continue;
+      throw new SiftError(
+        'SELF_TEST_FAILED',
+        `The ${kind} paged attention of this device differs from the reference by ${outcome.error.toExponential(2)}; allowed: ${ERROR_BOUND[shape.dtype]}.`,
+      );
     }
-  }
-  throw failure;
+    return kernels;
+  });
 }

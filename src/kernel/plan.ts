@@ -21,10 +21,10 @@ export function planSplits(
   tuning: Tuning = DEFAULT_TUNING,
   onePass = false,
 ): SplitPlan {
-  const { blocks } = shapeConstants(shape);
-  const wanted = Math.ceil(
-    (onePass ? tuning.siftWorkgroups : tuning.workgroups) / (batch * shape.kvHeads * blocks),
-  );
+  const { blocks, heads } = shapeConstants(shape);
+  // The one-pass kernel holds so much of more than four heads that half as many workgroups fit at a time.
+  const atOnce = onePass ? tuning.siftWorkgroups / (heads > 4 ? 2 : 1) : tuning.workgroups;
+  const wanted = Math.ceil(atOnce / (batch * shape.kvHeads * blocks));
   const splits = Math.max(1, Math.min(wanted, MAX_SPLITS, Math.ceil(length / tuning.minChunk)));
   const chunk = Math.ceil(length / splits / 4) * 4;
   return { splits: Math.max(1, Math.ceil(length / chunk)), chunk };

@@ -1,19 +1,19 @@
 import { SiftError } from '../errors.ts';
 import {
   type AttentionInputs,
-  type AttentionScores,
   attentionScores,
   createRandom,
   judgedLogProbabilities,
   type Random,
   siftedAttention,
 } from '../reference/index.ts';
-import { probabilityPolicy, type ThresholdPolicy } from '../tracker/index.ts';
+import { type Normaliser, probabilityPolicy, type ThresholdPolicy } from '../tracker/index.ts';
 import type { DeviceResources } from './encoder.ts';
 import { fromFloat16, toFloat16 } from './float16.ts';
-import { type AttentionShape, canSiftInOnePass } from './shape.ts';
+import { type AttentionShape, canSiftInOnePass, type DType } from './shape.ts';
 import { createSiftAttention } from './sift-attention.ts';
 import { download, upload } from './transfer.ts';
+import type { KernelWay } from './ways.ts';
 
 /** Relative error that a head's output may have against the f64 reference. */
 export const ERROR_BOUND = { f32: 1e-5, f16: 2e-3 } as const;
@@ -42,6 +42,38 @@ export function clearThreshold(random: Random, logProbabilities: ArrayLike<numbe
   return Math.min(0.9, best);
 }
 
+/** Nats around a threshold that must be free of scores for a screen in half precision to decide as f64 does. */
+const SCREEN_MARGIN = 0.03;
+
+/**
+ * Draws the f16 keys again that lie so close to a head's threshold that a screen in half precision could decide otherwise than f64.
+ * Changes `inputs.k`.
+ * @param logThresholds [batch, queryHeads], natural logarithms
+ */
+export function clearKeys(
+  random: Random,
+  inputs: AttentionInputs & { k: Float64Array },
+  logThresholds: ArrayLike<number>,
+  normaliser: Normaliser,
+): void {
+  const { k, queryHeads, kvHeads, headSize, capacity } = inputs;
+  const group = queryHeads / kvHeads;
+  // The normaliser moves with the keys, by less each time.
+  for (let attempt = 0; attempt < 20; attempt++) {
+    const judged = judgedLogProbabilities(inputs, attentionScores(inputs), normaliser);
+    const close = new Set<number>();
+    judged.forEach((log, i) => {
+      const head = Math.floor(i / capacity);
+      const row = Math.floor((head % queryHeads) / group) + Math.floor(head / queryHeads) * kvHeads;
+      if (Math.abs(log - logThresholds[head]!) < SCREEN_MARGIN) close.add(row * capacity + (i % capacity));
+    });
+    if (close.size === 0) return;
+    for (const row of close) {
+      for (let d = 0; d < headSize; d++) k[row * headSize + d] = fromFloat16(toFloat16(random.normal()));
+    }
+  }
+}
+
 /**
  * Largest error over the heads, each relative to its largest element.
  * An f16 output below the smallest normal number has an absolute precision only.
@@ -66,13 +98,14 @@ export const TEST_KINDS = ['dense', 'two-pass', 'one-pass'] as const;
 export type TestKind = (typeof TEST_KINDS)[number];
 
 /**
- * A policy that makes a step go that way, and its threshold p (0: every row), which no row lies close to.
+ * A policy that makes a step go that way, and its threshold p (0: every row), which no row lies close to: f16 keys that do are drawn
+ * again, in `inputs.k`.
  * @param onePass whether there is such a kernel; else the exact normaliser takes its place, as in the encoder.
  */
 export function testPolicy(
   kind: TestKind,
-  inputs: AttentionInputs,
-  scores: AttentionScores,
+  inputs: AttentionInputs & { k: Float64Array },
+  dtype: DType,
   random: Random,
   onePass: boolean,
 ): { policy: ThresholdPolicy; p: number } {
@@ -81,7 +114,12 @@ export function testPolicy(
   const length = Math.max(
     ...(typeof inputs.lengths === 'number' ? [inputs.lengths] : Array.from(inputs.lengths)),
   );
-  const p = clearThreshold(random, judgedLogProbabilities(inputs, scores, normaliser), length);
+  const judged = judgedLogProbabilities(inputs, attentionScores(inputs), normaliser);
+  const p = clearThreshold(random, judged, length);
+  if (dtype === 'f16' && normaliser === 'estimate') {
+    const heads = inputs.batch * inputs.queryHeads;
+    clearKeys(random, inputs, new Float64Array(heads).fill(Math.log(p)), normaliser);
+  }
   const policy = probabilityPolicy({ p });
   if (kind === 'two-pass') return { policy, p };
   return { policy: { ...policy, normaliser, dropped: 'linear', keepLargest: false }, p };
@@ -94,7 +132,7 @@ export function testPolicy(
 export async function selfTest(
   resources: DeviceResources,
   shape: AttentionShape,
-  subgroups: boolean,
+  { subgroups, tuning }: KernelWay,
 ): Promise<void> {
   const { device } = resources;
   const { queryHeads, kvHeads, headSize, dtype } = shape;
@@ -107,7 +145,12 @@ export async function selfTest(
     draw(kvHeads * LENGTH * headSize),
   ];
   const inputs = { q, k, v, batch: 1, queryHeads, kvHeads, headSize, capacity: LENGTH, lengths: LENGTH };
-  const scores = attentionScores(inputs);
+  // The last kind may change the keys.
+  const onePass = canSiftInOnePass(shape, subgroups);
+  const tests = TEST_KINDS.toReversed().map((kind) => ({
+    kind,
+    ...testPolicy(kind, inputs, dtype, random, onePass),
+  }));
 
   const tensors = {
     q: { buffer: upload(device, q, dtype) },
@@ -116,9 +159,8 @@ export async function selfTest(
     output: { buffer: upload(device, new Float32Array(queryHeads * headSize), dtype) },
   };
   try {
-    for (const kind of TEST_KINDS) {
-      const { policy, p } = testPolicy(kind, inputs, scores, random, canSiftInOnePass(shape, subgroups));
-      const attention = await createSiftAttention(device, shape, { policy, subgroups, resources });
+    for (const { kind, policy, p } of tests) {
+      const attention = await createSiftAttention(device, shape, { policy, subgroups, resources, tuning });
       const commands = device.createCommandEncoder();
       const pass = commands.beginComputePass();
       attention.beginStep({ length: LENGTH }).encode(pass, 0, tensors);

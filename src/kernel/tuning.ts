@@ -18,6 +18,10 @@ export interface Tuning {
   scoresUnroll: number;
   /** The same of the one-pass kernel. */
   siftUnroll: number;
+  /** Screen K in f16 in the one-pass kernel, where the device has shader-f16. */
+  half: boolean;
+  /** Compute scores of much probability again even where K is screened in f32: for tests on devices without shader-f16. */
+  refine: boolean;
   /** Unroll the marked loops of the WGSL text. */
   unrolled: boolean;
   /** Workgroups in flight that keep the device busy; more only adds partial results. */
@@ -30,7 +34,7 @@ export interface Tuning {
 
 export const DEFAULT_TUNING: Tuning = {
   flashWorkgroup: 128,
-  siftWorkgroup: 64,
+  siftWorkgroup: 128,
   gatherWorkgroup: 128,
   gatherUnroll: 8,
   gatherKeys: 2,
@@ -38,9 +42,11 @@ export const DEFAULT_TUNING: Tuning = {
   unroll: 8,
   scoresUnroll: 8,
   siftUnroll: 8,
+  half: true,
+  refine: false,
   unrolled: true,
   workgroups: 528,
-  siftWorkgroups: 792,
+  siftWorkgroups: 528,
   minChunk: 128,
 };
 
@@ -52,6 +58,7 @@ const SOFTWARE_TUNING: Tuning = {
   scoresUnroll: 4,
   siftUnroll: 4,
   gatherUnroll: 4,
+  siftWorkgroup: 64,
   workgroups: 4,
   siftWorkgroups: 4,
   combineWorkgroup: 64,

@@ -5,19 +5,24 @@ import compareSource from '../../wgsl/compare.wgsl?raw';
 import dropScoreSource from '../../wgsl/drop-score.wgsl?raw';
 import flashSource from '../../wgsl/flash.wgsl?raw';
 import flashSiftSource from '../../wgsl/flash-sift.wgsl?raw';
+import foldSource from '../../wgsl/fold.wgsl?raw';
 import gatherSource from '../../wgsl/gather.wgsl?raw';
 import gatherTeamsSource from '../../wgsl/gather-teams.wgsl?raw';
 import histogramSource from '../../wgsl/histogram.wgsl?raw';
 import logSumExpSource from '../../wgsl/log-sum-exp.wgsl?raw';
 import momentsSource from '../../wgsl/moments.wgsl?raw';
 import nthBitSource from '../../wgsl/nth-bit.wgsl?raw';
+import pairsF16Source from '../../wgsl/pairs-f16.wgsl?raw';
+import pairsF32Source from '../../wgsl/pairs-f32.wgsl?raw';
 import quantileSource from '../../wgsl/quantile.wgsl?raw';
+import queueSource from '../../wgsl/queue.wgsl?raw';
 import reduceSubgroupSource from '../../wgsl/reduce-subgroup.wgsl?raw';
 import reduceWorkgroupSource from '../../wgsl/reduce-workgroup.wgsl?raw';
 import rowsSource from '../../wgsl/rows.wgsl?raw';
 import sampleSource from '../../wgsl/sample.wgsl?raw';
 import scoresSource from '../../wgsl/scores.wgsl?raw';
 import scoresRowsSource from '../../wgsl/scores-rows.wgsl?raw';
+import screenSource from '../../wgsl/screen.wgsl?raw';
 import softmaxSubgroupSource from '../../wgsl/softmax-subgroup.wgsl?raw';
 import softmaxWorkgroupSource from '../../wgsl/softmax-workgroup.wgsl?raw';
 import spreadSource from '../../wgsl/spread.wgsl?raw';
@@ -76,6 +81,8 @@ export interface KernelSource {
 export interface Target {
   /** Invocations that a subgroup has at least; 0: no subgroup operations. */
   subgroupSize: number;
+  /** The device has shader-f16. */
+  half?: boolean;
   kv?: KvLayout;
   tuning?: Tuning;
 }
@@ -87,7 +94,7 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
   const reduce = subgroups ? reduceSubgroupSource : reduceWorkgroupSource;
   const softmax = subgroups ? softmaxSubgroupSource : softmaxWorkgroupSource;
   const flash: KernelSource = {
-    sources: [rowsSource, flashSource, dropScoreSource],
+    sources: [rowsSource, foldSource, flashSource, dropScoreSource],
     bindings: ['params', 'read', 'read', 'read', 'read', 'write', 'write'],
     workgroupSize: tuning.flashWorkgroup,
     usesKv: true,
@@ -97,12 +104,21 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
       dense: flash,
       denseLearn: {
         ...flash,
-        sources: [rowsSource, flashSource, storeScoreSource],
+        sources: [rowsSource, foldSource, flashSource, storeScoreSource],
         bindings: [...flash.bindings, 'write'],
       },
       sift: {
         ...flash,
-        sources: [rowsSource, sampleSource, thresholdSource, flashSiftSource, nthBitSource],
+        sources: [
+          rowsSource,
+          screenSource,
+          sampleSource,
+          thresholdSource,
+          foldSource,
+          flashSiftSource,
+          queueSource,
+          nthBitSource,
+        ],
         workgroupSize: tuning.siftWorkgroup,
         bindings: ['params', 'read', 'read', 'read', 'read', 'read', 'write', 'write'],
       },
@@ -122,7 +138,7 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
     gather: {
       sources: [
         reduce,
-        ...(subgroups ? [gatherTeamsSource, nthBitSource] : [gatherSource]),
+        ...(subgroups ? [foldSource, gatherTeamsSource, nthBitSource] : [gatherSource]),
         softmax,
         thresholdSource,
       ],
@@ -199,6 +215,8 @@ function kernelConstants(
         : tuning.unroll;
   const rows = Math.min(deep, lanes);
   const slots = kernel.workgroupSize / lanes;
+  const teamSlots = team / lanes;
+  const accumulators = c.heads * Math.ceil(c.words / lanes) * (c.wordElements / 4);
   return {
     HEAD_SIZE: shape.headSize,
     QUERY_HEADS: shape.queryHeads,
@@ -211,6 +229,7 @@ function kernelConstants(
     MOMENTS: momentVecs(shape),
     MOMENT_ROWS,
     V4: c.wordElements / 4,
+    PAIRS: Math.ceil(c.heads / 2),
     WG: kernel.workgroupSize,
     LANES: lanes,
     LANE_WORDS: Math.ceil(c.words / lanes),
@@ -231,6 +250,11 @@ function kernelConstants(
     NEWEST: ESTIMATE_KEYS.newest,
     SAMPLES: ESTIMATE_KEYS.samples,
     TURNS: team / ((team / lanes) * rows),
+    TEAM_SLOTS: teamSlots,
+    TEAMS: Math.max(1, kernel.workgroupSize / team),
+    ACC: accumulators,
+    ACC_ROUNDS: Math.ceil(accumulators / teamSlots),
+    HEAD_ROUNDS: Math.ceil(c.heads / teamSlots),
   };
 }
 
@@ -239,15 +263,20 @@ export function assemble(name: KernelName, shape: AttentionShape, target: Target
   const kernel = kernelSources(target)[name];
   if (!kernel) throw new Error(`There is no ${name} kernel without subgroups.`);
   const constants = kernelConstants(kernel, shape, target);
+  const sifts = kernel.sources.includes(screenSource);
+  const half = sifts && target.half === true && shape.dtype === 'f16';
   const code = [
     declare(constants),
     `const LINEAR_GAIN = ${LINEAR_GAIN};`,
+    `const REFINES = ${half || (target.tuning?.refine ?? false)};`,
     commonSource,
     storageSource(shape),
+    sifts ? (half ? pairsF16Source : pairsF32Source) : '',
     ...kernel.sources,
     kernel.usesKv ? (target.kv ?? CONTIGUOUS_KV).source : '',
   ].join('\n');
   // Loops run over whole slots and branches on subgroup votes, which the analysis cannot know.
   const head = target.subgroupSize > 0 ? 'enable subgroups;\ndiagnostic(off, subgroup_uniformity);\n' : '';
-  return head + (target.tuning?.unrolled === false ? code : unroll(code, constants));
+  const f16 = half ? 'enable f16;\n' : '';
+  return f16 + head + (target.tuning?.unrolled === false ? code : unroll(code, constants));
 }

@@ -1,5 +1,5 @@
 import { fromFloat16, toFloat16 } from '../kernel/float16.ts';
-import { clearThreshold, outputError } from '../kernel/self-test.ts';
+import { clearKeys, clearThreshold, outputError } from '../kernel/self-test.ts';
 import { type AttentionShape, canSiftInOnePass, type DType } from '../kernel/shape.ts';
 import { createSiftAttention } from '../kernel/sift-attention.ts';
 import { download, upload } from '../kernel/transfer.ts';
@@ -136,6 +136,14 @@ export async function runCase(device: GPUDevice, c: Case): Promise<Outcome> {
   const { shape, batch, capacity, lengths } = c;
   const { queryHeads, headSize, dtype } = shape;
   const { q, k, v } = tensors(createRandom(c.seed ^ 0x5eed), c);
+  const inputs = { q, k, v, ...shape, batch, capacity, lengths };
+  const perHead = Float64Array.from(
+    { length: batch * queryHeads },
+    (_, i) => c.logThresholds[Math.floor(i / queryHeads)]!,
+  );
+  if (dtype === 'f16' && c.policy.normaliser === 'estimate') {
+    clearKeys(createRandom(c.seed ^ 0xc1ea), inputs, perHead, c.policy.normaliser);
+  }
   const attention = await createSiftAttention(device, shape, {
     policy: c.policy,
     batch,
@@ -164,11 +172,7 @@ export async function runCase(device: GPUDevice, c: Case): Promise<Outcome> {
   attention.destroy();
   for (const buffer of [...buffers, output, lengthBuffer]) buffer.destroy();
 
-  const perHead = Float64Array.from(
-    { length: batch * queryHeads },
-    (_, i) => c.logThresholds[Math.floor(i / queryHeads)]!,
-  );
-  const want = siftedAttention({ q, k, v, ...shape, batch, capacity, lengths }, perHead, c.policy);
+  const want = siftedAttention(inputs, perHead, c.policy);
   const error = outputError(got, want.output, shape);
   const sifting = !step.dense;
   const countsAgree =

@@ -1,10 +1,11 @@
 import { onnxruntimeWeb } from '../../../patches/onnxruntime-web.ts';
 import { invalidOption, SiftError } from '../../errors.ts';
 import { AttentionEncoder, createDeviceResources, type DeviceResources } from '../../kernel/encoder.ts';
+import { CONTIGUOUS_KV } from '../../kernel/kv-layout.ts';
 import { planStep } from '../../kernel/params.ts';
-import { canUseSubgroups } from '../../kernel/pipelines.ts';
 import { selfTest } from '../../kernel/self-test.ts';
 import type { AttentionShape } from '../../kernel/shape.ts';
+import { firstProven, kernelWays } from '../../kernel/ways.ts';
 import {
   resolveCache,
   resolvePolicy,
@@ -114,18 +115,12 @@ function releaseDevice(hook: DeviceHook, resources: DeviceResources): void {
   resources.params.destroy();
 }
 
-/** Kernels that have passed the self-test on this device, with subgroups if those pass. */
-async function provenEncoder(resources: DeviceResources, shape: AttentionShape): Promise<AttentionEncoder> {
-  if (canUseSubgroups(resources.device)) {
-    try {
-      await selfTest(resources, shape, true);
-      return await AttentionEncoder.create(resources, shape, true);
-    } catch (error) {
-      if (!(error instanceof SiftError) || error.code !== 'SELF_TEST_FAILED') throw error;
-    }
-  }
-  await selfTest(resources, shape, false);
-  return AttentionEncoder.create(resources, shape, false);
+/** Kernels that have passed the self-test on this device. */
+function provenEncoder(resources: DeviceResources, shape: AttentionShape): Promise<AttentionEncoder> {
+  return firstProven(kernelWays(resources.device, shape), async (way) => {
+    await selfTest(resources, shape, way);
+    return AttentionEncoder.create(resources, shape, way.subgroups, CONTIGUOUS_KV, way.tuning);
+  });
 }
 
 /** What was found out about a pipeline when sift was enabled. */

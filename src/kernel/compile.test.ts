@@ -1,0 +1,65 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { CONTIGUOUS_KV } from './kv-layout.ts';
+import { pagedKv } from './kv-paged.ts';
+import type { AttentionShape } from './shape.ts';
+import { DEFAULT_TUNING } from './tuning.ts';
+import { assemble, type KernelName, kernelSources } from './wgsl.ts';
+
+// Dawn without a GPU behind it: the compiler of Chromium's WebGPU for devices that CI does not have.
+let instance: GPU | undefined;
+let device: GPUDevice;
+
+beforeAll(async () => {
+  const dawn = await import('webgpu');
+  Object.assign(globalThis, dawn.globals);
+  instance = dawn.create(['backend=null']) as GPU;
+  const adapter = await instance.requestAdapter();
+  device = await adapter!.requestDevice({ requiredFeatures: ['shader-f16', 'subgroups'] });
+});
+
+afterAll(() => {
+  device.destroy();
+  instance = undefined;
+});
+
+const SHAPES = [
+  [32, 8, 64],
+  [32, 8, 128],
+  [14, 2, 64],
+  [8, 8, 64],
+  [32, 4, 80],
+  [16, 1, 20],
+  [9, 3, 256],
+  [4, 4, 12],
+] as const;
+
+const names = Object.keys(kernelSources({ subgroupSize: 32 })) as KernelName[];
+test.each(names)(
+  '%s compiles for every shape and subgroup size, unrolled',
+  async (name) => {
+    const wrong: string[] = [];
+    for (const [queryHeads, kvHeads, headSize] of SHAPES) {
+      for (const dtype of ['f32', 'f16'] as const) {
+        const shape: AttentionShape = { queryHeads, kvHeads, headSize, dtype };
+        for (const subgroupSize of [0, 4, 8, 16, 32, 64]) {
+          for (const half of [false, true]) {
+            for (const kv of [CONTIGUOUS_KV, pagedKv(16)]) {
+              const target = { subgroupSize, half, kv, tuning: DEFAULT_TUNING };
+              if (!kernelSources(target)[name]) continue;
+              device.pushErrorScope('validation');
+              const module = device.createShaderModule({ code: assemble(name, shape, target) });
+              const { messages } = await module.getCompilationInfo();
+              await device.popErrorScope();
+              for (const { type, lineNum, message } of messages) {
+                if (type === 'error')
+                  wrong.push(`${JSON.stringify({ ...shape, subgroupSize, half })}: ${lineNum} ${message}`);
+              }
+            }
+          }
+        }
+      }
+    }
+    expect(wrong).toEqual([]);
+  },
+  120_000,
+);
