@@ -19,7 +19,7 @@ const STEP = SLOTS * UNROLL;
 const SAMPLED = SINK + NEWEST + SAMPLES;
 const LN_2 = 0.6931471805599453;
 var<workgroup> sample_score: array<f32, HEADS * SAMPLED>;
-var<workgroup> head_norm: array<f32, HEADS>;             // the estimated log-normaliser
+var<workgroup> head_norm: array<f32, HEADS>;             // the estimated normaliser, an exponent of two as all scores after it
 var<workgroup> head_cut: array<f32, HEADS>;              // keep if score >= cut
 var<workgroup> team_top: array<f32, HEADS * TEAMS>;      // natural logarithms
 var<workgroup> team_part: array<vec4f, HEADS * TEAMS>;   // (mass of what counts, of all others, kept rows, 0)
@@ -42,7 +42,6 @@ fn main(
   let length = u32(lengths[batch]) + params.length_bias;
   var query: Pairs;
   load_pairs(&query, head0, GROUP, lane);
-  let unit = score_unit() * LOG2_E;                      // scores in the loop are exponents of two
   // The scores that the log-normaliser is estimated from: every workgroup computes them again, which is cheaper than a dispatch.
   let known = min(SINK + NEWEST, length);
   let sampled = min(SAMPLES, length - known);
@@ -58,7 +57,7 @@ fn main(
     let i = base + batch_row(slot, lane % UNROLL);
     if (lane < UNROLL && i < known + sampled) {
       for (var h = 0u; h < HEADS; h++) { // unroll
-        sample_score[h * SAMPLED + i] = unpair(&p, h, unit) * LN_2;
+        sample_score[h * SAMPLED + i] = unpair(&p, h, score_unit());
       }
     }
   }
@@ -85,12 +84,14 @@ fn main(
     if (tl == 0u) {
       let norm = whole.x + log(whole.y);
       let known_norm = abs(norm) < 1e30;                 // not where a screened score overflowed: every row is read then
-      head_norm[h] = select(0.0, norm, known_norm);
-      head_cut[h] = select(LOWEST, norm + eta, known_norm && eta > LOWEST);
+      head_norm[h] = select(0.0, norm * LOG2_E, known_norm);
+      head_cut[h] = LOWEST;
+      if (known_norm && eta > LOWEST) { head_cut[h] = (norm + eta) * LOG2_E; }
     }
   }
   workgroupBarrier();
 
+  let unit = score_unit() * LOG2_E;
   let begin = wid.x * params.chunk;
   let end = min(begin + params.chunk, length);
   var acc: Sums;
@@ -103,8 +104,8 @@ fn main(
   var rest: PerHead;                                     // of all others in this lane
   var kept: Counts;
   for (var h = 0u; h < HEADS; h++) { // unroll
-    top[h] = head_norm[h] * LOG2_E;
-    cut[h] = max(LOWEST, head_cut[h] * LOG2_E);
+    top[h] = head_norm[h];
+    cut[h] = head_cut[h];
     mass[h] = 0.0;
     rest[h] = 0.0;
     kept[h / 2u] = 0u;

@@ -2,7 +2,7 @@
 // pairs-f32.wgsl the same in f32, for devices without shader-f16 and for f32 caches.)
 //   PAIRS   ceil(HEADS / 2)
 
-// This lane's part of the queries, by pairs of heads, times the power of two next to the scale: no bit of them is lost.
+// This lane's part of the queries, by pairs of heads, times the power of two at or below the scale, which loses no bit of a normal number.
 alias Pairs = array<Pair, PAIRS * LANE_WORDS * V4 * 4u>;
 alias PairScores = array<Pair, PAIRS>;
 

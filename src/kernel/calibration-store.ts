@@ -107,8 +107,9 @@ let hash: string | undefined;
 function sourcesHash(): string {
   if (hash !== undefined) return hash;
   let value = 0x811c9dc5;
-  for (const subgroupSize of [0, 32]) {
-    for (const { sources } of Object.values(kernelSources({ subgroupSize }))) {
+  const targets = [{ subgroupSize: 0 }, { subgroupSize: 32 }, { subgroupSize: 32, half: true }];
+  for (const target of targets) {
+    for (const { sources } of Object.values(kernelSources(target))) {
       for (const source of sources) {
         for (let i = 0; i < source.length; i++) {
           value = Math.imul(value ^ source.charCodeAt(i), 0x01000193);

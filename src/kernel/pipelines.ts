@@ -105,7 +105,7 @@ export function createKernels(
   const { queryHeads, kvHeads, headSize, dtype } = shape;
   const subgroupSize = subgroups ? device.adapterInfo.subgroupMinSize : 0;
   const key = JSON.stringify([queryHeads, kvHeads, headSize, dtype, subgroupSize, kv.name, tuning]);
-  const half = tuning.half && device.features.has('shader-f16');
+  const half = tuning.half && dtype === 'f16' && device.features.has('shader-f16');
   const kernels = known.get(key) ?? compileAll(device, shape, { subgroupSize, half, kv, tuning });
   known.set(key, kernels);
   return kernels;

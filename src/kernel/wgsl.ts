@@ -81,7 +81,7 @@ export interface KernelSource {
 export interface Target {
   /** Invocations that a subgroup has at least; 0: no subgroup operations. */
   subgroupSize: number;
-  /** The device has shader-f16. */
+  /** The one-pass kernel screens K in f16: for f16 caches on devices with shader-f16. */
   half?: boolean;
   kv?: KvLayout;
   tuning?: Tuning;
@@ -111,6 +111,7 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
         ...flash,
         sources: [
           rowsSource,
+          target.half ? pairsF16Source : pairsF32Source,
           screenSource,
           sampleSource,
           thresholdSource,
@@ -263,15 +264,13 @@ export function assemble(name: KernelName, shape: AttentionShape, target: Target
   const kernel = kernelSources(target)[name];
   if (!kernel) throw new Error(`There is no ${name} kernel without subgroups.`);
   const constants = kernelConstants(kernel, shape, target);
-  const sifts = kernel.sources.includes(screenSource);
-  const half = sifts && target.half === true && shape.dtype === 'f16';
+  const half = kernel.sources.includes(pairsF16Source);
   const code = [
     declare(constants),
     `const LINEAR_GAIN = ${LINEAR_GAIN};`,
     `const REFINES = ${half || (target.tuning?.refine ?? false)};`,
     commonSource,
     storageSource(shape),
-    sifts ? (half ? pairsF16Source : pairsF32Source) : '',
     ...kernel.sources,
     kernel.usesKv ? (target.kv ?? CONTIGUOUS_KV).source : '',
   ].join('\n');
