@@ -33,6 +33,7 @@ const USAGE = `usage: run.mjs [options]
   --recorded FILE    q, K and V of a model (bench/record.py), too, for the shape that they have
   --only-recorded    no normal ones
   --repeat N         samples of each variant     [40]
+  --calls N          calls in a sample, at least [32]
   --rotate-mb N      K and V in rotation         [512]
   --copy-mb N        buffer of the copy test     [512]
   --no-stock         leave the runtime out
@@ -58,6 +59,7 @@ const { values: options } = parseArgs({
     'only-recorded': { type: 'boolean', default: false },
     tuning: { type: 'string', default: '{}' },
     repeat: { type: 'string', default: '40' },
+    calls: { type: 'string', default: '32' },
     'rotate-mb': { type: 'string', default: '512' },
     'copy-mb': { type: 'string', default: '512' },
     'no-stock': { type: 'boolean', default: false },
@@ -145,7 +147,7 @@ async function measure(
 ): Promise<Row[]> {
   const rotate = Number(options['rotate-mb']) * 1e6;
   const setCount = Math.min(MAX_CALLS, Math.max(2, Math.ceil(rotate / (2 * cacheBytes(shape, length)))));
-  const calls = Math.max(4, setCount);
+  const calls = Math.max(Number(options.calls), setCount);
   const sets = recorded
     ? recordedInputs(device, recorded, length, setCount)
     : await createInputs(device, shape, length, setCount);

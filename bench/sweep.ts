@@ -27,6 +27,8 @@ const { values: options } = parseArgs({
     dtype: { type: 'string', default: 'f16' },
     kept: { type: 'string', default: '0.27' },
     repeat: { type: 'string', default: '10' },
+    /** Calls in a sample, at least. */
+    calls: { type: 'string', default: '32' },
     'rotate-mb': { type: 'string', default: '512' },
     'copy-mb': { type: 'string', default: '512' },
     /** JSON list of partial tunings. */
@@ -137,7 +139,8 @@ for (const headSize of options['head-size'].split(',').map(Number)) {
         },
       });
     }
-    const times = await timeInTurns(timer, variants, count, Number(options.repeat));
+    const calls = Math.max(Number(options.calls), count);
+    const times = await timeInTurns(timer, variants, calls, Number(options.repeat));
     console.log(
       `\n${shape.dtype} ${shape.queryHeads}/${shape.kvHeads} x ${headSize}, ${length} keys; dense floor ${(bytes / rate / 1000).toFixed(1)}`,
     );

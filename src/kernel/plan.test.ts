@@ -33,3 +33,12 @@ test('a long context is cut into enough workgroups for a large GPU', () => {
   const { splits } = planSplits(shape(32, 8), 1, 32_768);
   expect(splits * 8).toBeGreaterThanOrEqual(512);
 });
+
+test('long splits are whole batches, short ones are not made longer for it', () => {
+  for (const length of [32_768, 40_000, 131_072, 262_144]) {
+    const { splits, chunk } = planSplits(shape(32, 8), 1, length);
+    expect(chunk % 128).toBe(0);
+    expect(splits).toBeGreaterThan(60);
+  }
+  expect(planSplits(shape(32, 8), 1, 20_000)).toEqual({ splits: 66, chunk: 304 });
+});

@@ -13,6 +13,10 @@ export interface SplitPlan {
 /** One workgroup adds the partial results of all splits. */
 export const MAX_SPLITS = 256;
 
+/** The most keys that a workgroup of the kernels takes at a time, and from how many such batches on splits are made of whole ones. */
+const BATCH = 128;
+const BATCHES = 4;
+
 /** Splits `length` keys: enough workgroups for the device, none too small. */
 export function planSplits(
   shape: AttentionShape,
@@ -26,6 +30,9 @@ export function planSplits(
   const atOnce = onePass ? tuning.siftWorkgroups / (heads > 4 ? 2 : 1) : tuning.workgroups;
   const wanted = Math.ceil(atOnce / (batch * shape.kvHeads * blocks));
   const splits = Math.max(1, Math.min(wanted, MAX_SPLITS, Math.ceil(length / tuning.minChunk)));
-  const chunk = Math.ceil(length / splits / 4) * 4;
+  const share = length / splits;
+  // Long splits hold whole batches of rows: a part of one takes as long as all of it.
+  const unit = share > (BATCHES - 1) * BATCH ? BATCH : 4;
+  const chunk = Math.ceil(share / unit) * unit;
   return { splits: Math.max(1, Math.ceil(length / chunk)), chunk };
 }
