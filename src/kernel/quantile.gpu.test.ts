@@ -1,7 +1,13 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createRandom } from '../reference/index.ts';
 import { testDevice } from '../testing/device.ts';
-import { learnedPolicy, massThreshold, quantileIndex, type Target, validatePolicy } from '../tracker/index.ts';
+import {
+  learnedPolicy,
+  massThreshold,
+  quantileIndex,
+  type Target,
+  validatePolicy,
+} from '../tracker/index.ts';
 import { canUseSubgroups } from './pipelines.ts';
 import type { AttentionShape } from './shape.ts';
 import { createSiftAttention } from './sift-attention.ts';

@@ -76,4 +76,14 @@ describe('kernels fit the limits that every WebGPU device has', () => {
       }
     }, 60_000);
   }
+
+  test('combineLearn in workgroups of 1024', () => {
+    for (const subgroupSize of [4, 32]) {
+      const target = { subgroupSize, tuning: { ...DEFAULT_TUNING, learnWorkgroup: 1024, unrolled: false } };
+      for (const shape of shapes) {
+        const code = assemble('combineLearn', shape, target).replace(/^(enable|diagnostic).*$/gm, '');
+        expect(workgroupBytes(code)).toBeLessThanOrEqual(MAX_WORKGROUP_STORAGE);
+      }
+    }
+  }, 60_000);
 });
