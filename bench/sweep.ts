@@ -36,7 +36,7 @@ const { values: options } = parseArgs({
     /** Kernels to time alone, by name. */
     kernels: {
       type: 'string',
-      default: 'dense,denseLearn,sift,scores,gather,combine,histogram,quantile',
+      default: 'dense,denseLearn,sift,scores,gather,combine,combineLearn',
     },
     subgroups: { type: 'string', default: 'true' },
     json: { type: 'string' },
@@ -131,7 +131,7 @@ for (const headSize of options['head-size'].split(',').map(Number)) {
         await add(`sift ${share}`, inForm(policy, 'two-pass'), ['scores', 'gather', 'combine']);
         await add(`one-pass ${share}`, inForm(policy, 'one-pass'), ['sift', 'combine']);
       }
-      await add('warmup', learnedPolicy({ warmup: 4096 }), ['denseLearn', 'histogram', 'quantile']);
+      await add('warmup', learnedPolicy({ warmup: 4096 }), ['denseLearn', 'combineLearn']);
       own.push({
         destroy: () => {
           resources.scratch.destroy();

@@ -11,6 +11,7 @@
 //   VECS        vec4f of a row                          MOMENTS    vec4f of a KV head's moments: the mean V row, Cov(v, k)
 //               by elements of k, and (rows they are taken from, 0, 0, 0)
 //   SCORE_BINS  bins of the quantile                    BINS_EACH  of them per invocation
+//   HELD        vec4f of scores that an invocation of the quantile holds
 // Loops marked "unroll" may be unrolled in the text (src/kernel/unroll.ts).
 
 const LOWEST: f32 = -3.4e38;  // stands for -inf: WGSL may assume that infinities do not occur

@@ -40,13 +40,17 @@ fn workgroup_scan(value: u32, lid: u32) -> vec2<u32> {
   let mine = lid / sg_size;
   if (sg_lane == sg_size - 1u) { reduce_u[mine] = before + value; }
   workgroupBarrier();
+  // Each subgroup adds up the sums of all.
   var offset = 0u;
   var total = 0u;
-  for (var i = 0u; i < WG / sg_size; i++) {
+  for (var i = sg_lane; i < WG / sg_size; i += sg_size) {
     let n = reduce_u[i];
     offset += select(0u, n, i < mine);
     total += n;
   }
   workgroupBarrier();
-  return vec2<u32>(offset + before, total);
+  return vec2<u32>(subgroupAdd(offset) + before, subgroupAdd(total));
 }
+
+// Of the values of all invocations, sums that together are their sum: what is to be added up by atomics.
+fn subtotal(value: u32) -> u32 { return select(0u, subgroupAdd(value), sg_lane == 0u); }

@@ -1,5 +1,6 @@
 // Reductions over a workgroup through workgroup memory. Every invocation must call them (uniform control flow),
 // and every invocation receives the result.
+var<workgroup> reduce_s: array<vec2f, WG>;
 var<workgroup> reduce_f: array<vec4f, WG>;
 var<workgroup> reduce_u: array<u32, WG>;
 
@@ -7,13 +8,13 @@ fn setup_reduce() {}
 
 // (maximum, sum relative to it) of the softmax over all invocations' (maximum, sum).
 fn workgroup_softmax(value: vec2f, lid: u32) -> vec2f {
-  reduce_f[lid] = vec4f(value, 0.0, 0.0);
+  reduce_s[lid] = value;
   workgroupBarrier();
   for (var n = WG / 2u; n > 0u; n >>= 1u) {
-    if (lid < n) { reduce_f[lid] = vec4f(merge_softmax(reduce_f[lid].xy, reduce_f[lid + n].xy), 0.0, 0.0); }
+    if (lid < n) { reduce_s[lid] = merge_softmax(reduce_s[lid], reduce_s[lid + n]); }
     workgroupBarrier();
   }
-  let result = reduce_f[0].xy;
+  let result = reduce_s[0];
   workgroupBarrier();
   return result;
 }
@@ -46,3 +47,6 @@ fn workgroup_scan(value: u32, lid: u32) -> vec2<u32> {
   workgroupBarrier();
   return vec2<u32>(inclusive - value, total);
 }
+
+// Of the values of all invocations, sums that together are their sum: what is to be added up by atomics.
+fn subtotal(value: u32) -> u32 { return value; }

@@ -7,7 +7,6 @@ import { Scratch, type ScratchName } from './scratch.ts';
 import { type AttentionShape, canSiftInOnePass, shapeConstants, validateShape } from './shape.ts';
 import type { LayerState } from './state.ts';
 import { type Tuning, tuningOf } from './tuning.ts';
-import { SCORE_BINS } from './wgsl.ts';
 
 /** Resources that all encoders of a device share. */
 export interface DeviceResources {
@@ -50,9 +49,6 @@ export interface LayerInputs {
   /** Further buffers of the encoder's {@link KvLayout}, a page table for one. */
   kv?: readonly GPUBufferBinding[];
 }
-
-/** Keys that one workgroup of the histogram counts. */
-const KEYS_PER_HISTOGRAM = 8192;
 
 const NO_BUFFERS: readonly GPUBufferBinding[] = [];
 
@@ -171,18 +167,20 @@ export class AttentionEncoder {
   ): void {
     const { kernels } = this;
     const { queryHeads } = this.shape;
+    const { dense, windowIndex } = step.plan;
+    const learns = windowIndex >= 0;
     const partials = this.scratch('partials', step);
-    const list = this.begin(step.lengths, partials, this.scratch('partOut', step));
-    list.push(state.headsBinding, state.groupsBinding, output, q, state.momentsBinding);
-    this.dispatch(pass, kernels.combine!, step, state, queryHeads, step.batch, 1, NO_BUFFERS);
-    if (step.plan.windowIndex >= 0) {
-      const scores = this.scratch('scores', step);
-      const bins = this.scratch('bins', step);
-      this.begin(step.lengths, scores, partials, bins);
-      const parts = Math.ceil(step.maxLength / KEYS_PER_HISTOGRAM);
-      this.dispatch(pass, kernels.histogram!, step, state, parts, queryHeads, step.batch, NO_BUFFERS);
-      this.begin(step.lengths, scores, partials, bins, state.headsBinding, state.windowBinding);
-      this.dispatch(pass, kernels.quantile!, step, state, queryHeads, step.batch, 1, NO_BUFFERS);
+    const partOut = this.scratch('partOut', step);
+    if (!dense || !learns) {
+      const list = this.begin(step.lengths, partials, partOut);
+      list.push(state.headsBinding, state.groupsBinding, output, q, state.momentsBinding);
+      this.dispatch(pass, kernels.combine!, step, state, queryHeads, step.batch, 1, NO_BUFFERS);
+    }
+    if (learns) {
+      const list = this.begin(step.lengths, partials, partOut, this.scratch('scores', step));
+      list.push(state.headsBinding, state.windowBinding, output);
+      const workgroups = dense ? 2 * queryHeads : queryHeads;
+      this.dispatch(pass, kernels.combineLearn!, step, state, workgroups, step.batch, 1, NO_BUFFERS);
     }
   }
 
@@ -258,7 +256,5 @@ function bytesPerHead(name: ScratchName, { splits, scoreStride }: Geometry, head
       return splits * 8;
     case 'partOut':
       return splits * (headSize + 4) * 4;
-    case 'bins':
-      return SCORE_BINS * 4;
   }
 }

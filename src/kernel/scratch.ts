@@ -1,7 +1,7 @@
 import { SiftError } from '../errors.ts';
 
 /** Names of the scratch buffers of a decode step. */
-export type ScratchName = 'scores' | 'partials' | 'partOut' | 'bins';
+export type ScratchName = 'scores' | 'partials' | 'partOut';
 
 /**
  * Buffers that live only within one layer's attention, shared by all layers and sessions of a device: their passes run one

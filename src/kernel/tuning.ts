@@ -12,6 +12,12 @@ export interface Tuning {
   gatherKeys: number;
   /** Invocations of a workgroup of the combine. */
   combineWorkgroup: number;
+  /** Invocations of a workgroup that finds the exact threshold of a head; with subgroups. */
+  learnWorkgroup: number;
+  /** Scores that each of them holds, in fours. */
+  learnHeld: number;
+  /** A sample says in which range the threshold lies. */
+  learnSample: boolean;
   /** Rows that neighbouring lanes read at a time: loads in flight. 1, 2, 4 or 8. */
   unroll: number;
   /** The same of the scores kernel. */
@@ -39,6 +45,9 @@ export const DEFAULT_TUNING: Tuning = {
   gatherUnroll: 8,
   gatherKeys: 2,
   combineWorkgroup: 256,
+  learnWorkgroup: 256,
+  learnHeld: 8,
+  learnSample: true,
   unroll: 8,
   scoresUnroll: 8,
   siftUnroll: 8,
@@ -62,6 +71,8 @@ const SOFTWARE_TUNING: Tuning = {
   workgroups: 4,
   siftWorkgroups: 4,
   combineWorkgroup: 64,
+  learnWorkgroup: 64,
+  learnHeld: 4,
 };
 
 /** The tuning of a device. */
@@ -70,9 +81,11 @@ export function tuningOf(device: GPUDevice): Tuning {
   const software =
     info?.isFallbackAdapter || /swiftshader|llvmpipe/i.test(`${info?.architecture} ${info?.description}`);
   if (software) return SOFTWARE_TUNING;
+  const { maxComputeInvocationsPerWorkgroup: most, maxComputeWorkgroupSizeX: wide } = device.limits;
   // A workgroup must hold whole subgroups.
   return {
     ...DEFAULT_TUNING,
+    learnWorkgroup: Math.min(most, wide) >= 1024 ? 1024 : DEFAULT_TUNING.learnWorkgroup,
     siftWorkgroup: Math.max(DEFAULT_TUNING.siftWorkgroup, info?.subgroupMaxSize ?? 0),
   };
 }

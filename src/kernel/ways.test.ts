@@ -7,7 +7,8 @@ const shape = (dtype: 'f16' | 'f32'): AttentionShape => ({ queryHeads: 8, kvHead
 
 function device(...features: string[]): GPUDevice {
   const adapterInfo = { subgroupMinSize: 32, subgroupMaxSize: 32, architecture: '', description: '' };
-  return { features: new Set(features), adapterInfo } as unknown as GPUDevice;
+  const limits = { maxComputeInvocationsPerWorkgroup: 256, maxComputeWorkgroupSizeX: 256 };
+  return { features: new Set(features), adapterInfo, limits } as unknown as GPUDevice;
 }
 
 const short = (ways: readonly KernelWay[]) => ways.map((way) => [way.subgroups, way.tuning.half]);

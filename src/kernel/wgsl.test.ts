@@ -44,7 +44,7 @@ function workgroupBytes(code: string): number {
     for (let i = 0; i < 8; i++) current = current.replace(/\b[A-Z]\w+\b/g, (name) => `(${constants[name]})`);
     return Function(`const { max, min } = Math; return Math.floor(${current.replace(/(\d)u\b/g, '$1')})`)();
   };
-  const bytes: Record<string, number> = { f32: 4, u32: 4, vec2f: 8, vec4f: 16, 'atomic<u32>': 4 };
+  const bytes: Record<string, number> = { f32: 4, u32: 4, vec2f: 8, vec4f: 16, 'atomic<u32>': 4, Found: 16 };
   let total = 0;
   for (const [, name, type] of code.matchAll(/var<workgroup> (\w+): ([^;]+);/g)) {
     if (!new RegExp(`\\b${name}\\b`).test(text)) continue;
@@ -76,4 +76,14 @@ describe('kernels fit the limits that every WebGPU device has', () => {
       }
     }, 60_000);
   }
+
+  test('combineLearn in workgroups of 1024', () => {
+    for (const subgroupSize of [4, 32]) {
+      const target = { subgroupSize, tuning: { ...DEFAULT_TUNING, learnWorkgroup: 1024, unrolled: false } };
+      for (const shape of shapes) {
+        const code = assemble('combineLearn', shape, target).replace(/^(enable|diagnostic).*$/gm, '');
+        expect(workgroupBytes(code)).toBeLessThanOrEqual(MAX_WORKGROUP_STORAGE);
+      }
+    }
+  }, 60_000);
 });

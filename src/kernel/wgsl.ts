@@ -1,14 +1,16 @@
 import binsSource from '../../wgsl/bins.wgsl?raw';
 import combineSource from '../../wgsl/combine.wgsl?raw';
+import combineDenseSource from '../../wgsl/combine-dense.wgsl?raw';
+import combineLearnSource from '../../wgsl/combine-learn.wgsl?raw';
 import commonSource from '../../wgsl/common.wgsl?raw';
 import compareSource from '../../wgsl/compare.wgsl?raw';
 import dropScoreSource from '../../wgsl/drop-score.wgsl?raw';
+import fitSource from '../../wgsl/fit.wgsl?raw';
 import flashSource from '../../wgsl/flash.wgsl?raw';
 import flashSiftSource from '../../wgsl/flash-sift.wgsl?raw';
 import foldSource from '../../wgsl/fold.wgsl?raw';
 import gatherSource from '../../wgsl/gather.wgsl?raw';
 import gatherTeamsSource from '../../wgsl/gather-teams.wgsl?raw';
-import histogramSource from '../../wgsl/histogram.wgsl?raw';
 import logSumExpSource from '../../wgsl/log-sum-exp.wgsl?raw';
 import momentsSource from '../../wgsl/moments.wgsl?raw';
 import nthBitSource from '../../wgsl/nth-bit.wgsl?raw';
@@ -16,6 +18,7 @@ import pairsF16Source from '../../wgsl/pairs-f16.wgsl?raw';
 import pairsF32Source from '../../wgsl/pairs-f32.wgsl?raw';
 import quantileSource from '../../wgsl/quantile.wgsl?raw';
 import queueSource from '../../wgsl/queue.wgsl?raw';
+import radixSelectSource from '../../wgsl/radix-select.wgsl?raw';
 import reduceSubgroupSource from '../../wgsl/reduce-subgroup.wgsl?raw';
 import reduceWorkgroupSource from '../../wgsl/reduce-workgroup.wgsl?raw';
 import rowsSource from '../../wgsl/rows.wgsl?raw';
@@ -25,6 +28,8 @@ import scoresRowsSource from '../../wgsl/scores-rows.wgsl?raw';
 import screenSource from '../../wgsl/screen.wgsl?raw';
 import softmaxSubgroupSource from '../../wgsl/softmax-subgroup.wgsl?raw';
 import softmaxWorkgroupSource from '../../wgsl/softmax-workgroup.wgsl?raw';
+import splitsSubgroupSource from '../../wgsl/splits-subgroup.wgsl?raw';
+import splitsWorkgroupSource from '../../wgsl/splits-workgroup.wgsl?raw';
 import spreadSource from '../../wgsl/spread.wgsl?raw';
 import storageF16x4Source from '../../wgsl/storage-f16x4.wgsl?raw';
 import storageF16x8Source from '../../wgsl/storage-f16x8.wgsl?raw';
@@ -41,8 +46,8 @@ import { unroll } from './unroll.ts';
 
 /**
  * The kernels of a decode step. A dense step is `dense` and `combine` (`denseLearn` where thresholds are learned, which leaves
- * the scores behind); a sifted one `scores`, `gather` and `combine`, or `sift` and `combine`; `histogram` and `quantile` come
- * last in a step that learns.
+ * the scores behind); a sifted one `scores`, `gather` and `combine`, or `sift` and `combine`. `combineLearn` finds the exact
+ * thresholds of a step that learns, and takes the place of `combine` where it is dense.
  */
 export type KernelName =
   | 'moments'
@@ -52,8 +57,7 @@ export type KernelName =
   | 'scores'
   | 'gather'
   | 'combine'
-  | 'histogram'
-  | 'quantile';
+  | 'combineLearn';
 
 /** vec4f of a KV head's moments: the mean V row, Cov(v, k), and how many rows they are taken from. */
 export function momentVecs({ headSize }: AttentionShape): number {
@@ -153,16 +157,20 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
       workgroupSize: tuning.combineWorkgroup,
       usesKv: false,
     },
-    histogram: {
-      sources: [reduce, binsSource, histogramSource],
-      bindings: ['params', 'read', 'read', 'read', 'write'],
-      workgroupSize: 256,
-      usesKv: false,
-    },
-    quantile: {
-      sources: [reduce, binsSource, quantileSource],
-      bindings: ['params', 'read', 'read', 'read', 'write', 'write', 'write'],
-      workgroupSize: 256,
+    combineLearn: {
+      sources: [
+        reduce,
+        subgroups ? splitsSubgroupSource : splitsWorkgroupSource,
+        binsSource,
+        quantileSource,
+        radixSelectSource,
+        fitSource,
+        combineDenseSource,
+        combineLearnSource,
+      ],
+      bindings: ['params', 'read', 'read', 'read', 'read', 'write', 'write', 'write'],
+      // Without subgroups, sums take workgroup memory by the invocation.
+      workgroupSize: subgroups ? tuning.learnWorkgroup : Math.min(256, tuning.learnWorkgroup),
       usesKv: false,
     },
   };
@@ -242,6 +250,7 @@ function kernelConstants(
     PART: shape.headSize / 4 + 1,
     SCORE_BINS,
     BINS_EACH: SCORE_BINS / kernel.workgroupSize,
+    HELD: tuning.learnHeld,
     // Without subgroups: keys that the gather lists at a time; with the weights of every head they fit 16 KB.
     TILE,
     // Keys that an invocation of the gather judges at a time.
@@ -268,6 +277,7 @@ export function assemble(name: KernelName, shape: AttentionShape, target: Target
   const code = [
     declare(constants),
     `const LINEAR_GAIN = ${LINEAR_GAIN};`,
+    `const LEARN_SAMPLES = ${(target.tuning ?? DEFAULT_TUNING).learnSample};`,
     `const REFINES = ${half || (target.tuning?.refine ?? false)};`,
     commonSource,
     storageSource(shape),
