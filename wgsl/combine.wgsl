@@ -13,8 +13,8 @@
 @group(0) @binding(7) var<storage, read> q: array<Word>;                       // [batch, QUERY_HEADS, HEAD_SIZE]
 @group(0) @binding(8) var<storage, read> moments: array<vec4f>;                // [batch, KV_HEADS, MOMENTS]
 
-const ADDERS = max(1u, WG / VECS);       // splits added side by side
 var<workgroup> sums: array<vec4f, ADDERS * VECS>;
+var<workgroup> rests: array<vec4f, ADDERS * VECS>;
 var<workgroup> factors: array<f32, MAX_SPLITS>;
 var<workgroup> renormalises: u32;
 
@@ -31,8 +31,28 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     factors[i] = split.x;
     part = merge_softmax(part, split);
   }
+  // Asked for early, used last.
+  var state: HeadState;
+  var group_state: GroupState;
+  let length = u32(lengths[wid.y]) + params.length_bias;
+  let keeps = lid == WG - 1u && !dense;
+  if (keeps) {
+    state = heads_state[head];
+    group_state = groups_state[wid.y * KV_HEADS + wid.x / GROUP];
+  }
+  var first_stat = vec4f(0.0);
+  if (!dense && lid < params.splits) { first_stat = part_out[(base + lid) * PART + PART - 1u]; }
   let softmax = workgroup_softmax(part, lid);            // a barrier for the factors, too
   let l = softmax.y;
+  var stat = vec4f(l, 0.0, 0.0, 0.0);                    // (kept mass, kept, union, 0); counts are exact up to 2^24
+  if (!dense) {
+    stat = vec4f(0.0);
+    if (lid < params.splits) { stat = first_stat * vec4f(exp(factors[lid] - softmax.x), 1.0, 1.0, 1.0); }
+    for (var i = lid + WG; i < params.splits; i += WG) {
+      stat += part_out[(base + i) * PART + PART - 1u] * vec4f(exp(factors[i] - softmax.x), 1.0, 1.0, 1.0);
+    }
+    stage_sum(stat, lid);
+  }
 
   // At most one vec4f of each adder for an invocation: ADDERS * VECS <= WG.
   let vec = lid % VECS;
@@ -45,42 +65,44 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     measured = moments[at + MOMENTS - 1u].x > 0.0;
     if (lid < VECS) { rest = moments[at + vec]; }
     if (has(params.flags, FLAG_LINEAR)) {
-      for (var k = lid / VECS; k < VECS; k += ADDERS) {
-        let word = q[head * WORDS + k / V4];
-        var part = word_lo(word);
-        if (V4 == 2u && k % V4 == 1u) { part = word_hi(word); }
-        part *= LINEAR_GAIN * params.scale;
-        for (var e = 0u; e < 4u; e++) { rest += part[e] * moments[at + VECS + (4u * k + e) * VECS + vec]; }
+      for (var i = 0u; i < VECS_EACH; i++) { // unroll
+        let k = lid / VECS + i * ADDERS;
+        if (k < VECS) {
+          let word = q[head * WORDS + k / V4];
+          var part = word_lo(word);
+          if (V4 == 2u && k % V4 == 1u) { part = word_hi(word); }
+          part *= LINEAR_GAIN * params.scale;
+          for (var e = 0u; e < 4u; e++) { // unroll
+            rest += part[e] * moments[at + VECS + (4u * k + e) * VECS + vec];
+          }
+        }
       }
     }
   }
   var sum = vec4f(0.0);
   if (adds) {
-    for (var start = lid / VECS; start < params.splits; start += 4u * ADDERS) {
-      // Four at a time: loads in flight.
-      var loaded: array<vec4f, 4>;
-      for (var j = 0u; j < 4u; j++) { // unroll
+    for (var start = lid / VECS; start < params.splits; start += LOADS * ADDERS) {
+      // Many at a time: loads in flight.
+      var loaded: array<vec4f, LOADS>;
+      for (var j = 0u; j < LOADS; j++) { // unroll
         loaded[j] = part_out[(base + min(start + j * ADDERS, params.splits - 1u)) * PART + vec];
       }
-      for (var j = 0u; j < 4u; j++) { // unroll
+      for (var j = 0u; j < LOADS; j++) { // unroll
         let split = start + j * ADDERS;
         if (split < params.splits) { sum += exp(factors[split] - softmax.x) * loaded[j]; }
       }
     }
   }
-  var stat = vec4f(l, 0.0, 0.0, 0.0);                    // (kept mass, kept, union, 0); counts are exact up to 2^24
-  if (!dense) {
-    stat = vec4f(0.0);
-    for (var i = lid; i < params.splits; i += WG) {
-      stat += part_out[(base + i) * PART + PART - 1u] * vec4f(exp(factors[i] - softmax.x), 1.0, 1.0, 1.0);
-    }
-    stat = workgroup_sum(stat, lid);
+  if (adds) {
+    sums[lid] = sum;
+    if (corrects) { rests[lid] = rest; }
   }
-  let mass = stat.x;
-  if (adds) { sums[lid] = sum + max(l - mass, 0.0) * rest; }
   // A cache whose moments were not measured: what was kept stands for all.
   if (lid == 0u) { renormalises = u32(has(params.flags, FLAG_RENORMALISE) || (corrects && !measured)); }
   workgroupBarrier();
+  if (!dense) { stat = staged_sum(lid); }
+  let mass = stat.x;
+  let lost = max(l - mass, 0.0);
   let denominator = select(l, mass, renormalises != 0u);
   let inverse = select(0.0, 1.0 / denominator, denominator > 0.0);
   for (var w = lid; w < WORDS; w += WG) {
@@ -90,13 +112,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
       lo += sums[s * VECS + w * V4];
       if (V4 == 2u) { hi += sums[s * VECS + w * V4 + 1u]; }
     }
+    if (corrects) {
+      for (var s = 0u; s < ADDERS; s++) {
+        lo += lost * rests[s * VECS + w * V4];
+        if (V4 == 2u) { hi += lost * rests[s * VECS + w * V4 + 1u]; }
+      }
+    }
     output[head * WORDS + w] = pack_word(lo * inverse, hi * inverse);
   }
 
-  if (lid == WG - 1u && !dense) {
-    var state = heads_state[head];
+  if (keeps) {
     let kept_rows = u32(stat.y);
-    let length = u32(lengths[wid.y]) + params.length_bias;
     state.log_eta = log_threshold(state.status, state.log_alpha, state.beta, length);
     state.kept_last = kept_rows;
     state.length_last = length;
@@ -116,7 +142,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     if (wid.x % GROUP == 0u) {
       let union_rows = u32(stat.z);
       let g = wid.y * KV_HEADS + wid.x / GROUP;
-      var group_state = groups_state[g];
       group_state.union_last = union_rows;
       group_state.union_lo += union_rows;
       group_state.union_hi += u32(group_state.union_lo < union_rows);

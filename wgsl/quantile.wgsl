@@ -73,8 +73,7 @@ fn sampled_range(held: ptr<function, Held>, whole: vec2f, place: u32, length: u3
   let n = f32(length) * share;
   let at = f32(place) * share;
   let margin = 4.0 * sqrt(at * max(0.0, 1.0 - at / n)) + 4.0; // four standard deviations
-  find_bins(u32(max(0.0, at - margin)), u32(at + margin), false, lid);
-  let bounds = workgroupUniformLoad(&found);
+  let bounds = find_bins(u32(max(0.0, at - margin)), u32(at + margin), false, lid);
   let first = select(bounds.first, 1u, at <= margin);
   let last = select(bounds.last, SCORE_BINS - 1u, at + margin >= n - 1.0);
   clear_bins(lid);
@@ -93,10 +92,11 @@ fn quantile(held: ptr<function, Held>, head: u32, length: u32, softmax: vec2f, l
   if (by_mass) { rank = u32(params.target_value * MASS_ONE); }
   var place = length - 1u - min(rank, length - 1u);               // from the highest; of a mass not known before all is counted
   var range = whole;
-  if (LEARN_SAMPLES && !by_mass && length >= SAMPLED_FROM) {
+  let samples = !by_mass && length >= SAMPLED_FROM;
+  if (samples) {
     range = sampled_range(held, whole, place, length, lid);
   }
-  var wide = !LEARN_SAMPLES || by_mass || length < SAMPLED_FROM;
+  var wide = !samples;
   if (range.x == 0.0) { range = whole; }
   var bin = 0u;
   for (var round = 0u; round < ROUNDS; round++) {
@@ -112,8 +112,8 @@ fn quantile(held: ptr<function, Held>, head: u32, length: u32, softmax: vec2f, l
     if (above > 0u) { atomicAdd(&bins[0], above); }
     workgroupBarrier();
     let known = !by_mass || round > 0u;
-    place = find_bins(select(rank, place, known), place, !known, lid);
-    let bounds = workgroupUniformLoad(&found);
+    let bounds = find_bins(select(rank, place, known), place, !known, lid);
+    place = bounds.place;
     bin = bounds.first;
     let done = bin > 0u && select(bounds.inside <= FEW, !wide, by_mass);
     if (done || round == ROUNDS - 1u || (bin == 0u && wide)) { break; }
@@ -145,11 +145,14 @@ fn quantile(held: ptr<function, Held>, head: u32, length: u32, softmax: vec2f, l
 // Candidates take the memory of the bins, which are not needed any more.
 fn collect_scores(held: ptr<function, Held>, range: vec2f, bin: u32) {
   for (var j = 0u; j < HELD; j++) { // unroll
-    for (var e = 0u; e < 4u; e++) { // unroll
-      let s = (*held)[j][e];
-      if (bin_of(s, range) == bin) {
-        let at = atomicAdd(&count, 1u);
-        if (at < CANDIDATES) { atomicStore(&bins[at], bitcast<u32>(s)); }
+    let four = (*held)[j];
+    let found_in = bins_of(four, range) == vec4<u32>(bin);
+    if (any(found_in)) {
+      for (var e = 0u; e < 4u; e++) { // unroll
+        if (found_in[e]) {
+          let at = atomicAdd(&count, 1u);
+          if (at < CANDIDATES) { atomicStore(&bins[at], bitcast<u32>(four[e])); }
+        }
       }
     }
   }

@@ -12,11 +12,15 @@ fn setup_reduce() {
   sg_lane = subgroupExclusiveAdd(1u);
 }
 
+fn subgroup_softmax(part: vec2f) -> vec2f {
+  let top = subgroupMax(part.x);
+  return vec2f(top, subgroupAdd(part.y * exp(part.x - top)));
+}
+
 // (maximum, sum relative to it) of the softmax over all invocations' (maximum, sum).
 fn workgroup_softmax(value: vec2f, lid: u32) -> vec2f {
-  let top = subgroupMax(value.x);
-  let sum = subgroupAdd(value.y * exp(value.x - top));
-  if (sg_lane == 0u) { reduce_f[lid / sg_size] = vec4f(top, sum, 0.0, 0.0); }
+  let mine = subgroup_softmax(value);
+  if (sg_lane == 0u) { reduce_f[lid / sg_size] = vec4f(mine, 0.0, 0.0); }
   workgroupBarrier();
   var result = reduce_f[0].xy;
   for (var i = 1u; i < WG / sg_size; i++) { result = merge_softmax(result, reduce_f[i].xy); }
@@ -25,31 +29,45 @@ fn workgroup_softmax(value: vec2f, lid: u32) -> vec2f {
 }
 
 fn workgroup_sum(value: vec4f, lid: u32) -> vec4f {
-  let part = subgroupAdd(value);
-  if (sg_lane == 0u) { reduce_f[lid / sg_size] = part; }
+  stage_sum(value, lid);
   workgroupBarrier();
-  var result = reduce_f[0];
-  for (var i = 1u; i < WG / sg_size; i++) { result += reduce_f[i]; }
+  let sum = staged_sum(lid);
   workgroupBarrier();
-  return result;
+  return sum;
 }
 
-// x: sum of the values of the invocations before this one; y: sum over all.
-fn workgroup_scan(value: u32, lid: u32) -> vec2<u32> {
-  let before = subgroupExclusiveAdd(value);
+// A sum in two parts, with a barrier of the caller's between them.
+fn stage_sum(value: vec4f, lid: u32) {
+  let part = subgroupAdd(value);
+  if (sg_lane == 0u) { reduce_f[lid / sg_size] = part; }
+}
+fn staged_sum(lid: u32) -> vec4f {
+  var sum = reduce_f[0];
+  for (var i = 1u; i < WG / sg_size; i++) { sum += reduce_f[i]; }
+  return sum;
+}
+
+// x: sum of the values of the invocations before this one; y: sum over all. The first `n` invocations alone, whole subgroups, have
+// values and get results.
+fn workgroup_scan(value: u32, lid: u32, n: u32) -> vec2<u32> {
+  var before = 0u;
   let mine = lid / sg_size;
-  if (sg_lane == sg_size - 1u) { reduce_u[mine] = before + value; }
-  workgroupBarrier();
-  // Each subgroup adds up the sums of all.
-  var offset = 0u;
-  var total = 0u;
-  for (var i = sg_lane; i < WG / sg_size; i += sg_size) {
-    let n = reduce_u[i];
-    offset += select(0u, n, i < mine);
-    total += n;
+  if (lid < n) {
+    before = subgroupExclusiveAdd(value);
+    if (sg_lane == sg_size - 1u) { reduce_u[mine] = before + value; }
   }
   workgroupBarrier();
-  return vec2<u32>(subgroupAdd(offset) + before, subgroupAdd(total));
+  var offset = 0u;
+  var total = 0u;
+  if (lid < n) {
+    for (var i = 0u; i < n / sg_size; i++) {
+      let part = reduce_u[i];
+      offset += select(0u, part, i < mine);
+      total += part;
+    }
+  }
+  workgroupBarrier();
+  return vec2<u32>(offset + before, total);
 }
 
 // Of the values of all invocations, sums that together are their sum: what is to be added up by atomics.

@@ -12,6 +12,5 @@ fn splits_softmax(head: u32, lid: u32) -> vec2f {
       if (start + j * sg_size < params.splits) { part = merge_softmax(part, four[j]); }
     }
   }
-  let top = subgroupMax(part.x);
-  return vec2f(top, subgroupAdd(part.y * exp(part.x - top)));
+  return subgroup_softmax(part);
 }

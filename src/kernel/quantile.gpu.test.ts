@@ -65,7 +65,7 @@ describe('exact thresholds on the GPU', () => {
   });
 
   /** Thresholds of one dense step, [sequence, head], beside what they should be. */
-  async function thresholds(name: string, target: Target, length: number, subgroups: boolean, sample = true) {
+  async function thresholds(name: string, target: Target, length: number, subgroups: boolean) {
     // The fit to one step with the exponent 0 is its threshold.
     const exponent = { kind: 'fixed', beta: 0 } as const;
     const policy = validatePolicy({ ...learnedPolicy({ warmup: 1 }), target, exponent, refitEvery: 0 });
@@ -83,8 +83,12 @@ describe('exact thresholds on the GPU', () => {
       output: { buffer: upload(device, new Float32Array(q.length), 'f32') },
     };
     const given = { buffer: upload(device, lengths, 'i32') };
-    const tuning = { ...TUNING, learnSample: sample };
-    const attention = await createSiftAttention(device, SHAPE, { policy, subgroups, batch: 2, tuning });
+    const attention = await createSiftAttention(device, SHAPE, {
+      policy,
+      subgroups,
+      batch: 2,
+      tuning: TUNING,
+    });
     const commands = device.createCommandEncoder();
     const pass = commands.beginComputePass();
     const step = attention.beginStep({ length: { buffer: given, max: length }, capacity: length, scale: 1 });

@@ -16,8 +16,6 @@ export interface Tuning {
   learnWorkgroup: number;
   /** Scores that each of them holds, in fours. */
   learnHeld: number;
-  /** A sample says in which range the threshold lies. */
-  learnSample: boolean;
   /** Rows that neighbouring lanes read at a time: loads in flight. 1, 2, 4 or 8. */
   unroll: number;
   /** The same of the scores kernel. */
@@ -44,10 +42,9 @@ export const DEFAULT_TUNING: Tuning = {
   gatherWorkgroup: 128,
   gatherUnroll: 8,
   gatherKeys: 2,
-  combineWorkgroup: 256,
+  combineWorkgroup: 128,
   learnWorkgroup: 256,
   learnHeld: 8,
-  learnSample: true,
   unroll: 8,
   scoresUnroll: 8,
   siftUnroll: 8,

@@ -1,3 +1,4 @@
+import addSplitsSource from '../../wgsl/add-splits.wgsl?raw';
 import binsSource from '../../wgsl/bins.wgsl?raw';
 import combineSource from '../../wgsl/combine.wgsl?raw';
 import combineDenseSource from '../../wgsl/combine-dense.wgsl?raw';
@@ -39,6 +40,7 @@ import thresholdSource from '../../wgsl/threshold.wgsl?raw';
 import { ESTIMATE_KEYS, MOMENT_ROWS } from '../reference/estimate.ts';
 import { LINEAR_GAIN } from '../tracker/index.ts';
 import { CONTIGUOUS_KV, type KvLayout } from './kv-layout.ts';
+
 import { MAX_SPLITS } from './plan.ts';
 import { type AttentionShape, shapeConstants } from './shape.ts';
 import { DEFAULT_TUNING, type Tuning } from './tuning.ts';
@@ -96,6 +98,7 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
   const { subgroupSize, tuning = DEFAULT_TUNING } = target;
   const subgroups = subgroupSize > 0;
   const reduce = subgroups ? reduceSubgroupSource : reduceWorkgroupSource;
+  const splits = subgroups ? splitsSubgroupSource : splitsWorkgroupSource;
   const softmax = subgroups ? softmaxSubgroupSource : softmaxWorkgroupSource;
   const flash: KernelSource = {
     sources: [rowsSource, foldSource, flashSource, dropScoreSource],
@@ -160,7 +163,8 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
     combineLearn: {
       sources: [
         reduce,
-        subgroups ? splitsSubgroupSource : splitsWorkgroupSource,
+        splits,
+        addSplitsSource,
         binsSource,
         quantileSource,
         radixSelectSource,
@@ -224,6 +228,10 @@ function kernelConstants(
         : tuning.unroll;
   const rows = Math.min(deep, lanes);
   const slots = kernel.workgroupSize / lanes;
+  const finders = Math.min(256, kernel.workgroupSize);
+  const vecs = shape.headSize / 4;
+  // Invocations of combine that add splits side by side, each a vec4f of the row.
+  const adders = Math.max(1, Math.floor(Math.min(256, kernel.workgroupSize) / vecs));
   const teamSlots = team / lanes;
   const accumulators = c.heads * Math.ceil(c.words / lanes) * (c.wordElements / 4);
   return {
@@ -234,7 +242,10 @@ function kernelConstants(
     HEADS: c.heads,
     BLOCKS: c.blocks,
     WORDS: c.words,
-    VECS: shape.headSize / 4,
+    VECS: vecs,
+    ADDERS: adders,
+    LOADS: Math.min(16, Math.ceil(64 / adders)),
+    VECS_EACH: Math.ceil(vecs / adders),
     MOMENTS: momentVecs(shape),
     MOMENT_ROWS,
     V4: c.wordElements / 4,
@@ -247,9 +258,10 @@ function kernelConstants(
     PACK: Math.min(slots, 32 / lanes),
     SUBGROUP: Math.max(1, subgroupSize),
     MAX_SPLITS,
-    PART: shape.headSize / 4 + 1,
+    PART: vecs + 1,
     SCORE_BINS,
-    BINS_EACH: SCORE_BINS / kernel.workgroupSize,
+    FINDERS: finders,
+    BINS_EACH: SCORE_BINS / finders,
     HELD: tuning.learnHeld,
     // Without subgroups: keys that the gather lists at a time; with the weights of every head they fit 16 KB.
     TILE,
@@ -277,7 +289,6 @@ export function assemble(name: KernelName, shape: AttentionShape, target: Target
   const code = [
     declare(constants),
     `const LINEAR_GAIN = ${LINEAR_GAIN};`,
-    `const LEARN_SAMPLES = ${(target.tuning ?? DEFAULT_TUNING).learnSample};`,
     `const REFINES = ${half || (target.tuning?.refine ?? false)};`,
     commonSource,
     storageSource(shape),
