@@ -17,7 +17,7 @@ import { floors, markdown, type Row } from './report.ts';
 import { benchStep } from './step.ts';
 import { createStock } from './stock.ts';
 import { copyBandwidth, PassTimer, timeInTurns, type Variant } from './timing.ts';
-import { verifyConformance, verifyVariants } from './verify.ts';
+import { verifyConformance, verifyThresholds, verifyVariants } from './verify.ts';
 
 const USAGE = `usage: run.mjs [options]
   --lengths LIST     keys in the cache           [2048,8192,32768,131072]
@@ -40,7 +40,7 @@ const USAGE = `usage: run.mjs [options]
   --paged            instead paged caches as in web-llm, at --lengths 4096,32768, --kept 0.27
   --step             instead a whole decode step (--step --help)
   --exact DIR        instead the tokens of a model on a shared KV cache against stock
-  --verify N         instead run N conformance cases for each type
+  --verify N         instead run N conformance cases for each type, and learned thresholds against f64
   --json FILE        write the results`;
 
 const { values: options } = parseArgs({
@@ -245,7 +245,12 @@ async function main(): Promise<void> {
       for (const line of [...r.failures, ...r.countsDiffer]) console.log(`  ${line}`);
       if (r.failures.length + r.countsDiffer.length > 0) process.exitCode = 1;
     }
-    return writeJson({ gpu: describeDevice(device), date: new Date().toISOString(), conformance: results });
+    const thresholds = await verifyThresholds(device);
+    console.log(`learned thresholds that are not exact: ${thresholds.length}`);
+    for (const line of thresholds) console.log(`  ${line}`);
+    if (thresholds.length > 0) process.exitCode = 1;
+    const date = new Date().toISOString();
+    return writeJson({ gpu: describeDevice(device), date, conformance: results, thresholds });
   }
 
   if (options.paged) return paged(device);

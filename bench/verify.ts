@@ -2,8 +2,10 @@ import { canUseSubgroups } from '../src/kernel/pipelines.ts';
 import { ERROR_BOUND, outputError } from '../src/kernel/self-test.ts';
 import type { AttentionShape, DType } from '../src/kernel/shape.ts';
 import { download } from '../src/kernel/transfer.ts';
+import { tuningOf } from '../src/kernel/tuning.ts';
 import { denseAttention, siftedAttention } from '../src/reference/index.ts';
 import { describeCase, drawCase, drawShape, runCase } from '../src/testing/conformance.ts';
+import { THRESHOLD_TARGETS, wrongThresholds } from '../src/testing/thresholds.ts';
 import type { InputSet } from './inputs.ts';
 import type { OurVariants } from './kernels.ts';
 import type { StockAttention } from './stock.ts';
@@ -149,4 +151,20 @@ export async function verifyConformance(device: GPUDevice, cases: number): Promi
     }
   }
   return results;
+}
+
+/** Lengths of the caches whose learned thresholds are held against f64: below and above what a workgroup holds. */
+const THRESHOLD_LENGTHS = [4097, 100_003];
+
+/** The learned thresholds that are not the exact ones, in words, for all targets of src/testing/thresholds.ts. */
+export async function verifyThresholds(device: GPUDevice): Promise<string[]> {
+  const wrong: string[] = [];
+  for (const subgroups of canUseSubgroups(device) ? [true, false] : [false]) {
+    const tuning = { learnWorkgroup: tuningOf(device).learnWorkgroup };
+    for (const target of THRESHOLD_TARGETS) {
+      const list = await wrongThresholds(device, target, THRESHOLD_LENGTHS, subgroups, tuning);
+      wrong.push(...list.map((text) => `${JSON.stringify(target)}, subgroups ${subgroups}: ${text}`));
+    }
+  }
+  return wrong;
 }
