@@ -5,7 +5,16 @@ import { fromFloat16, toFloat16 } from './float16.ts';
 import { pagedKv } from './kv-paged.ts';
 import { LogSumExp } from './log-sum-exp.ts';
 import { planStep } from './params.ts';
-import { ERROR_BOUND, outputError, TEST_KINDS, type TestKind, testPolicy } from './self-test.ts';
+import {
+  ERROR_BOUND,
+  learnedError,
+  learnedWrong,
+  outputError,
+  TEST_KINDS,
+  type TestKind,
+  THRESHOLD_BOUND,
+  testPolicy,
+} from './self-test.ts';
 import type { AttentionShape } from './shape.ts';
 import { LayerState } from './state.ts';
 import { download, upload } from './transfer.ts';
@@ -22,7 +31,7 @@ export interface PagedKernels {
 export interface PagedCase {
   seed: number;
   length: number;
-  /** Dense, or sifted one way or the other at a threshold that no row lies close to. */
+  /** Dense, learning, or sifted one way or the other at a threshold that no row lies close to. */
   kind: TestKind;
   /** Entries of the page table's buffer before the sequence's own. */
   tableOffset?: number;
@@ -35,6 +44,8 @@ export interface PagedOutcome {
   lseError: number;
   /** Whether rows kept per head and read per group are those of the reference (dense: true). */
   countsAgree: boolean;
+  /** Nats that learned thresholds are off; 0 where nothing is learned. */
+  learnedError: number;
 }
 
 /** Where a filler stands in pages that belong to other sequences: it would show in any result. */
@@ -115,9 +126,10 @@ export async function runPagedCase(kernels: PagedKernels, c: PagedCase): Promise
       error: outputError(got, want.output, shape),
       lseError: lse.reduce((worst, x, h) => Math.max(worst, Math.abs(x - wantLse(h))), 0),
       countsAgree:
-        c.kind === 'dense' ||
+        p === 0 ||
         (heads.every((head, h) => head.lastKept === want.keptRows[h]) &&
           groups.every((group, g) => group.lastUnion === want.groupRows[g])),
+      learnedError: c.kind === 'learning' ? learnedError(heads, inputs) : 0,
     };
   } finally {
     state.destroy();
@@ -142,7 +154,10 @@ export function provenPagedKernels(
     const kernels = { encoder, logSumExp: await LogSumExp.create(encoder), pageSize };
     for (const kind of TEST_KINDS) {
       const outcome = await runPagedCase(kernels, { seed: 20261124, length: LENGTH, kind, tableOffset: 4 });
-      if (outcome.error < ERROR_BOUND[shape.dtype] && outcome.lseError < 1e-3) continue;
+      if (outcome.error < ERROR_BOUND[shape.dtype] && outcome.lseError < 1e-3) {
+        if (outcome.learnedError < THRESHOLD_BOUND) continue;
+        throw learnedWrong(outcome.learnedError);
+      }
       throw new SiftError(
         'SELF_TEST_FAILED',
         `The ${kind} paged attention of this device differs from the reference by ${outcome.error.toExponential(2)}; allowed: ${ERROR_BOUND[shape.dtype]}.`,

@@ -6,7 +6,7 @@ import { pagedKv } from './kv-paged.ts';
 import { LogSumExp } from './log-sum-exp.ts';
 import { type PagedKernels, runPagedCase } from './paged-self-test.ts';
 import { canUseSubgroups } from './pipelines.ts';
-import { ERROR_BOUND, TEST_KINDS } from './self-test.ts';
+import { ERROR_BOUND, TEST_KINDS, THRESHOLD_BOUND } from './self-test.ts';
 import type { DType } from './shape.ts';
 
 const LENGTHS = [1, 15, 16, 17, 130, 511, 700];
@@ -44,6 +44,7 @@ describe('paged kernels against the f64 reference', () => {
         expect(outcome.error, `length ${length}, ${kind}`).toBeLessThan(ERROR_BOUND[s.dtype]);
         expect(outcome.lseError, `length ${length}, ${kind}`).toBeLessThan(1e-4);
         expect(outcome.countsAgree, `length ${length}, ${kind}`).toBe(true);
+        expect(outcome.learnedError, `length ${length}, ${kind}`).toBeLessThan(THRESHOLD_BOUND);
       }
     }
     console.log(`group ${s.group} ${s.dtype}: worst relative error ${worst.toExponential(2)}`);

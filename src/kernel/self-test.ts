@@ -7,7 +7,14 @@ import {
   type Random,
   siftedAttention,
 } from '../reference/index.ts';
-import { type Normaliser, probabilityPolicy, type ThresholdPolicy } from '../tracker/index.ts';
+import {
+  learnedPolicy,
+  type Normaliser,
+  probabilityPolicy,
+  quantileIndex,
+  type ThresholdPolicy,
+  validatePolicy,
+} from '../tracker/index.ts';
 import type { DeviceResources } from './encoder.ts';
 import { fromFloat16, toFloat16 } from './float16.ts';
 import { type AttentionShape, canSiftInOnePass, type DType } from './shape.ts';
@@ -93,9 +100,34 @@ export function outputError(got: ArrayLike<number>, want: ArrayLike<number>, sha
   return error;
 }
 
-/** The ways of a step that must be proved on a device: `one-pass` with moments of V for what is not read, where there are subgroups. */
-export const TEST_KINDS = ['dense', 'two-pass', 'one-pass'] as const;
+/**
+ * The ways of a step that must be proved on a device: `one-pass` with moments of V for what is not read, where there are subgroups;
+ * `learning` is dense, too.
+ */
+export const TEST_KINDS = ['dense', 'learning', 'two-pass', 'one-pass'] as const;
 export type TestKind = (typeof TEST_KINDS)[number];
+
+const TAU = 0.875;
+/** Learns in its first step, where the fit with the exponent 0 is the threshold of that step. */
+const LEARNING = validatePolicy({
+  ...learnedPolicy({ tau: TAU, warmup: 1 }),
+  exponent: { kind: 'fixed', beta: 0 },
+  refitEvery: 0,
+});
+
+/** Nats that a learned threshold may be off: as much as f32 scores may. */
+export const THRESHOLD_BOUND = 1e-4;
+
+/** How far the thresholds are off that heads have learned in the step of the kind `learning`, in nats. */
+export function learnedError(heads: readonly { logAlpha: number }[], inputs: AttentionInputs): number {
+  const { capacity } = inputs;
+  const { logProbabilities } = attentionScores(inputs);
+  return heads.reduce((worst, { logAlpha }, h) => {
+    const sorted = logProbabilities.slice(h * capacity, (h + 1) * capacity).sort();
+    const error = Math.abs(logAlpha - sorted[quantileIndex(TAU, capacity)]!);
+    return Math.max(worst, Number.isNaN(error) ? Number.POSITIVE_INFINITY : error);
+  }, 0);
+}
 
 /**
  * A policy that makes a step go that way, and its threshold p (0: every row), which no row lies close to: f16 keys that do are drawn
@@ -110,6 +142,7 @@ export function testPolicy(
   onePass: boolean,
 ): { policy: ThresholdPolicy; p: number } {
   if (kind === 'dense') return { policy: probabilityPolicy({ p: 0 }), p: 0 };
+  if (kind === 'learning') return { policy: LEARNING, p: 0 };
   const normaliser = kind === 'one-pass' && onePass ? 'estimate' : 'exact';
   const length = Math.max(
     ...(typeof inputs.lengths === 'number' ? [inputs.lengths] : Array.from(inputs.lengths)),
@@ -125,8 +158,16 @@ export function testPolicy(
   return { policy: { ...policy, normaliser, dropped: 'linear', keepLargest: false }, p };
 }
 
+/** The error of a device whose learned thresholds are off by so many nats. */
+export function learnedWrong(nats: number): SiftError {
+  return new SiftError(
+    'SELF_TEST_FAILED',
+    `The thresholds that this device learns differ from the reference by ${nats.toExponential(2)} nats; allowed: ${THRESHOLD_BOUND}.`,
+  );
+}
+
 /**
- * Runs the kernels of a shape dense and sifted in either way and holds them against the f64 reference.
+ * Runs the kernels of a shape dense, learning, and sifted in either way, and holds them against the f64 reference.
  * @throws {SiftError} `SELF_TEST_FAILED` with the error found.
  */
 export async function selfTest(
@@ -167,6 +208,7 @@ export async function selfTest(
       pass.end();
       device.queue.submit([commands.finish()]);
       const got = await download(device, tensors.output.buffer, queryHeads * headSize, dtype);
+      const learned = kind === 'learning' ? learnedError((await attention.figures()).heads, inputs) : 0;
       attention.destroy();
       const logs = new Float64Array(queryHeads).fill(Math.log(p));
       const error = outputError(got, siftedAttention(inputs, logs, policy).output, shape);
@@ -176,6 +218,7 @@ export async function selfTest(
           `The ${kind} attention of this device differs from the reference by ${error.toExponential(2)}; allowed: ${ERROR_BOUND[dtype]}.`,
         );
       }
+      if (!(learned < THRESHOLD_BOUND)) throw learnedWrong(learned);
     }
   } finally {
     for (const { buffer } of Object.values(tensors)) buffer.destroy();
