@@ -92,8 +92,8 @@ fn main(
   workgroupBarrier();
 
   let unit = score_unit() * LOG2_E;
-  let begin = wid.x * params.chunk;
-  let end = min(begin + params.chunk, length);
+  // Every splits-th batch: rows that are read lie close together, and a split with many would be waited for.
+  let stride = params.splits * STEP;
   var acc: Sums;
   for (var i = 0u; i < HEADS * LANE_WORDS * V4; i++) { // unroll
     acc[i] = vec4f(0.0);
@@ -118,8 +118,8 @@ fn main(
   let newest = select(0xffffffffu, length - 1u, has(params.flags, FLAG_NEWEST));
 
   // A turn more than there are batches, for what is left in the queue.
-  for (var base = begin; base < end + STEP; base += STEP) {
-    let last = base >= end;
+  for (var base = wid.x * STEP; base < length + stride; base += stride) {
+    let last = base >= length;
     var rows: Rows;
     var p: PairScores;
     let key = base + batch_row(slot, lane % UNROLL);
@@ -132,7 +132,7 @@ fn main(
           rows[j * LANE_WORDS + n] = keys[row + min(lane + n * LANES, WORDS - 1u)];
         }
       }
-      let valid = key < end && lane < UNROLL;
+      let valid = key < length && lane < UNROLL;
       p = screen_scores(&query, &rows, lane);
       var reads = key == newest;
       for (var h = 0u; h < HEADS; h++) { // unroll
