@@ -8,8 +8,8 @@ const TWO_23 = 8388608.0;
 
 var<workgroup> bins: array<atomic<u32>, SCORE_BINS>;    // zero at first, as all workgroup memory
 
-// What was found in the bins: those of two places, the units that come before the first, and its own, and the first place.
-struct Found { first: u32, last: u32, before: u32, inside: u32, place: u32 }
+// What was found in the bins: those of two places, the units that come before the first, and its own.
+struct Found { first: u32, last: u32, before: u32, inside: u32 }
 var<workgroup> found: Found;
 
 fn whole_range(top: f32) -> vec2f { return vec2f(BINS_A_NAT, top * BINS_A_NAT + (TWO_23 + 2.0)); }
@@ -21,35 +21,31 @@ fn narrowed(range: vec2f, first: u32, last: u32) -> vec2f {
 }
 
 fn bin_of(s: f32, range: vec2f) -> u32 { return bitcast<u32>(range.y - s * range.x) - 0x4b000000u; }
-fn bins_of(s: vec4f, range: vec2f) -> vec4<u32> { return bitcast<vec4<u32>>(range.y - s * range.x) - 0x4b000000u; }
 
 // What a score adds to its bin where probability is counted: 2^-31ths of it.
 fn mass_unit(s: f32, softmax: vec2f) -> u32 { return u32(exp(s - softmax.x) / softmax.y * MASS_ONE); }
 
 fn clear_bins(lid: u32) {
   for (var i = lid; i < SCORE_BINS; i += WG) { atomicStore(&bins[i], 0u); }
-  if (lid == 0u) { found = Found(0u, 0u, 0u, 0u, 0u); }
+  if (lid == 0u) { found = Found(0u, 0u, 0u, 0u); }
   workgroupBarrier();
 }
 
 // Finds the bins of two places, counted from the highest score; 0 where there is none. lowest: `from` is counted from the lowest, and `to`
-// the same place. A part of the workgroup does it: scanning is work for each subgroup that takes part.
-fn find_bins(from_place: u32, to_place: u32, lowest: bool, lid: u32) -> Found {
+// the same place. Returns the place of `from`.
+fn find_bins(from_place: u32, to_place: u32, lowest: bool, lid: u32) -> u32 {
   var mine: array<u32, BINS_EACH>;
   var sum = 0u;
-  if (lid < FINDERS) {
-    for (var i = 0u; i < BINS_EACH; i++) { // unroll
-      mine[i] = atomicLoad(&bins[lid * BINS_EACH + i]);
-      sum += mine[i];
-    }
+  for (var i = 0u; i < BINS_EACH; i++) { // unroll
+    mine[i] = atomicLoad(&bins[lid * BINS_EACH + i]);
+    sum += mine[i];
   }
-  let scan = workgroup_scan(sum, lid, FINDERS);
+  let scan = workgroup_scan(sum, lid);
   let end = max(scan.y, 1u) - 1u;
   let first = select(from_place, end - min(from_place, end), lowest);
   let last = select(to_place, first, lowest);
-  if (lid == 0u) { found.place = first; }
   var seen = scan.x;
-  if (lid < FINDERS && first < seen + sum && seen <= last) {
+  if (first < seen + sum && seen <= last) {
     for (var i = 0u; i < BINS_EACH; i++) { // unroll
       if (seen <= first && first < seen + mine[i]) {
         found.first = lid * BINS_EACH + i;
@@ -60,5 +56,5 @@ fn find_bins(from_place: u32, to_place: u32, lowest: bool, lid: u32) -> Found {
       seen += mine[i];
     }
   }
-  return workgroupUniformLoad(&found);
+  return first;
 }

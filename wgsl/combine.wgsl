@@ -14,7 +14,7 @@
 @group(0) @binding(8) var<storage, read> moments: array<vec4f>;                // [batch, KV_HEADS, MOMENTS]
 
 var<workgroup> sums: array<vec4f, ADDERS * VECS>;
-var<workgroup> rests: array<vec4f, ADDERS * VECS>;
+var<workgroup> rests: array<vec4f, ADDERS * VECS>;     // what stands for a dropped row
 var<workgroup> factors: array<f32, MAX_SPLITS>;
 var<workgroup> renormalises: u32;
 
@@ -31,11 +31,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     factors[i] = split.x;
     part = merge_softmax(part, split);
   }
-  // Asked for early, used last.
+  // Asked for early, used last: a chain of loads takes longer than all the arithmetic here.
   var state: HeadState;
   var group_state: GroupState;
   let length = u32(lengths[wid.y]) + params.length_bias;
-  let keeps = lid == WG - 1u && !dense;
+  let keeps = lid == WG - 1u && !dense;                  // the invocation that keeps the figures
   if (keeps) {
     state = heads_state[head];
     group_state = groups_state[wid.y * KV_HEADS + wid.x / GROUP];
@@ -79,10 +79,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
       }
     }
   }
-  var sum = vec4f(0.0);
   if (adds) {
+    var sum = vec4f(0.0);
     for (var start = lid / VECS; start < params.splits; start += LOADS * ADDERS) {
-      // Many at a time: loads in flight.
+      // LOADS at a time are in flight.
       var loaded: array<vec4f, LOADS>;
       for (var j = 0u; j < LOADS; j++) { // unroll
         loaded[j] = part_out[(base + min(start + j * ADDERS, params.splits - 1u)) * PART + vec];
@@ -92,8 +92,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         if (split < params.splits) { sum += exp(factors[split] - softmax.x) * loaded[j]; }
       }
     }
-  }
-  if (adds) {
     sums[lid] = sum;
     if (corrects) { rests[lid] = rest; }
   }

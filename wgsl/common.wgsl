@@ -10,6 +10,7 @@
 //   PART        vec4f of a split's result: the output, and (kept mass, kept rows, rows read, 0)
 //   VECS        vec4f of a row                          MOMENTS    vec4f of a KV head's moments: the mean V row, Cov(v, k)
 //               by elements of k, and (rows they are taken from, 0, 0, 0)
+//   ADDERS      splits that combine adds side by side, each by VECS invocations, LOADS of them at a time
 //   SCORE_BINS  bins of the quantile                    BINS_EACH  of them per invocation
 //   HELD        vec4f of scores that an invocation of the quantile holds
 // Loops marked "unroll" may be unrolled in the text (src/kernel/unroll.ts).

@@ -82,7 +82,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
       }
       mine |= u32(any && key < end) << j;
     }
-    let place = workgroup_scan(countOneBits(mine), lid, WG);
+    let place = workgroup_scan(countOneBits(mine), lid);
     var at = place.x;
     for (var j = 0u; j < KEYS; j++) { // unroll
       if ((mine & (1u << j)) != 0u) {

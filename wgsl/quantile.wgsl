@@ -7,7 +7,7 @@
 const PORTION = HELD * WG;               // vec4f of scores that the workgroup holds at a time
 const FEW = 32u;                         // scores that are ranked rather than put into finer bins
 const CANDIDATES = 256u;                 // ... and that can be
-const ROUNDS = 3u;
+const ROUNDS = 4u;                      // one more for a sample that misled
 const SAMPLED_FROM = 4096u;              // keys
 const BEHIND = -1e30;                    // stands for scores behind the last key: below every range
 
@@ -73,7 +73,8 @@ fn sampled_range(held: ptr<function, Held>, whole: vec2f, place: u32, length: u3
   let n = f32(length) * share;
   let at = f32(place) * share;
   let margin = 4.0 * sqrt(at * max(0.0, 1.0 - at / n)) + 4.0; // four standard deviations
-  let bounds = find_bins(u32(max(0.0, at - margin)), u32(at + margin), false, lid);
+  find_bins(u32(max(0.0, at - margin)), u32(at + margin), false, lid);
+  let bounds = workgroupUniformLoad(&found);
   let first = select(bounds.first, 1u, at <= margin);
   let last = select(bounds.last, SCORE_BINS - 1u, at + margin >= n - 1.0);
   clear_bins(lid);
@@ -112,8 +113,8 @@ fn quantile(held: ptr<function, Held>, head: u32, length: u32, softmax: vec2f, l
     if (above > 0u) { atomicAdd(&bins[0], above); }
     workgroupBarrier();
     let known = !by_mass || round > 0u;
-    let bounds = find_bins(select(rank, place, known), place, !known, lid);
-    place = bounds.place;
+    place = find_bins(select(rank, place, known), place, !known, lid);
+    let bounds = workgroupUniformLoad(&found);
     bin = bounds.first;
     let done = bin > 0u && select(bounds.inside <= FEW, !wide, by_mass);
     if (done || round == ROUNDS - 1u || (bin == 0u && wide)) { break; }
@@ -145,14 +146,11 @@ fn quantile(held: ptr<function, Held>, head: u32, length: u32, softmax: vec2f, l
 // Candidates take the memory of the bins, which are not needed any more.
 fn collect_scores(held: ptr<function, Held>, range: vec2f, bin: u32) {
   for (var j = 0u; j < HELD; j++) { // unroll
-    let four = (*held)[j];
-    let found_in = bins_of(four, range) == vec4<u32>(bin);
-    if (any(found_in)) {
-      for (var e = 0u; e < 4u; e++) { // unroll
-        if (found_in[e]) {
-          let at = atomicAdd(&count, 1u);
-          if (at < CANDIDATES) { atomicStore(&bins[at], bitcast<u32>(four[e])); }
-        }
+    for (var e = 0u; e < 4u; e++) { // unroll
+      let s = (*held)[j][e];
+      if (bin_of(s, range) == bin) {
+        let at = atomicAdd(&count, 1u);
+        if (at < CANDIDATES) { atomicStore(&bins[at], bitcast<u32>(s)); }
       }
     }
   }

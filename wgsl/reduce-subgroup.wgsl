@@ -47,27 +47,22 @@ fn staged_sum(lid: u32) -> vec4f {
   return sum;
 }
 
-// x: sum of the values of the invocations before this one; y: sum over all. The first `n` invocations alone, whole subgroups, have
-// values and get results.
-fn workgroup_scan(value: u32, lid: u32, n: u32) -> vec2<u32> {
-  var before = 0u;
+// x: sum of the values of the invocations before this one; y: sum over all.
+fn workgroup_scan(value: u32, lid: u32) -> vec2<u32> {
+  let before = subgroupExclusiveAdd(value);
   let mine = lid / sg_size;
-  if (lid < n) {
-    before = subgroupExclusiveAdd(value);
-    if (sg_lane == sg_size - 1u) { reduce_u[mine] = before + value; }
-  }
+  if (sg_lane == sg_size - 1u) { reduce_u[mine] = before + value; }
   workgroupBarrier();
+  // Each subgroup adds up the sums of all: workgroups of 1,024 have many.
   var offset = 0u;
   var total = 0u;
-  if (lid < n) {
-    for (var i = 0u; i < n / sg_size; i++) {
-      let part = reduce_u[i];
-      offset += select(0u, part, i < mine);
-      total += part;
-    }
+  for (var i = sg_lane; i < WG / sg_size; i += sg_size) {
+    let n = reduce_u[i];
+    offset += select(0u, n, i < mine);
+    total += n;
   }
   workgroupBarrier();
-  return vec2<u32>(offset + before, total);
+  return vec2<u32>(subgroupAdd(offset) + before, subgroupAdd(total));
 }
 
 // Of the values of all invocations, sums that together are their sum: what is to be added up by atomics.

@@ -37,8 +37,8 @@ fn stage_sum(value: vec4f, lid: u32) {
 }
 fn staged_sum(lid: u32) -> vec4f { return reduce_f[0]; }
 
-// x: sum of the values of the invocations before this one; y: sum over all. What lies behind the first `n` invocations is 0.
-fn workgroup_scan(value: u32, lid: u32, n: u32) -> vec2<u32> {
+// x: sum of the values of the invocations before this one; y: sum over all.
+fn workgroup_scan(value: u32, lid: u32) -> vec2<u32> {
   reduce_u[lid] = value;
   workgroupBarrier();
   for (var n = 1u; n < WG; n <<= 1u) {

@@ -1,4 +1,3 @@
-import addSplitsSource from '../../wgsl/add-splits.wgsl?raw';
 import binsSource from '../../wgsl/bins.wgsl?raw';
 import combineSource from '../../wgsl/combine.wgsl?raw';
 import combineDenseSource from '../../wgsl/combine-dense.wgsl?raw';
@@ -98,7 +97,6 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
   const { subgroupSize, tuning = DEFAULT_TUNING } = target;
   const subgroups = subgroupSize > 0;
   const reduce = subgroups ? reduceSubgroupSource : reduceWorkgroupSource;
-  const splits = subgroups ? splitsSubgroupSource : splitsWorkgroupSource;
   const softmax = subgroups ? softmaxSubgroupSource : softmaxWorkgroupSource;
   const flash: KernelSource = {
     sources: [rowsSource, foldSource, flashSource, dropScoreSource],
@@ -163,8 +161,7 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
     combineLearn: {
       sources: [
         reduce,
-        splits,
-        addSplitsSource,
+        subgroups ? splitsSubgroupSource : splitsWorkgroupSource,
         binsSource,
         quantileSource,
         radixSelectSource,
@@ -228,7 +225,6 @@ function kernelConstants(
         : tuning.unroll;
   const rows = Math.min(deep, lanes);
   const slots = kernel.workgroupSize / lanes;
-  const finders = Math.min(256, kernel.workgroupSize);
   const vecs = shape.headSize / 4;
   // Invocations of combine that add splits side by side, each a vec4f of the row.
   const adders = Math.max(1, Math.floor(Math.min(256, kernel.workgroupSize) / vecs));
@@ -260,8 +256,7 @@ function kernelConstants(
     MAX_SPLITS,
     PART: vecs + 1,
     SCORE_BINS,
-    FINDERS: finders,
-    BINS_EACH: SCORE_BINS / finders,
+    BINS_EACH: SCORE_BINS / kernel.workgroupSize,
     HELD: tuning.learnHeld,
     // Without subgroups: keys that the gather lists at a time; with the weights of every head they fit 16 KB.
     TILE,
