@@ -1,6 +1,6 @@
 import { isDense, type ThresholdPolicy } from '../tracker/index.ts';
 import { CalibrationInputs, measuringPolicy, memoryLength } from './calibration-inputs.ts';
-import { type CrossoverSample, crossover } from './crossover.ts';
+import { type CrossoverSample, crossover, sampleOf } from './crossover.ts';
 import type { AttentionEncoder } from './encoder.ts';
 import { planStep } from './params.ts';
 import { StepTimer } from './step-timer.ts';
@@ -31,8 +31,6 @@ const MAX_CALLS = 64;
 const ROUNDS = 5;
 /** Times the default number of workgroups. */
 const FACTORS = [0.25, 0.5, 2];
-/** Times of one length that are further apart than this factor say that the machine did something else. */
-const STEADY = 1.5;
 /** What another number of workgroups must gain, as a share of the time; and how often it must be quicker. */
 const GAIN = 0.04;
 const CONFIRMATIONS = 4;
@@ -222,10 +220,9 @@ class Measurement {
       }
     });
     if (times.sift.length < 2) return undefined;
-    for (const list of Object.values(times)) {
-      if (Math.max(...list) > STEADY * Math.min(...list)) this.steady = false;
-    }
-    return { length, dense: 1000 * median(times.dense), sift: 1000 * median(times.sift) };
+    const { sample, steady } = sampleOf(length, times.dense, times.sift);
+    this.steady &&= steady;
+    return sample;
   }
 
   private calls(kind: Kind, length: number): number {
@@ -254,10 +251,4 @@ class Measurement {
     });
     return time / calls;
   }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }

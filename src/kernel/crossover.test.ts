@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type CrossoverSample, crossover } from './crossover.ts';
+import { type CrossoverSample, crossover, sampleOf } from './crossover.ts';
 
 /** Samples on two lines, in microseconds and microseconds a thousand keys. */
 function lines(dense: [number, number], sift: [number, number], lengths: number[]): CrossoverSample[] {
@@ -72,5 +72,22 @@ describe('crossover', () => {
     expect(crossover([{ length: 1024, dense: 10, sift: 8 }])).toBe(0);
     expect(crossover([{ length: 1024, dense: 10, sift: 12 }])).toBe(Number.POSITIVE_INFINITY);
     expect(crossover([])).toBe(Number.POSITIVE_INFINITY);
+  });
+});
+
+describe('a sample', () => {
+  test('is made of medians', () => {
+    expect(sampleOf(64, [0.001, 0.0012, 0.0011], [0.002, 0.0021, 0.0022])).toEqual({
+      sample: { length: 64, dense: 1.1, sift: 2.1 },
+      steady: true,
+    });
+  });
+
+  test('of times that are not steady takes the quickest dense one', () => {
+    // Dense at a low clock first: the medians alone would say that sifting is faster.
+    const { sample, steady } = sampleOf(4096, [0.033, 0.031, 0.0191], [0.0262, 0.025, 0.0245]);
+    expect(steady).toBe(false);
+    expect(sample.dense).toBeCloseTo(19.1);
+    expect(crossover([sample, { length: 65_536, dense: 100, sift: 80 }])).toBeGreaterThan(4096);
   });
 });

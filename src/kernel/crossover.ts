@@ -15,6 +15,29 @@ const TREND = 0.05;
 /** How far beyond the longest length measured the lines are believed. */
 const BELIEVED = 4;
 
+/** Times of one length that are further apart than this factor say that the machine did something else, or changed its clock. */
+const STEADY = 1.5;
+
+/**
+ * One sample from times (in milliseconds) measured in turns: their medians. Where they are not steady the quickest dense one counts,
+ * so that sifting begins by no accident: what disturbs only adds to a time.
+ */
+export function sampleOf(
+  length: number,
+  dense: readonly number[],
+  sift: readonly number[],
+): { sample: CrossoverSample; steady: boolean } {
+  const steady = [dense, sift].every((times) => Math.max(...times) <= STEADY * Math.min(...times));
+  const denseTime = steady ? median(dense) : Math.min(...dense);
+  return { sample: { length, dense: 1000 * denseTime, sift: 1000 * median(sift) }, steady };
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
 /**
  * Keys from which a sifted step is faster than a dense one: 0 if it is at every length, Infinity if at none.
  *
