@@ -78,11 +78,13 @@ export function tuningOf(device: GPUDevice): Tuning {
   const software =
     info?.isFallbackAdapter || /swiftshader|llvmpipe/i.test(`${info?.architecture} ${info?.description}`);
   if (software) return SOFTWARE_TUNING;
+  // Elsewhere it was not measured, and on Metal a kernel of many registers may not run in workgroups as large as the limit.
   const { maxComputeInvocationsPerWorkgroup: most, maxComputeWorkgroupSizeX: wide } = device.limits;
+  const large = info?.vendor === 'nvidia' && Math.min(most, wide) >= 1024;
   // A workgroup must hold whole subgroups.
   return {
     ...DEFAULT_TUNING,
-    learnWorkgroup: Math.min(most, wide) >= 1024 ? 1024 : DEFAULT_TUNING.learnWorkgroup,
+    learnWorkgroup: large ? 1024 : DEFAULT_TUNING.learnWorkgroup,
     siftWorkgroup: Math.max(DEFAULT_TUNING.siftWorkgroup, info?.subgroupMaxSize ?? 0),
   };
 }
