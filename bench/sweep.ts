@@ -14,7 +14,8 @@ import {
 } from '../src/tracker/index.ts';
 import { describeDevice, openDevice, startDawn } from './dawn.ts';
 import { cacheBytes, createInputs, destroyInputs, uniformLevel } from './inputs.ts';
-import { inForm, keptFractions, OurAttention } from './kernels.ts';
+import { inForm, keptFractions, OurAttention, type SiftForm } from './kernels.ts';
+import { fits, loadRecording, recordedInputs } from './recorded.ts';
 import { copyBandwidth, PassTimer, timeInTurns, type Variant } from './timing.ts';
 
 // Times our kernels, whole steps and one by one, under several tunings in one run.
@@ -26,6 +27,11 @@ const { values: options } = parseArgs({
     'head-size': { type: 'string', default: '64' },
     dtype: { type: 'string', default: 'f16' },
     kept: { type: 'string', default: '0.27' },
+    /** Levels c of c/S, in place of --kept. */
+    level: { type: 'string' },
+    form: { type: 'string', default: 'two-pass,one-pass' },
+    /** Heads that a model recorded (bench/record.py), in place of normal scores. */
+    recorded: { type: 'string' },
     repeat: { type: 'string', default: '10' },
     /** Calls in a sample, at least. */
     calls: { type: 'string', default: '32' },
@@ -42,6 +48,13 @@ const { values: options } = parseArgs({
     json: { type: 'string' },
   },
 });
+
+/** Levels to sift at, by name. */
+function levels(shape: AttentionShape): [string, number][] {
+  const list = (text: string) => text.split(',').filter(Boolean).map(Number);
+  if (options.level !== undefined) return list(options.level).map((c) => [`${c}/S`, c]);
+  return list(options.kept).map((share) => [`${share}`, uniformLevel(share, shape)]);
+}
 
 /** A pass that runs the dispatches of one kernel alone. */
 function only(pass: GPUComputePassEncoder, label: string): GPUComputePassEncoder {
@@ -74,6 +87,7 @@ const bandwidth = await copyBandwidth(device, timer, Number(options['copy-mb']) 
 const rate = Math.max(bandwidth.kernel, bandwidth.copyBufferToBuffer);
 console.log(`${describeDevice(device)} copy ${rate.toFixed(0)} GB/s`);
 const tunings = JSON.parse(options.tunings) as Partial<Tuning>[];
+const recording = options.recorded === undefined ? undefined : loadRecording(options.recorded);
 const rows: object[] = [];
 for (const headSize of options['head-size'].split(',').map(Number)) {
   const shape: AttentionShape = {
@@ -85,7 +99,10 @@ for (const headSize of options['head-size'].split(',').map(Number)) {
   for (const length of options.lengths.split(',').map(Number)) {
     const bytes = 2 * cacheBytes(shape, length);
     const count = Math.min(32, Math.max(2, Math.ceil((Number(options['rotate-mb']) * 1e6) / bytes)));
-    const sets = await createInputs(device, shape, length, count);
+    const sets =
+      recording && fits(recording, shape)
+        ? recordedInputs(device, recording, length, count)
+        : await createInputs(device, shape, length, count);
     const output = device.createBuffer({
       size: shape.queryHeads * headSize * 4,
       usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
@@ -126,10 +143,11 @@ for (const headSize of options['head-size'].split(',').map(Number)) {
         }
       };
       await add('dense', probabilityPolicy({ p: 0 }), ['dense', 'combine']);
-      for (const share of options.kept.split(',').filter(Boolean).map(Number)) {
-        const policy = uniformPolicy({ c: uniformLevel(share, shape) });
-        await add(`sift ${share}`, inForm(policy, 'two-pass'), ['scores', 'gather', 'combine']);
-        await add(`one-pass ${share}`, inForm(policy, 'one-pass'), ['sift', 'combine']);
+      for (const [name, c] of levels(shape)) {
+        for (const form of options.form.split(',') as SiftForm[]) {
+          const kernels = form === 'one-pass' ? ['sift', 'combine'] : ['scores', 'gather', 'combine'];
+          await add(`${form} ${name}`, inForm(uniformPolicy({ c }), form), kernels);
+        }
       }
       await add('warmup', learnedPolicy({ warmup: 4096 }), ['denseLearn', 'combineLearn']);
       own.push({
