@@ -20,7 +20,9 @@ fn narrowed(range: vec2f, first: u32, last: u32) -> vec2f {
   return vec2f(range.x * zoom, (range.y - TWO_23 - f32(first) + 1.0) * zoom + TWO_23);
 }
 
-fn bin_of(s: f32, range: vec2f) -> u32 { return bitcast<u32>(range.y - s * range.x) - 0x4b000000u; }
+const BIN_0 = 0x4b000000u;               // the bits of 2^23
+fn bin_of(s: f32, range: vec2f) -> u32 { return bitcast<u32>(range.y - s * range.x) - BIN_0; }
+fn in_bin(four: vec4f, range: vec2f, bin: u32) -> vec4<bool> { return bitcast<vec4u>(range.y - four * range.x) == vec4u(bin + BIN_0); }
 
 // What a score adds to its bin where probability is counted: 2^-31ths of it.
 fn mass_unit(s: f32, softmax: vec2f) -> u32 { return u32(exp(s - softmax.x) / softmax.y * MASS_ONE); }

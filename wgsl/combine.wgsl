@@ -25,6 +25,33 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let base = head * params.splits;
   let dense = has(params.flags, FLAG_DENSE);
 
+  // At most one vec4f of each adder for an invocation: ADDERS * VECS <= WG.
+  let vec = lid % VECS;
+  let adds = lid < ADDERS * VECS;
+  // What stands for dropped rows comes first: it waits for nothing, and K and V have driven it out of the caches.
+  let corrects = !dense && has(params.flags, FLAG_MEAN);
+  var rest = vec4f(0.0);                                 // an adder's part of what stands for a dropped row
+  var measured = false;
+  if (corrects && adds) {
+    let at = (wid.y * KV_HEADS + wid.x / GROUP) * MOMENTS;
+    measured = moments[at + MOMENTS - 1u].x > 0.0;
+    if (lid < VECS) { rest = moments[at + vec]; }
+    if (has(params.flags, FLAG_LINEAR)) {
+      for (var i = 0u; i < VECS_EACH; i++) { // unroll
+        let k = lid / VECS + i * ADDERS;
+        if (k < VECS) {
+          let word = q[head * WORDS + k / V4];
+          var part = word_lo(word);
+          if (V4 == 2u && k % V4 == 1u) { part = word_hi(word); }
+          part *= LINEAR_GAIN * params.scale;
+          for (var e = 0u; e < 4u; e++) { // unroll
+            rest += part[e] * moments[at + VECS + (4u * k + e) * VECS + vec];
+          }
+        }
+      }
+    }
+  }
+
   var part = vec2f(LOWEST, 0.0);
   for (var i = lid; i < params.splits; i += WG) {
     let split = partials[base + i];
@@ -52,32 +79,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
       stat += part_out[(base + i) * PART + PART - 1u] * vec4f(exp(factors[i] - softmax.x), 1.0, 1.0, 1.0);
     }
     stage_sum(stat, lid);
-  }
-
-  // At most one vec4f of each adder for an invocation: ADDERS * VECS <= WG.
-  let vec = lid % VECS;
-  let adds = lid < ADDERS * VECS;
-  let corrects = !dense && has(params.flags, FLAG_MEAN);
-  var rest = vec4f(0.0);                                 // an adder's part of what stands for a dropped row
-  var measured = false;
-  if (corrects && adds) {
-    let at = (wid.y * KV_HEADS + wid.x / GROUP) * MOMENTS;
-    measured = moments[at + MOMENTS - 1u].x > 0.0;
-    if (lid < VECS) { rest = moments[at + vec]; }
-    if (has(params.flags, FLAG_LINEAR)) {
-      for (var i = 0u; i < VECS_EACH; i++) { // unroll
-        let k = lid / VECS + i * ADDERS;
-        if (k < VECS) {
-          let word = q[head * WORDS + k / V4];
-          var part = word_lo(word);
-          if (V4 == 2u && k % V4 == 1u) { part = word_hi(word); }
-          part *= LINEAR_GAIN * params.scale;
-          for (var e = 0u; e < 4u; e++) { // unroll
-            rest += part[e] * moments[at + VECS + (4u * k + e) * VECS + vec];
-          }
-        }
-      }
-    }
   }
   if (adds) {
     var sum = vec4f(0.0);

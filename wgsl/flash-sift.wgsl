@@ -38,23 +38,27 @@ fn main(
   let lane = lid % LANES;
   let tl = sg_lane % TEAM;                               // lane within the team, and the team's first lane within the subgroup
   let team0 = sg_lane - tl;
-  let team_mask = 0xffffffffu >> (32u - TEAM);
   let length = u32(lengths[batch]) + params.length_bias;
   var query: Pairs;
   load_pairs(&query, head0, GROUP, lane);
   // The scores that the log-normaliser is estimated from: every workgroup computes them again, which is cheaper than a dispatch.
   let known = min(SINK + NEWEST, length);
   let sampled = min(SAMPLES, length - known);
-  for (var base = 0u; base < known + sampled; base += STEP) {
+  let base0 = wid.x * STEP;
+  var rows0: Rows;
+  for (var r = 0u; r < SAMPLE_ROUNDS; r++) { // unroll
     var rows: Rows;
     for (var j = 0u; j < UNROLL; j++) { // unroll
-      let row = k_row(batch, kv_head, sample_key(min(base + batch_row(slot, j), known + sampled - 1u), known, sampled, length));
+      let i = min(r * STEP + batch_row(slot, j), known + sampled - 1u);
+      let row = k_row(batch, kv_head, sample_key(i, known, sampled, length));
       for (var n = 0u; n < LANE_WORDS; n++) { // unroll
         rows[j * LANE_WORDS + n] = keys[row + min(lane + n * LANES, WORDS - 1u)];
       }
     }
+    // The first batch is on its way meanwhile.
+    if (r == SAMPLE_ROUNDS - 1u) { load_batch(&rows0, batch, kv_head, base0, slot, lane); }
     var p = screen_scores(&query, &rows, lane);
-    let i = base + batch_row(slot, lane % UNROLL);
+    let i = r * STEP + batch_row(slot, lane % UNROLL);
     if (lane < UNROLL && i < known + sampled) {
       for (var h = 0u; h < HEADS; h++) { // unroll
         sample_score[h * SAMPLED + i] = unpair(&p, h, score_unit());
@@ -89,9 +93,9 @@ fn main(
       if (known_norm && eta > LOWEST) { head_cut[h] = (norm + eta) * LOG2_E; }
     }
   }
+  var scores0 = screen_scores(&query, &rows0, lane);
   workgroupBarrier();
 
-  let unit = score_unit() * LOG2_E;
   // Every splits-th batch: rows that are read lie close together, and a split with many would be waited for.
   let stride = params.splits * STEP;
   var acc: Sums;
@@ -117,8 +121,16 @@ fn main(
   let share = has(params.flags, FLAG_SHARE);
   let newest = select(0xffffffffu, length - 1u, has(params.flags, FLAG_NEWEST));
 
+  // The first batch only fills the queue.
+  {
+    let key = base0 + batch_row(slot, lane % UNROLL);
+    let bits = judge(&scores0, &top, &cut, &rest, key < length && lane < UNROLL, key == newest, team0);
+    count = countOneBits(bits);
+    rows_read = count;
+    enqueue(&queued, &queued_score, key, &scores0, team0 + nth_bit(bits, tl), tl < count);
+  }
   // A turn more than there are batches, for what is left in the queue.
-  for (var base = wid.x * STEP; base < length + stride; base += stride) {
+  for (var base = base0 + stride; base < length + stride; base += stride) {
     let last = base >= length;
     var rows: Rows;
     var p: PairScores;
@@ -126,24 +138,9 @@ fn main(
     var bits = 0u;
     var found = 0u;
     if (!last) {
-      for (var j = 0u; j < UNROLL; j++) { // unroll
-        let row = k_next(batch, kv_head, base + batch_row(slot, 0u), j * PACK);
-        for (var n = 0u; n < LANE_WORDS; n++) { // unroll
-          rows[j * LANE_WORDS + n] = keys[row + min(lane + n * LANES, WORDS - 1u)];
-        }
-      }
-      let valid = key < length && lane < UNROLL;
+      load_batch(&rows, batch, kv_head, base, slot, lane);
       p = screen_scores(&query, &rows, lane);
-      var reads = key == newest;
-      for (var h = 0u; h < HEADS; h++) { // unroll
-        reads = reads || !(unpair(&p, h, unit) < cut[h]);
-      }
-      reads = reads && valid;
-      for (var h = 0u; h < HEADS; h++) { // unroll
-        rest[h] += select(0.0, exp2(unpair(&p, h, unit) - top[h]), valid && !reads);
-      }
-      let ballot = subgroupBallot(reads);
-      bits = (ballot[team0 / 32u] >> (team0 % 32u)) & team_mask;
+      bits = judge(&p, &top, &cut, &rest, key < length && lane < UNROLL, key == newest, team0);
       found = countOneBits(bits);
     }
     if (subgroupAny(bits != 0u || (last && count > 0u))) {
@@ -199,4 +196,32 @@ fn main(
     }
   }
   write_sums(&acc, lid, tl, head0, HEADS, wid.x);
+}
+
+// Starts reading the K rows of the batch at `base`; some may lie behind the last key.
+fn load_batch(rows: ptr<function, Rows>, batch: u32, kv_head: u32, base: u32, slot: u32, lane: u32) {
+  for (var j = 0u; j < UNROLL; j++) { // unroll
+    let row = k_next(batch, kv_head, base + batch_row(slot, 0u), j * PACK);
+    for (var n = 0u; n < LANE_WORDS; n++) { // unroll
+      (*rows)[j * LANE_WORDS + n] = keys[row + min(lane + n * LANES, WORDS - 1u)];
+    }
+  }
+}
+
+// Which keys of a batch the team reads, a bit for each lane; the mass of the others is added to `rest`.
+fn judge(
+  score: ptr<function, PairScores>, top: ptr<function, PerHead>, cut: ptr<function, PerHead>, rest: ptr<function, PerHead>,
+  valid: bool, is_newest: bool, team0: u32,
+) -> u32 {
+  let unit = score_unit() * LOG2_E;
+  var reads = is_newest;
+  for (var h = 0u; h < HEADS; h++) { // unroll
+    reads = reads || !(unpair(score, h, unit) < (*cut)[h]);
+  }
+  reads = reads && valid;
+  for (var h = 0u; h < HEADS; h++) { // unroll
+    (*rest)[h] += select(0.0, exp2(unpair(score, h, unit) - (*top)[h]), valid && !reads);
+  }
+  let ballot = subgroupBallot(reads);
+  return (ballot[team0 / 32u] >> (team0 % 32u)) & (0xffffffffu >> (32u - TEAM));
 }

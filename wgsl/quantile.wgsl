@@ -7,7 +7,7 @@
 const PORTION = HELD * WG;               // vec4f of scores that the workgroup holds at a time
 const FEW = 32u;                         // scores that are ranked rather than put into finer bins
 const CANDIDATES = 256u;                 // ... and that can be
-const ROUNDS = 4u;                      // one more for a sample that misled
+const ROUNDS = 4u;                       // one more for a sample that misled
 const SAMPLED_FROM = 4096u;              // keys
 const BEHIND = -1e30;                    // stands for scores behind the last key: below every range
 
@@ -28,6 +28,7 @@ fn load_scores(held: ptr<function, Held>, head: u32, start: u32, step: u32) {
 }
 
 fn keep_scores(held: ptr<function, Held>, start: u32, step: u32, length: u32) {
+  if ((start + (HELD - 1u) * step) * 4u + 4u <= length) { return; }
   for (var j = 0u; j < HELD; j++) { // unroll
     let key = (start + j * step) * 4u;
     if (key + 4u > length) {
@@ -64,15 +65,15 @@ fn count_scores(held: ptr<function, Held>, range: vec2f, softmax: vec2f, by_mass
 
 // The range in which a sample, one of each vec4f held, expects the score at a place; (0, 0) if it cannot say.
 fn sampled_range(held: ptr<function, Held>, whole: vec2f, place: u32, length: u32, lid: u32) -> vec2f {
+  let share = 1.0 / f32(4u * sample_step());
+  let n = f32(length) * share;
+  let at = f32(place) * share;
+  let margin = 4.0 * sqrt(at * max(0.0, 1.0 - at / n)) + 4.0; // four standard deviations
   for (var j = 0u; j < HELD; j++) { // unroll
     let bin = bin_of((*held)[j][j % 4u], whole);
     if (bin < SCORE_BINS) { atomicAdd(&bins[bin], 1u); }
   }
   workgroupBarrier();
-  let share = 1.0 / f32(4u * sample_step());
-  let n = f32(length) * share;
-  let at = f32(place) * share;
-  let margin = 4.0 * sqrt(at * max(0.0, 1.0 - at / n)) + 4.0; // four standard deviations
   find_bins(u32(max(0.0, at - margin)), u32(at + margin), false, lid);
   let bounds = workgroupUniformLoad(&found);
   let first = select(bounds.first, 1u, at <= margin);
@@ -88,10 +89,10 @@ fn quantile(held: ptr<function, Held>, head: u32, length: u32, softmax: vec2f, l
   let one_portion = sample_step() == 1u;
   let vecs = (length + 3u) / 4u;
   let whole = whole_range(softmax.x);
-  keep_scores(held, lid * sample_step(), WG * sample_step(), length);
   var rank = u32(floor(params.target_value * f32(length - 1u)));  // from the lowest
   if (by_mass) { rank = u32(params.target_value * MASS_ONE); }
   var place = length - 1u - min(rank, length - 1u);               // from the highest; of a mass not known before all is counted
+  keep_scores(held, lid * sample_step(), WG * sample_step(), length);
   var range = whole;
   let samples = !by_mass && length >= SAMPLED_FROM;
   if (samples) {
@@ -146,11 +147,14 @@ fn quantile(held: ptr<function, Held>, head: u32, length: u32, softmax: vec2f, l
 // Candidates take the memory of the bins, which are not needed any more.
 fn collect_scores(held: ptr<function, Held>, range: vec2f, bin: u32) {
   for (var j = 0u; j < HELD; j++) { // unroll
-    for (var e = 0u; e < 4u; e++) { // unroll
-      let s = (*held)[j][e];
-      if (bin_of(s, range) == bin) {
-        let at = atomicAdd(&count, 1u);
-        if (at < CANDIDATES) { atomicStore(&bins[at], bitcast<u32>(s)); }
+    let four = (*held)[j];
+    let hits = in_bin(four, range, bin);
+    if (any(hits)) {
+      for (var e = 0u; e < 4u; e++) { // unroll
+        if (hits[e]) {
+          let at = atomicAdd(&count, 1u);
+          if (at < CANDIDATES) { atomicStore(&bins[at], bitcast<u32>(four[e])); }
+        }
       }
     }
   }

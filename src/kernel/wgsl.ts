@@ -266,6 +266,9 @@ function kernelConstants(
     SINK: ESTIMATE_KEYS.sink,
     NEWEST: ESTIMATE_KEYS.newest,
     SAMPLES: ESTIMATE_KEYS.samples,
+    SAMPLE_ROUNDS: Math.ceil(
+      (ESTIMATE_KEYS.sink + ESTIMATE_KEYS.newest + ESTIMATE_KEYS.samples) / (slots * rows),
+    ),
     TURNS: team / ((team / lanes) * rows),
     TEAM_SLOTS: teamSlots,
     TEAMS: Math.max(1, kernel.workgroupSize / team),
