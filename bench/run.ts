@@ -224,6 +224,7 @@ async function paged(device: GPUDevice): Promise<void> {
     lengths: given ? numbers(options.lengths, 'lengths') : [4096, 32768],
     kept: numbers(options.kept ?? '0.27', 'kept')[0]!,
     rotateBytes: Number(options['rotate-mb']) * 1e6,
+    calls: Number(options.calls),
     repeat: Number(options.repeat),
     log,
   });

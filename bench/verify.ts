@@ -16,7 +16,7 @@ const REFERENCE_LENGTH = 8192;
 const STOCK_BOUND = { f32: 1e-3, f16: 5e-2 } as const;
 
 /** What the rounding of the screened scores may change, as a share of what sifting changes. */
-const SCREEN_SHARE = 0.2;
+export const SCREEN_SHARE = 0.2;
 
 /** Errors of each variant against the f64 reference, relative to the largest element of a head. */
 export interface Errors {
