@@ -1,6 +1,6 @@
 import { isDense, type ThresholdPolicy } from '../tracker/index.ts';
 import { CalibrationInputs, measuringPolicy, memoryLength } from './calibration-inputs.ts';
-import { type CrossoverSample, crossover, sampleOf } from './crossover.ts';
+import { type CrossoverSample, clearlyApart, crossover, SHORTEST, sampleOf } from './crossover.ts';
 import type { AttentionEncoder } from './encoder.ts';
 import { planStep } from './params.ts';
 import { StepTimer } from './step-timer.ts';
@@ -24,7 +24,7 @@ export const CALIBRATION_BUDGET = 300;
 /** Share of the budget for the numbers of workgroups, of what is left after the first look. */
 const TUNING_SHARE = 0.4;
 /** The long ones close together: from two of them the lines may have to be drawn on. */
-const LENGTHS = [1024, 4096, 16384, 32768, 65536, 131072];
+const LENGTHS = [SHORTEST, 4096, 16384, 32768, 65536, 131072];
 /** Milliseconds of work in one sample, where a call is not longer: clocks of pages tick every 0.1. */
 const SAMPLE = 3;
 const MAX_CALLS = 64;
@@ -210,6 +210,7 @@ class Measurement {
       for (let i = 0; i < ROUNDS; i++) {
         // At least two, and time for the next length.
         if (i >= 2 && 3 * this.round(length) > this.left()) break;
+        if (i >= 3 && clearlyApart(times.dense, times.sift)) break;
         // As many of each, so that what a pass costs beside them cancels.
         const calls = Math.min(...this.kinds.map((kind) => this.calls(kind, length)));
         for (const kind of i % 2 ? [...this.kinds].reverse() : this.kinds) {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type CrossoverSample, crossover, sampleOf } from './crossover.ts';
+import { type CrossoverSample, clearlyApart, crossover, sampleOf } from './crossover.ts';
 
 /** Samples on two lines, in microseconds and microseconds a thousand keys. */
 function lines(dense: [number, number], sift: [number, number], lengths: number[]): CrossoverSample[] {
@@ -23,6 +23,16 @@ describe('crossover', () => {
   test('below the shortest length the line goes on', () => {
     // 2 + s = 0.98 * (1 + 3 s) at s = 0.526
     expect(crossover(lines([1, 3], [2, 1], LENGTHS))).toBeCloseTo(526, -1);
+  });
+
+  test('below a shortest length that is long nothing is known', () => {
+    // What an H100 took at head size 64 in a run whose time was over here; at 16,384 keys it takes 15.4 and 18.4.
+    const h100 = [
+      { length: 32768, dense: 33.1, sift: 25.4 },
+      { length: 65536, dense: 55.7, sift: 43.3 },
+    ];
+    expect(crossover(h100)).toBe(32768);
+    expect(crossover(h100.slice(0, 1))).toBe(32768);
   });
 
   test('beyond the longest length the line is believed up to four times it', () => {
@@ -90,4 +100,11 @@ describe('a sample', () => {
     expect(sample.dense).toBeCloseTo(19.1);
     expect(crossover([sample, { length: 65_536, dense: 100, sift: 80 }])).toBeGreaterThan(4096);
   });
+});
+
+test('times are clearly apart if none of one kind comes near any of the other', () => {
+  expect(clearlyApart([10, 11], [12.2, 15])).toBe(true);
+  expect(clearlyApart([12.2, 15], [10, 11])).toBe(true);
+  expect(clearlyApart([10, 11], [12, 15])).toBe(false);
+  expect(clearlyApart([10, 15], [12, 13])).toBe(false);
 });

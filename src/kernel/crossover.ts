@@ -15,8 +15,13 @@ const TREND = 0.05;
 /** How far beyond the longest length measured the lines are believed. */
 const BELIEVED = 4;
 
+/** Keys below which nothing is measured: there the lines are drawn on. */
+export const SHORTEST = 1024;
+
 /** Times of one length that are further apart than this factor say that the machine did something else, or changed its clock. */
 const STEADY = 1.5;
+
+const CLEAR = 1.1;
 
 /**
  * One sample from times (in milliseconds) measured in turns: their medians. Where they are not steady the quickest dense one counts,
@@ -32,6 +37,11 @@ export function sampleOf(
   return { sample: { length, dense: 1000 * denseTime, sift: 1000 * median(sift) }, steady };
 }
 
+/** Whether every time of one kind is shorter than every one of the other by a tenth: no more need be measured. */
+export function clearlyApart(a: readonly number[], b: readonly number[]): boolean {
+  return CLEAR * Math.max(...a) < Math.min(...b) || CLEAR * Math.max(...b) < Math.min(...a);
+}
+
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
@@ -39,11 +49,12 @@ function median(values: readonly number[]): number {
 }
 
 /**
- * Keys from which a sifted step is faster than a dense one: 0 if it is at every length, Infinity if at none.
+ * Keys from which a sifted step was measured to be faster than a dense one: 0 if it is at every length, Infinity if at none.
  *
  * Both times rise linearly once every workgroup has work, but not before: at short lengths both are the time of their launches, and one
  * line through all would take its slope from there. So the difference of the two is taken to be linear between neighbouring
- * lengths only; beyond the longest it goes on as between the last two. That is believed up to four times the longest length, and only if
+ * lengths only; beyond the longest it goes on as between the last two. Below the shortest nothing is known, unless that is
+ * {@link SHORTEST}: steps that were not measured (the time was over) are dense. What lies beyond the longest is believed up to four times the longest length, and only if
  * the ratio clearly falls: where the lines are nearly parallel, a few per cent of noise move their crossing by any amount, and being
  * wrong would make long steps slower.
  *
@@ -69,8 +80,9 @@ export function crossover(samples: readonly CrossoverSample[]): number {
   for (let i = samples.length - 2; i >= 0; i--) {
     if (excess(samples[i]!) >= 0) return Math.ceil(crossing(samples[i]!, samples[i + 1]!));
   }
-  // At every length measured; below the shortest as between the first two.
+  // At every length measured.
   const [first, second] = samples;
+  if (first!.length > SHORTEST) return first!.length;
   if (!second) return 0;
   const below = crossing(first!, second);
   return below < first!.length ? Math.max(0, Math.ceil(below)) : 0;
