@@ -15,7 +15,7 @@
 @group(0) @binding(6) var<storage, read_write> partials: array<vec2f>;   // [batch, QUERY_HEADS, splits] (reference, sum)
 @group(0) @binding(7) var<storage, read_write> part_out: array<vec4f>;   // [batch, QUERY_HEADS, splits, PART]
 
-const STEP = SLOTS * UNROLL;
+const STEP = SLOTS * UNROLL;                             // keys of a batch; SAMPLE_ROUNDS of them hold the sample
 const SAMPLED = SINK + NEWEST + SAMPLES;
 const LN_2 = 0.6931471805599453;
 var<workgroup> sample_score: array<f32, HEADS * SAMPLED>;
