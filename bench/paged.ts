@@ -180,7 +180,7 @@ class OurPaged implements Variant {
     const cache = { buffer: pages };
     const inputs = { q: { buffer: q }, keys: cache, values: cache, kv: [{ buffer: table }] };
     encoder.attend(pass, this.step!, inputs, this.states[at]!);
-    encoder.combine(pass, this.step!, inputs.q, { buffer: this.output }, this.states[at]!);
+    encoder.combine(pass, this.step!, { buffer: this.output }, this.states[at]!);
     logSumExp.encode(pass, this.step!, { buffer: this.lse });
   }
 

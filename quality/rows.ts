@@ -99,13 +99,7 @@ async function replay(
       { q: { buffer: call.q }, keys: { buffer: k }, values: values.binding(block) },
       own,
     );
-    encoder.combine(
-      pass,
-      prepared,
-      { buffer: call.q },
-      { buffer: output, offset: block * rowBytes, size: rowBytes },
-      own,
-    );
+    encoder.combine(pass, prepared, { buffer: output, offset: block * rowBytes, size: rowBytes }, own);
   }
   pass.end();
   device.queue.submit([commands.finish()]);

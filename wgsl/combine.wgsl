@@ -1,20 +1,17 @@
-// Combine: adds the splits' partial outputs, each relative to its split's maximum, and what stands for the rows that were not read: the
-// mean V row and a share of Cov(v, k) q. Divides by the whole (or, renormalising, by the kept mass), writes the attention output, and
+// Combine: adds the splits' partial outputs, each relative to its split's maximum, and what stands for the rows that were not read
+// (rest.wgsl). Divides by the whole (or, renormalising, by the kept mass), writes the attention output, and
 // keeps the head's running figures and its guard.
 // Grid: (QUERY_HEADS, batch).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> lengths: array<i32>;                  // [batch]
 @group(0) @binding(2) var<storage, read> partials: array<vec2f>;               // [batch, QUERY_HEADS, splits]
-@group(0) @binding(3) var<storage, read> part_out: array<vec4f>;               // [batch, QUERY_HEADS, splits, PART]
+@group(0) @binding(3) var<storage, read> part_out: array<vec4f>;               // [batch, QUERY_HEADS, splits, PART], rests
 @group(0) @binding(4) var<storage, read_write> heads_state: array<HeadState>;  // [batch, QUERY_HEADS]
 @group(0) @binding(5) var<storage, read_write> groups_state: array<GroupState>; // [batch, KV_HEADS]
 @group(0) @binding(6) var<storage, read_write> output: array<Word>;            // [batch, QUERY_HEADS, HEAD_SIZE]
-@group(0) @binding(7) var<storage, read> q: array<Word>;                       // [batch, QUERY_HEADS, HEAD_SIZE]
-@group(0) @binding(8) var<storage, read> moments: array<vec4f>;                // [batch, KV_HEADS, MOMENTS]
 
 var<workgroup> sums: array<vec4f, ADDERS * VECS>;
-var<workgroup> rests: array<vec4f, ADDERS * VECS>;     // what stands for a dropped row
 var<workgroup> factors: array<f32, MAX_SPLITS>;
 var<workgroup> renormalises: u32;
 
@@ -28,28 +25,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   // At most one vec4f of each adder for an invocation: ADDERS * VECS <= WG.
   let vec = lid % VECS;
   let adds = lid < ADDERS * VECS;
-  // What stands for dropped rows comes first: it waits for nothing, and K and V have driven it out of the caches.
+  // Asked for early, used last, as the state below: a chain of loads takes longer than all the arithmetic here.
   let corrects = !dense && has(params.flags, FLAG_MEAN);
-  var rest = vec4f(0.0);                                 // an adder's part of what stands for a dropped row
+  var rest_lo = vec4f(0.0);                              // what stands for a row that is not read
+  var rest_hi = vec4f(0.0);
   var measured = false;
-  if (corrects && adds) {
-    let at = (wid.y * KV_HEADS + wid.x / GROUP) * MOMENTS;
-    measured = moments[at + MOMENTS - 1u].x > 0.0;
-    if (lid < VECS) { rest = moments[at + vec]; }
-    if (has(params.flags, FLAG_LINEAR)) {
-      for (var i = 0u; i < VECS_EACH; i++) { // unroll
-        let k = lid / VECS + i * ADDERS;
-        if (k < VECS) {
-          let word = q[head * WORDS + k / V4];
-          var part = word_lo(word);
-          if (V4 == 2u && k % V4 == 1u) { part = word_hi(word); }
-          part *= LINEAR_GAIN * params.scale;
-          for (var e = 0u; e < 4u; e++) { // unroll
-            rest += part[e] * moments[at + VECS + (4u * k + e) * VECS + vec];
-          }
-        }
-      }
-    }
+  if (corrects && lid < WORDS) {
+    let rest = params.batch * QUERY_HEADS * params.splits * PART + head * PART;
+    rest_lo = part_out[rest + lid * V4];
+    if (V4 == 2u) { rest_hi = part_out[rest + lid * V4 + 1u]; }
+    measured = part_out[rest + PART - 1u].x > 0.0;
   }
 
   var part = vec2f(LOWEST, 0.0);
@@ -58,7 +43,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     factors[i] = split.x;
     part = merge_softmax(part, split);
   }
-  // Asked for early, used last: a chain of loads takes longer than all the arithmetic here.
   var state: HeadState;
   var group_state: GroupState;
   let length = u32(lengths[wid.y]) + params.length_bias;
@@ -94,7 +78,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
       }
     }
     sums[lid] = sum;
-    if (corrects) { rests[lid] = rest; }
   }
   // A cache whose moments were not measured: what was kept stands for all.
   if (lid == 0u) { renormalises = u32(has(params.flags, FLAG_RENORMALISE) || (corrects && !measured)); }
@@ -104,20 +87,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let lost = max(l - mass, 0.0);
   let denominator = select(l, mass, renormalises != 0u);
   let inverse = select(0.0, 1.0 / denominator, denominator > 0.0);
-  for (var w = lid; w < WORDS; w += WG) {
-    var lo = vec4f(0.0);
-    var hi = vec4f(0.0);
+  if (lid < WORDS) {                                     // WORDS <= WG
+    var lo = lost * rest_lo;
+    var hi = lost * rest_hi;
     for (var s = 0u; s < ADDERS; s++) {
-      lo += sums[s * VECS + w * V4];
-      if (V4 == 2u) { hi += sums[s * VECS + w * V4 + 1u]; }
+      lo += sums[s * VECS + lid * V4];
+      if (V4 == 2u) { hi += sums[s * VECS + lid * V4 + 1u]; }
     }
-    if (corrects) {
-      for (var s = 0u; s < ADDERS; s++) {
-        lo += lost * rests[s * VECS + w * V4];
-        if (V4 == 2u) { hi += lost * rests[s * VECS + w * V4 + 1u]; }
-      }
-    }
-    output[head * WORDS + w] = pack_word(lo * inverse, hi * inverse);
+    output[head * WORDS + lid] = pack_word(lo * inverse, hi * inverse);
   }
 
   if (keeps) {

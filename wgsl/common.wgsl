@@ -8,6 +8,7 @@
 //   ACC         vec4f of the output that a lane of a slot holds
 //   SUBGROUP    invocations of a subgroup at least  MAX_SPLITS
 //   PART        vec4f of a split's result: the output, and (kept mass, kept rows, rows read, 0)
+//               part_out is [batch, QUERY_HEADS, splits, PART] and what stands for rows that are not read, [batch, QUERY_HEADS, PART]
 //   VECS        vec4f of a row                          MOMENTS    vec4f of a KV head's moments: the mean V row, Cov(v, k)
 //               by elements of k, and (rows they are taken from, 0, 0, 0)
 //   ADDERS      splits that combine adds side by side, each by VECS invocations, LOADS of them at a time
@@ -50,8 +51,8 @@ struct Params {
   log_alpha: f32,
   beta: f32,            // prior mean of the exponent, or the analytic exponent
   beta_variance: f32,   // 0: fixed at the mean; negative: free
-  pad0: u32,
-  pad1: u32,
+  batch: u32,           // sequences
+  pad: u32,
 }
 
 // What a head has learned, and what it did last. Read back only by report().

@@ -4,14 +4,14 @@
 // lane has one: the loads of V are as many and as wide as the dense kernel's, however few rows are kept. Scores of rows of much
 // probability are then computed again, in f32; the rounding of the others averages out (docs/kernel.md).
 // Leaves what the split's sums are relative to, the sum of its softmax and its output, and what was kept.
-// Grid: (splits, KV_HEADS, batch).
+// Grid: (splits, KV_HEADS, batch); (splits + 1, ..) where something stands for what is not read (rest.wgsl).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> lengths: array<i32>;            // [batch]
 @group(0) @binding(2) var<storage, read> q: array<Word>;                 // [batch, QUERY_HEADS, HEAD_SIZE]
 @group(0) @binding(3) var<storage, read> keys: array<Word>;              // rows where k_row says
 @group(0) @binding(4) var<storage, read> values: array<Word>;            // rows where v_row says
-@group(0) @binding(5) var<storage, read> heads_state: array<HeadState>;  // [batch, QUERY_HEADS]
+@group(0) @binding(5) var<storage, read> layer_state: array<vec4u>;      // rest.wgsl
 @group(0) @binding(6) var<storage, read_write> partials: array<vec2f>;   // [batch, QUERY_HEADS, splits] (reference, sum)
 @group(0) @binding(7) var<storage, read_write> part_out: array<vec4f>;   // [batch, QUERY_HEADS, splits, PART]
 
@@ -38,6 +38,10 @@ fn main(
   let lane = lid % LANES;
   let tl = sg_lane % TEAM;                               // lane within the team, and the team's first lane within the subgroup
   let team0 = sg_lane - tl;
+  if (wid.x == params.splits) {
+    write_rests(head0, GROUP, batch, kv_head, lid);
+    return;
+  }
   let length = u32(lengths[batch]) + params.length_bias;
   var query: Pairs;
   load_pairs(&query, head0, GROUP, lane);
@@ -83,8 +87,7 @@ fn main(
     let near = vec2f(top.x, sum.x);                      // softmax (max, sum)
     let far = vec2f(top.y, sum.y);
     let whole = extrapolate(near, far, known, sampled, length);
-    let state = head0 + h;
-    let eta = log_threshold(heads_state[state].status, heads_state[state].log_alpha, heads_state[state].beta, length);
+    let eta = head_threshold(head0 + h, length);
     if (tl == 0u) {
       let norm = whole.x + log(whole.y);
       let known_norm = abs(norm) < 1e30;                 // not where a screened score overflowed: every row is read then

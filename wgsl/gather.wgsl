@@ -1,14 +1,15 @@
 // Sift and gather: the global softmax maximum and sum from the splits' partials, the threshold of every head, the rows of
 // this split at or above it compacted into a list, and only those V rows read, once for all heads of the group.
-// Grid: (splits, KV_HEADS * BLOCKS, batch).
+// Grid: (splits, KV_HEADS * BLOCKS, batch); (splits + 1, ..) where something stands for what is not read (rest.wgsl).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> lengths: array<i32>;            // [batch]
 @group(0) @binding(2) var<storage, read> scores: array<f32>;             // [batch, QUERY_HEADS, score_stride]
 @group(0) @binding(3) var<storage, read> partials: array<vec2f>;         // [batch, QUERY_HEADS, splits]
-@group(0) @binding(4) var<storage, read> heads_state: array<HeadState>;  // [batch, QUERY_HEADS]
+@group(0) @binding(4) var<storage, read> layer_state: array<vec4u>;      // rest.wgsl
 @group(0) @binding(5) var<storage, read> values: array<Word>;            // rows where v_row says
 @group(0) @binding(6) var<storage, read_write> part_out: array<vec4f>;   // [batch, QUERY_HEADS, splits, PART]
+@group(0) @binding(7) var<storage, read> q: array<Word>;                 // [batch, QUERY_HEADS, HEAD_SIZE]
 
 
 var<workgroup> list: array<u32, TILE>;            // kept keys of the tile
@@ -23,6 +24,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let first = (wid.y % BLOCKS) * HEADS;                  // first head of this block within the group
   let heads = min(HEADS, GROUP - first);
   let group0 = batch * QUERY_HEADS + kv_head * GROUP;    // first query head of the group, over the batch
+  if (wid.x == params.splits) {
+    write_rests(group0 + first, heads, batch, kv_head, lid);
+    return;
+  }
   let length = u32(lengths[batch]) + params.length_bias;
   let begin = wid.x * params.chunk;
   let end = min(begin + params.chunk, length);
@@ -31,7 +36,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   if (lid < GROUP) {
     let state = group0 + lid;
     let softmax = head_softmax[lid];
-    let eta = log_threshold(heads_state[state].status, heads_state[state].log_alpha, heads_state[state].beta, length);
+    let eta = head_threshold(state, length);
     var cut = LOWEST;                                    // keep if score >= cut
     if (eta > LOWEST) { cut = softmax.x + log(softmax.y) + eta; }
     if (has(params.flags, FLAG_LARGEST)) { cut = min(cut, softmax.x); }

@@ -7,7 +7,7 @@
 @group(0) @binding(1) var<storage, read> lengths: array<i32>;            // [batch]
 @group(0) @binding(2) var<storage, read> keys: array<Word>;              // rows where k_row says
 @group(0) @binding(3) var<storage, read> values: array<Word>;            // rows where v_row says
-@group(0) @binding(4) var<storage, read_write> moments: array<vec4f>;    // [batch, KV_HEADS, MOMENTS]
+@group(0) @binding(4) var<storage, read_write> layer_state: array<vec4u>; // rest.wgsl
 
 const COLUMNS = max(1u, WG / VECS);
 const STAGE = max(1u, min(16u, 256u / VECS));            // rows brought into workgroup memory at a time
@@ -54,15 +54,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     }
   }
   let n = f32(rows);
-  let at = (batch * KV_HEADS + kv_head) * MOMENTS;
+  let at = moments_begin(batch, kv_head);
   if (column < VECS && lid < COLUMNS * VECS) {
     let k_mean = k_sum / n;
     let v_mean = v_sum / n;
     for (var e = 0u; e < 4u; e++) {
-      moments[at + VECS + (4u * column + e) * VECS + of_v] = product[e] / n - k_mean[e] * v_mean;
+      layer_state[at + VECS + (4u * column + e) * VECS + of_v] = bitcast<vec4u>(product[e] / n - k_mean[e] * v_mean);
     }
-    if (column == 0u) { moments[at + of_v] = v_origin + v_mean; }
-    if (column == 0u && of_v == 0u) { moments[at + MOMENTS - 1u] = vec4f(n, 0.0, 0.0, 0.0); }
+    if (column == 0u) { layer_state[at + of_v] = bitcast<vec4u>(v_origin + v_mean); }
+    if (column == 0u && of_v == 0u) { layer_state[at + MOMENTS - 1u] = bitcast<vec4u>(vec4f(n, 0.0, 0.0, 0.0)); }
   }
 }
 

@@ -173,7 +173,7 @@ export class CalibrationInputs {
     const { q, output } = this.common;
     const table = this.table[set];
     this.encoder.attend(pass, step, { q, keys, values, ...(table && { kv: [table] }) }, state);
-    this.encoder.combine(pass, step, q, output, state);
+    this.encoder.combine(pass, step, output, state);
   }
 
   /** What the steps on the first set did. */

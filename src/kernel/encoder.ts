@@ -1,4 +1,4 @@
-import type { ThresholdPolicy } from '../tracker/index.ts';
+import { type ThresholdPolicy, usesMoments } from '../tracker/index.ts';
 import { CONTIGUOUS_KV, type KvLayout } from './kv-layout.ts';
 import { type Geometry, ParamsRing, type StepPlan } from './params.ts';
 import { createKernels, type Kernel, type Kernels } from './pipelines.ts';
@@ -102,8 +102,10 @@ export class AttentionEncoder {
       inputs.maxLength,
       this.tuning,
       this.inOnePass(inputs),
+      rests(inputs),
     );
     const geometry: Geometry = {
+      batch: inputs.batch,
       lengthBias: inputs.lengthBias,
       capacity: inputs.capacity,
       scoreStride: Math.ceil(inputs.maxLength / 64) * 64,
@@ -126,7 +128,7 @@ export class AttentionEncoder {
     const kv = layer.kv ?? NO_BUFFERS;
     const learns = step.plan.windowIndex >= 0;
     if (step.plan.measure) {
-      this.begin(step.lengths, layer.keys, layer.values, state.momentsBinding);
+      this.begin(step.lengths, layer.keys, layer.values, state.headsBinding);
       const vecs = shape.headSize / 4;
       const parts = Math.ceil(vecs / Math.max(1, Math.floor(this.tuning.combineWorkgroup / vecs)));
       this.dispatch(pass, kernels.moments!, step, state, parts, shape.kvHeads, step.batch, kv);
@@ -139,10 +141,11 @@ export class AttentionEncoder {
       this.dispatch(pass, dense, step, state, splits, workgroups, step.batch, kv);
       return;
     }
+    const beside = rests(step);
     if (this.inOnePass(step)) {
       const list = this.begin(step.lengths, layer.q, layer.keys, layer.values, state.headsBinding);
       list.push(this.scratch('partials', step), this.scratch('partOut', step));
-      this.dispatch(pass, kernels.sift!, step, state, splits, workgroups, step.batch, kv);
+      this.dispatch(pass, kernels.sift!, step, state, splits + beside, workgroups, step.batch, kv);
       return;
     }
     const scores = this.scratch('scores', step);
@@ -150,8 +153,8 @@ export class AttentionEncoder {
     this.begin(step.lengths, layer.q, layer.keys, scores, partials);
     this.dispatch(pass, kernels.scores!, step, state, splits, workgroups, step.batch, kv);
     const list = this.begin(step.lengths, scores, partials, state.headsBinding, layer.values);
-    list.push(this.scratch('partOut', step));
-    this.dispatch(pass, kernels.gather!, step, state, splits, workgroups, step.batch, kv);
+    list.push(this.scratch('partOut', step), layer.q);
+    this.dispatch(pass, kernels.gather!, step, state, splits + beside, workgroups, step.batch, kv);
   }
 
   /**
@@ -161,7 +164,6 @@ export class AttentionEncoder {
   combine(
     pass: GPUComputePassEncoder,
     step: PreparedStep,
-    q: GPUBufferBinding,
     output: GPUBufferBinding,
     state: LayerState,
   ): void {
@@ -173,7 +175,7 @@ export class AttentionEncoder {
     const partOut = this.scratch('partOut', step);
     if (!dense || !learns) {
       const list = this.begin(step.lengths, partials, partOut);
-      list.push(state.headsBinding, state.groupsBinding, output, q, state.momentsBinding);
+      list.push(state.headsBinding, state.groupsBinding, output);
       this.dispatch(pass, kernels.combine!, step, state, queryHeads, step.batch, 1, NO_BUFFERS);
     }
     if (learns) {
@@ -247,6 +249,11 @@ export class AttentionEncoder {
   }
 }
 
+/** Workgroups beside the splits of a KV head that prepare what stands for the rows that are not read (wgsl/rest.wgsl). */
+function rests(step: StepInputs): number {
+  return !step.plan.dense && usesMoments(step.policy) ? 1 : 0;
+}
+
 /** Bytes that a scratch buffer needs for each query head of each sequence. */
 function bytesPerHead(name: ScratchName, { splits, scoreStride }: Geometry, headSize: number): number {
   switch (name) {
@@ -255,6 +262,6 @@ function bytesPerHead(name: ScratchName, { splits, scoreStride }: Geometry, head
     case 'partials':
       return splits * 8;
     case 'partOut':
-      return splits * (headSize + 4) * 4;
+      return (splits + 1) * (headSize + 4) * 4;
   }
 }

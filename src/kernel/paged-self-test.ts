@@ -112,7 +112,7 @@ export async function runPagedCase(kernels: PagedKernels, c: PagedCase): Promise
     const cache = { buffer: buffers.pages };
     const layer = { q: { buffer: buffers.q }, keys: cache, values: cache, kv: [{ buffer: buffers.table }] };
     encoder.attend(pass, step, layer, state);
-    encoder.combine(pass, step, layer.q, { buffer: buffers.output }, state);
+    encoder.combine(pass, step, { buffer: buffers.output }, state);
     logSumExp.encode(pass, step, { buffer: buffers.lse });
     pass.end();
     device.queue.submit([commands.finish()]);

@@ -8,7 +8,15 @@ import {
 } from '../tracker/index.ts';
 import { Flag, planStep, writeParams } from './params.ts';
 
-const GEOMETRY = { lengthBias: 1, capacity: 64, scoreStride: 64, splits: 2, chunk: 32, scale: 0.125 };
+const GEOMETRY = {
+  batch: 1,
+  lengthBias: 1,
+  capacity: 64,
+  scoreStride: 64,
+  splits: 2,
+  chunk: 32,
+  scale: 0.125,
+};
 
 function params(policy: Parameters<typeof planStep>[0], step: number): DataView {
   const view = new DataView(new ArrayBuffer(64));

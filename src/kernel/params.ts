@@ -79,6 +79,7 @@ export function planStep(policy: ThresholdPolicy, step: number, length = 0): Ste
 
 /** The geometry of a dispatch, beside what the policy says. */
 export interface Geometry {
+  batch: number;
   lengthBias: number;
   capacity: number;
   scoreStride: number;
@@ -135,6 +136,7 @@ export function writeParams(
     ['f', logAlpha],
     ['f', beta],
     ['f', variance],
+    ['u', geometry.batch],
   ];
   words.forEach(([kind, value], i) => {
     if (kind === 'u') view.setUint32(4 * i, value, true);

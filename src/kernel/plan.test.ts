@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { planSplits } from './plan.ts';
 import type { AttentionShape } from './shape.ts';
+import { DEFAULT_TUNING } from './tuning.ts';
 
 const shape = (queryHeads: number, kvHeads: number): AttentionShape => ({
   queryHeads,
@@ -41,4 +42,14 @@ test('long splits are whole batches, short ones are not made longer for it', () 
     expect(splits).toBeGreaterThan(60);
   }
   expect(planSplits(shape(32, 8), 1, 20_000)).toEqual({ splits: 66, chunk: 304 });
+});
+
+test('a workgroup beside the splits takes the place of one, where there are many', () => {
+  for (const length of [16_384, 20_000, 24_576, 131_072]) {
+    const { splits } = planSplits(shape(32, 8), 1, length, DEFAULT_TUNING, true, 1);
+    expect((splits + 1) * 8).toBeLessThanOrEqual(DEFAULT_TUNING.siftWorkgroups);
+  }
+  const few = { ...DEFAULT_TUNING, siftWorkgroups: 4 };
+  const alone = planSplits(shape(8, 2), 1, 4096, few, true, 0);
+  expect(planSplits(shape(8, 2), 1, 4096, few, true, 1)).toEqual(alone);
 });

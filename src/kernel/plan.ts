@@ -17,18 +17,29 @@ export const MAX_SPLITS = 256;
 const BATCH = 128;
 const BATCHES = 4;
 
-/** Splits `length` keys: enough workgroups for the device, none too small. */
+/** With fewer splits than this, one less of them costs more than a workgroup that has to wait. */
+const MANY_SPLITS = 16;
+
+/**
+ * Splits `length` keys: enough workgroups for the device, none too small.
+ *
+ * @param onePass for the one-pass kernel
+ * @param beside workgroups per KV head (and block of heads) that run beside the splits
+ */
 export function planSplits(
   shape: AttentionShape,
   batch: number,
   length: number,
   tuning: Tuning = DEFAULT_TUNING,
   onePass = false,
+  beside = 0,
 ): SplitPlan {
   const { blocks, heads } = shapeConstants(shape);
   // The one-pass kernel holds so much of more than four heads that half as many workgroups fit at a time.
   const atOnce = onePass ? tuning.siftWorkgroups / (heads > 4 ? 2 : 1) : tuning.workgroups;
-  const wanted = Math.ceil(atOnce / (batch * shape.kvHeads * blocks));
+  const all = Math.ceil(atOnce / (batch * shape.kvHeads * blocks));
+  // All run at the same time: one that waited for a place would take as long again.
+  const wanted = all > MANY_SPLITS ? all - beside : all;
   const splits = Math.max(1, Math.min(wanted, MAX_SPLITS, Math.ceil(length / tuning.minChunk)));
   const share = length / splits;
   // Long splits hold whole batches of rows: a part of one takes as long as all of it.

@@ -108,7 +108,7 @@ export class SiftAttention {
       encode: (pass, layer, tensors) => {
         const state = this.state(layer);
         this.encoder.attend(pass, prepared, tensors, state);
-        this.encoder.combine(pass, prepared, tensors.q, tensors.output, state);
+        this.encoder.combine(pass, prepared, tensors.output, state);
       },
     };
   }

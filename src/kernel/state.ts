@@ -51,15 +51,13 @@ export interface LayerFigures {
 
 /** The GPU-side state of one layer of one KV cache: fits, running figures and the learning window. */
 export class LayerState {
+  /** Fits and figures of the heads, then the moments of V if the policy needs them (wgsl/layer-state.wgsl). */
   readonly heads: GPUBuffer;
   readonly groups: GPUBuffer;
   readonly window: GPUBuffer;
-  /** Moments of V, see {@link momentVecs}; nearly empty where the policy needs none. */
-  readonly moments: GPUBuffer;
   readonly headsBinding: GPUBufferBinding;
   readonly groupsBinding: GPUBufferBinding;
   readonly windowBinding: GPUBufferBinding;
-  readonly momentsBinding: GPUBufferBinding;
   readonly bindGroups = new BindGroupCache();
 
   constructor(
@@ -70,7 +68,8 @@ export class LayerState {
   ) {
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     const rows = batch * shape.queryHeads;
-    this.heads = device.createBuffer({ label: 'sift heads', size: rows * HEAD_BYTES, usage });
+    const moments = usesMoments(policy) ? batch * shape.kvHeads * momentVecs(shape) * 16 : 0;
+    this.heads = device.createBuffer({ label: 'sift heads', size: rows * HEAD_BYTES + moments, usage });
     this.groups = device.createBuffer({
       label: 'sift groups',
       size: batch * shape.kvHeads * GROUP_BYTES,
@@ -81,15 +80,9 @@ export class LayerState {
       size: rows * Math.max(1, policy.warmup) * 8,
       usage,
     });
-    this.moments = device.createBuffer({
-      label: 'sift moments',
-      size: 16 * (usesMoments(policy) ? batch * shape.kvHeads * momentVecs(shape) : 1),
-      usage,
-    });
     this.headsBinding = { buffer: this.heads };
     this.groupsBinding = { buffer: this.groups };
     this.windowBinding = { buffer: this.window };
-    this.momentsBinding = { buffer: this.moments };
   }
 
   /** Forgets everything: a new conversation begins. */
@@ -100,18 +93,19 @@ export class LayerState {
   /** Reads the figures back as they are when all work submitted so far is done. The decode loop never calls this. */
   async read(): Promise<LayerFigures> {
     const { heads, groups } = this;
+    const headBytes = this.batch * this.shape.queryHeads * HEAD_BYTES;
     const staging = this.device.createBuffer({
-      size: heads.size + groups.size,
+      size: headBytes + groups.size,
       usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
     });
     const encoder = this.device.createCommandEncoder();
-    encoder.copyBufferToBuffer(heads, 0, staging, 0, heads.size);
-    encoder.copyBufferToBuffer(groups, 0, staging, heads.size, groups.size);
+    encoder.copyBufferToBuffer(heads, 0, staging, 0, headBytes);
+    encoder.copyBufferToBuffer(groups, 0, staging, headBytes, groups.size);
     this.device.queue.submit([encoder.finish()]);
     await staging.mapAsync(GPUMapMode.READ);
     const data = new DataView(staging.getMappedRange().slice(0));
     staging.destroy();
-    return decodeFigures(data, heads.size);
+    return decodeFigures(data, headBytes);
   }
 
   destroy(): void {
@@ -119,7 +113,7 @@ export class LayerState {
   }
 
   private buffers(): GPUBuffer[] {
-    return [this.heads, this.groups, this.window, this.moments];
+    return [this.heads, this.groups, this.window];
   }
 }
 

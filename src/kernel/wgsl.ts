@@ -11,6 +11,7 @@ import flashSiftSource from '../../wgsl/flash-sift.wgsl?raw';
 import foldSource from '../../wgsl/fold.wgsl?raw';
 import gatherSource from '../../wgsl/gather.wgsl?raw';
 import gatherTeamsSource from '../../wgsl/gather-teams.wgsl?raw';
+import layerStateSource from '../../wgsl/layer-state.wgsl?raw';
 import logSumExpSource from '../../wgsl/log-sum-exp.wgsl?raw';
 import momentsSource from '../../wgsl/moments.wgsl?raw';
 import nthBitSource from '../../wgsl/nth-bit.wgsl?raw';
@@ -21,6 +22,7 @@ import queueSource from '../../wgsl/queue.wgsl?raw';
 import radixSelectSource from '../../wgsl/radix-select.wgsl?raw';
 import reduceSubgroupSource from '../../wgsl/reduce-subgroup.wgsl?raw';
 import reduceWorkgroupSource from '../../wgsl/reduce-workgroup.wgsl?raw';
+import restSource from '../../wgsl/rest.wgsl?raw';
 import rowsSource from '../../wgsl/rows.wgsl?raw';
 import sampleSource from '../../wgsl/sample.wgsl?raw';
 import scoresSource from '../../wgsl/scores.wgsl?raw';
@@ -120,6 +122,8 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
           screenSource,
           sampleSource,
           thresholdSource,
+          layerStateSource,
+          restSource,
           foldSource,
           flashSiftSource,
           queueSource,
@@ -130,7 +134,7 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
       },
     }),
     moments: {
-      sources: [spreadSource, momentsSource],
+      sources: [spreadSource, layerStateSource, momentsSource],
       bindings: ['params', 'read', 'read', 'read', 'write'],
       workgroupSize: tuning.combineWorkgroup,
       usesKv: true,
@@ -147,14 +151,16 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
         ...(subgroups ? [foldSource, gatherTeamsSource, nthBitSource] : [gatherSource]),
         softmax,
         thresholdSource,
+        layerStateSource,
+        restSource,
       ],
-      bindings: ['params', 'read', 'read', 'read', 'read', 'read', 'write'],
+      bindings: ['params', 'read', 'read', 'read', 'read', 'read', 'write', 'read'],
       workgroupSize: tuning.gatherWorkgroup,
       usesKv: true,
     },
     combine: {
       sources: [reduce, combineSource, thresholdSource],
-      bindings: ['params', 'read', 'read', 'read', 'write', 'write', 'write', 'read', 'read'],
+      bindings: ['params', 'read', 'read', 'read', 'write', 'write', 'write'],
       workgroupSize: tuning.combineWorkgroup,
       usesKv: false,
     },
@@ -241,7 +247,6 @@ function kernelConstants(
     VECS: vecs,
     ADDERS: adders,
     LOADS: Math.min(16, Math.ceil(64 / adders)),
-    VECS_EACH: Math.ceil(vecs / adders),
     MOMENTS: momentVecs(shape),
     MOMENT_ROWS,
     V4: c.wordElements / 4,

@@ -52,7 +52,7 @@ describe('CacheRegistry', () => {
     const { device, registry } = setUp();
     converse(registry, 5);
     const after = device.alive;
-    expect(after).toBe(2 * 4);
+    expect(after).toBe(2 * 3);
     for (let i = 0; i < 50; i++) converse(registry, 5);
     expect(device.alive).toBe(after);
     expect(registry.conversations).toBe(51);
@@ -63,7 +63,7 @@ describe('CacheRegistry', () => {
   test('conversations that are kept have a bound', () => {
     const { device, registry } = setUp();
     for (let i = 0; i < 30; i++) converse(registry, 2, false);
-    expect(device.alive).toBe(8 * 2 * 4);
+    expect(device.alive).toBe(8 * 2 * 3);
   });
 
   test('a past of another length, batch or buffer is not followed', () => {

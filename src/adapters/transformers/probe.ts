@@ -96,7 +96,7 @@ class Shadow implements DispatchHandler {
         plan: planStep(policy, 1),
       });
       kernel.encoder.attend(pass, step, call, kernel.state);
-      kernel.encoder.combine(pass, step, call.q, { buffer: kernel.output }, kernel.state);
+      kernel.encoder.combine(pass, step, { buffer: kernel.output }, kernel.state);
       kernel.comparison.encode(pass, { buffer: kernel.output }, stock);
       this.compared++;
       return true;

@@ -10,7 +10,6 @@ import { isMatched } from './program.ts';
 
 /** An attention whose first program was replaced and whose second is awaited. */
 interface Pending {
-  q: GPUBufferBinding;
   encoder: AttentionEncoder;
   step: PreparedStep;
   state: LayerState;
@@ -92,7 +91,7 @@ export class StepHandler implements DispatchHandler {
       const state = this.cache.layer(layer, call.shape);
       encoder.attend(dispatch.pass, step, call, state);
       const { pipeline, group, x, y, z } = dispatch;
-      this.pending = { encoder, step, q: call.q, state, pipeline, group, x, y, z };
+      this.pending = { encoder, step, state, pipeline, group, x, y, z };
       this.attended.add(layer);
       if (step.plan.dense && !this.plan.dense) {
         this.short.add(layer);
@@ -112,7 +111,7 @@ export class StepHandler implements DispatchHandler {
     const output = isMatched(dispatch.program!) ? bufferOf(dispatch, dispatch.program, 'output') : undefined;
     try {
       if (!output) throw new Error('the output of the attention was not seen');
-      pending.encoder.combine(dispatch.pass, pending.step, pending.q, output, pending.state);
+      pending.encoder.combine(dispatch.pass, pending.step, output, pending.state);
       return true;
     } catch (error) {
       // The runtime's reduction reads what its first program writes: run that now.

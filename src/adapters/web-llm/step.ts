@@ -73,7 +73,7 @@ export class PagedStep {
     const output = this.proof ? { buffer: this.proof.output } : call.output;
     encodePass(context, (pass) => {
       encoder.attend(pass, step, inputs, state);
-      encoder.combine(pass, step, call.q, output, state);
+      encoder.combine(pass, step, output, state);
       if (!this.proof) logSumExp.encode(pass, step, call.lse);
     });
     this.layers.set(call.pages.buffer, layer);
