@@ -1,7 +1,8 @@
 // Combine: adds the splits' partial outputs, each relative to its split's maximum, and what stands for the rows that were not read
 // (rest.wgsl). Divides by the whole (or, renormalising, by the kept mass), writes the attention output, and
 // keeps the head's running figures and its guard.
-// Grid: (QUERY_HEADS, batch).
+// A head has SLICES workgroups, each with a part of the row.
+// Grid: (QUERY_HEADS * SLICES, batch).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> lengths: array<i32>;                  // [batch]
@@ -11,29 +12,34 @@
 @group(0) @binding(5) var<storage, read_write> groups_state: array<GroupState>; // [batch, KV_HEADS]
 @group(0) @binding(6) var<storage, read_write> output: array<Word>;            // [batch, QUERY_HEADS, HEAD_SIZE]
 
-var<workgroup> sums: array<vec4f, ADDERS * VECS>;
+const SLICE_VECS = VECS / SLICES;
+const SLICE_WORDS = WORDS / SLICES;
+var<workgroup> sums: array<vec4f, ADDERS * SLICE_VECS>;
 var<workgroup> factors: array<f32, MAX_SPLITS>;
 var<workgroup> renormalises: u32;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   setup_reduce();
-  let head = wid.y * QUERY_HEADS + wid.x;
+  let own = wid.x / SLICES;                               // head within the sequence
+  let slice = wid.x % SLICES;
+  let head = wid.y * QUERY_HEADS + own;
   let base = head * params.splits;
   let dense = has(params.flags, FLAG_DENSE);
 
-  // At most one vec4f of each adder for an invocation: ADDERS * VECS <= WG.
-  let vec = lid % VECS;
-  let adds = lid < ADDERS * VECS;
+  // At most one vec4f of each adder for an invocation: ADDERS * SLICE_VECS <= WG.
+  let vec = slice * SLICE_VECS + lid % SLICE_VECS;
+  let adds = lid < ADDERS * SLICE_VECS;
+  let word = slice * SLICE_WORDS + lid;                   // of the output, for the first SLICE_WORDS invocations
   // Asked for early, used last, as the state below: a chain of loads takes longer than all the arithmetic here.
   let corrects = !dense && has(params.flags, FLAG_MEAN);
   var rest_lo = vec4f(0.0);                              // what stands for a row that is not read
   var rest_hi = vec4f(0.0);
   var measured = false;
-  if (corrects && lid < WORDS) {
+  if (corrects && lid < SLICE_WORDS) {
     let rest = params.batch * QUERY_HEADS * params.splits * PART + head * PART;
-    rest_lo = part_out[rest + lid * V4];
-    if (V4 == 2u) { rest_hi = part_out[rest + lid * V4 + 1u]; }
+    rest_lo = part_out[rest + word * V4];
+    if (V4 == 2u) { rest_hi = part_out[rest + word * V4 + 1u]; }
     measured = part_out[rest + PART - 1u].x > 0.0;
   }
 
@@ -46,10 +52,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   var state: HeadState;
   var group_state: GroupState;
   let length = u32(lengths[wid.y]) + params.length_bias;
-  let keeps = lid == WG - 1u && !dense;                  // the invocation that keeps the figures
+  let keeps = lid == WG - 1u && slice == 0u && !dense;   // the invocation that keeps the figures
   if (keeps) {
     state = heads_state[head];
-    group_state = groups_state[wid.y * KV_HEADS + wid.x / GROUP];
+    group_state = groups_state[wid.y * KV_HEADS + own / GROUP];
   }
   var first_stat = vec4f(0.0);
   if (!dense && lid < params.splits) { first_stat = part_out[(base + lid) * PART + PART - 1u]; }
@@ -66,7 +72,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   }
   if (adds) {
     var sum = vec4f(0.0);
-    for (var start = lid / VECS; start < params.splits; start += LOADS * ADDERS) {
+    for (var start = lid / SLICE_VECS; start < params.splits; start += LOADS * ADDERS) {
       // LOADS at a time are in flight.
       var loaded: array<vec4f, LOADS>;
       for (var j = 0u; j < LOADS; j++) { // unroll
@@ -87,14 +93,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let lost = max(l - mass, 0.0);
   let denominator = select(l, mass, renormalises != 0u);
   let inverse = select(0.0, 1.0 / denominator, denominator > 0.0);
-  if (lid < WORDS) {                                     // WORDS <= WG
+  if (lid < SLICE_WORDS) {                                // SLICE_WORDS <= WG
     var lo = lost * rest_lo;
     var hi = lost * rest_hi;
     for (var s = 0u; s < ADDERS; s++) {
-      lo += sums[s * VECS + lid * V4];
-      if (V4 == 2u) { hi += sums[s * VECS + lid * V4 + 1u]; }
+      lo += sums[s * SLICE_VECS + lid * V4];
+      if (V4 == 2u) { hi += sums[s * SLICE_VECS + lid * V4 + 1u]; }
     }
-    output[head * WORDS + lid] = pack_word(lo * inverse, hi * inverse);
+    output[head * WORDS + word] = pack_word(lo * inverse, hi * inverse);
   }
 
   if (keeps) {
@@ -115,9 +121,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     if (has(params.flags, FLAG_GUARD) && state.status == FITTED && state.age > 16u && !(state.ema >= 0.5)) {
       state.status = GUARDED;
     }
-    if (wid.x % GROUP == 0u) {
+    if (own % GROUP == 0u) {
       let union_rows = u32(stat.z);
-      let g = wid.y * KV_HEADS + wid.x / GROUP;
+      let g = wid.y * KV_HEADS + own / GROUP;
       group_state.union_last = union_rows;
       group_state.union_lo += union_rows;
       group_state.union_hi += u32(group_state.union_lo < union_rows);

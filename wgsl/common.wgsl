@@ -11,7 +11,8 @@
 //               part_out is [batch, QUERY_HEADS, splits, PART] and what stands for rows that are not read, [batch, QUERY_HEADS, PART]
 //   VECS        vec4f of a row                          MOMENTS    vec4f of a KV head's moments: the mean V row, Cov(v, k)
 //               by elements of k, and (rows they are taken from, 0, 0, 0)
-//   ADDERS      splits that combine adds side by side, each by VECS invocations, LOADS of them at a time
+//   SLICES      workgroups of combine for a head, each with VECS / SLICES vec4f of the row
+//   ADDERS      splits that such a workgroup adds side by side, an invocation for each vec4f, LOADS of them at a time
 //   SCORE_BINS  bins of the quantile                    BINS_EACH  of them per invocation
 //   HELD        vec4f of scores that an invocation of the quantile holds
 // Loops marked "unroll" may be unrolled in the text (src/kernel/unroll.ts).

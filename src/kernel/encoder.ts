@@ -7,6 +7,7 @@ import { Scratch, type ScratchName } from './scratch.ts';
 import { type AttentionShape, canSiftInOnePass, shapeConstants, validateShape } from './shape.ts';
 import type { LayerState } from './state.ts';
 import { type Tuning, tuningOf } from './tuning.ts';
+import { combineSlices } from './wgsl.ts';
 
 /** Resources that all encoders of a device share. */
 export interface DeviceResources {
@@ -57,6 +58,8 @@ export class AttentionEncoder {
   /** Reused by every dispatch. */
   private readonly bindings: GPUBufferBinding[] = [];
   private readonly offset = new Uint32Array(1);
+  /** Workgroups of combine for a head. */
+  private readonly slices: number;
   /**
    * Keys from which a step may sift; shorter ones read every row, also where the policy would drop some: reading less is no
    * gain below some length (docs/kernel.md has what was measured). Such steps count as dense.
@@ -69,7 +72,9 @@ export class AttentionEncoder {
     private readonly kernels: Kernels,
     /** Numbers of workgroups may be changed at any time; the rest is compiled in. */
     public tuning: Tuning,
-  ) {}
+  ) {
+    this.slices = combineSlices(shape, tuning);
+  }
 
   /**
    * Compiles the kernels.
@@ -176,7 +181,7 @@ export class AttentionEncoder {
     if (!dense || !learns) {
       const list = this.begin(step.lengths, partials, partOut);
       list.push(state.headsBinding, state.groupsBinding, output);
-      this.dispatch(pass, kernels.combine!, step, state, queryHeads, step.batch, 1, NO_BUFFERS);
+      this.dispatch(pass, kernels.combine!, step, state, queryHeads * this.slices, step.batch, 1, NO_BUFFERS);
     }
     if (learns) {
       const list = this.begin(step.lengths, partials, partOut, this.scratch('scores', step));

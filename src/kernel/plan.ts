@@ -35,8 +35,8 @@ export function planSplits(
   beside = 0,
 ): SplitPlan {
   const { blocks, heads } = shapeConstants(shape);
-  // The one-pass kernel holds so much of more than four heads that half as many workgroups fit at a time.
-  const atOnce = onePass ? tuning.siftWorkgroups / (heads > 4 ? 2 : 1) : tuning.workgroups;
+  // The kernels hold so much of more than four heads that half as many workgroups fit at a time.
+  const atOnce = (onePass ? tuning.siftWorkgroups : tuning.workgroups) / (heads > 4 ? 2 : 1);
   const all = Math.ceil(atOnce / (batch * shape.kvHeads * blocks));
   // All run at the same time: one that waited for a place would take as long again.
   const wanted = all > MANY_SPLITS ? all - beside : all;

@@ -12,6 +12,8 @@ export interface Tuning {
   gatherKeys: number;
   /** Invocations of a workgroup of the combine. */
   combineWorkgroup: number;
+  /** Workgroups of the combine, at most, unless there are more heads: where there are fewer, they share a head. */
+  combineWorkgroups: number;
   /** Invocations of a workgroup that finds the exact threshold of a head; with subgroups. */
   learnWorkgroup: number;
   /** Scores that each of them holds, in fours. */
@@ -43,6 +45,7 @@ export const DEFAULT_TUNING: Tuning = {
   gatherUnroll: 8,
   gatherKeys: 2,
   combineWorkgroup: 128,
+  combineWorkgroups: 128,
   learnWorkgroup: 256,
   learnHeld: 8,
   unroll: 8,
@@ -68,6 +71,7 @@ const SOFTWARE_TUNING: Tuning = {
   workgroups: 4,
   siftWorkgroups: 4,
   combineWorkgroup: 64,
+  combineWorkgroups: 16,
   learnWorkgroup: 64,
   learnHeld: 4,
 };

@@ -67,6 +67,16 @@ export function momentVecs({ headSize }: AttentionShape): number {
   return (headSize / 4) * (1 + headSize) + 1;
 }
 
+/** Workgroups of combine for a head: more where there are few heads, each with at least eight vec4f of the row. */
+export function combineSlices(shape: AttentionShape, tuning: Tuning): number {
+  const { words } = shapeConstants(shape);
+  let slices = 1;
+  const fits = (n: number) =>
+    shape.queryHeads * n <= tuning.combineWorkgroups && words % n === 0 && shape.headSize / 4 / n >= 8;
+  while (fits(2 * slices)) slices *= 2;
+  return slices;
+}
+
 /** Bins that the scores of a head are counted in while thresholds are learned. */
 export const SCORE_BINS = 2048;
 
@@ -232,8 +242,9 @@ function kernelConstants(
   const rows = Math.min(deep, lanes);
   const slots = kernel.workgroupSize / lanes;
   const vecs = shape.headSize / 4;
-  // Invocations of combine that add splits side by side, each a vec4f of the row.
-  const adders = Math.max(1, Math.floor(Math.min(256, kernel.workgroupSize) / vecs));
+  const slices = kernel.sources.includes(combineSource) ? combineSlices(shape, tuning) : 1;
+  const adders = Math.max(1, Math.floor(Math.min(256, kernel.workgroupSize) / (vecs / slices)));
+  const splits = Math.min(MAX_SPLITS, tuning.workgroups / (shape.kvHeads * c.blocks));
   const teamSlots = team / lanes;
   const accumulators = c.heads * Math.ceil(c.words / lanes) * (c.wordElements / 4);
   return {
@@ -246,7 +257,8 @@ function kernelConstants(
     WORDS: c.words,
     VECS: vecs,
     ADDERS: adders,
-    LOADS: Math.min(16, Math.ceil(64 / adders)),
+    SLICES: slices,
+    LOADS: Math.max(1, Math.min(16, Math.floor(splits / adders))),
     MOMENTS: momentVecs(shape),
     MOMENT_ROWS,
     V4: c.wordElements / 4,
