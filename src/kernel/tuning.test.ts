@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
+import type { AttentionShape } from './shape.ts';
 import { DEFAULT_TUNING, tuningOf } from './tuning.ts';
+import { combineSlices } from './wgsl.ts';
 
 const device = (vendor: string, description: string, most: number) =>
   ({
@@ -18,4 +20,17 @@ test('a processor that stands in for a GPU gets loops and few workgroups', () =>
   const { unrolled, workgroups } = tuningOf(device('google', 'SwiftShader Device', 1024));
   expect(unrolled).toBe(false);
   expect(workgroups).toBeLessThan(16);
+});
+
+test('combine is cut into slices where there are few heads, each of whole words and at least 32 elements', () => {
+  const slices = (queryHeads: number, headSize: number, dtype: AttentionShape['dtype'] = 'f16') =>
+    combineSlices({ queryHeads, kvHeads: 1, headSize, dtype }, DEFAULT_TUNING);
+  expect(slices(4, 256)).toBe(8);
+  expect(slices(12, 128)).toBe(4);
+  expect(slices(14, 64)).toBe(2);
+  expect(slices(64, 128)).toBe(2);
+  expect(slices(128, 128)).toBe(1);
+  expect(slices(8, 40)).toBe(1);
+  expect(slices(8, 72)).toBe(1); // nine words of eight
+  expect(slices(8, 72, 'f32')).toBe(2);
 });
