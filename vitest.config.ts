@@ -5,6 +5,9 @@ import { browserArgs, findBrowser } from './tools/setup/browser.mjs';
 
 const executablePath = findBrowser();
 
+/** A browser with the software adapter keeps one core busy: the kernels' tests and two of the end-to-end files run at a time. */
+const SIDE_BY_SIDE = { maxWorkers: 2, sequence: { groupOrder: 1 } };
+
 export default defineConfig({
   test: {
     reporters: ['default'],
@@ -33,11 +36,13 @@ export default defineConfig({
         test: {
           name: 'gpu',
           include: ['src/**/*.gpu.test.ts'],
-          testTimeout: 600_000,
-          hookTimeout: 120_000,
+          ...SIDE_BY_SIDE,
+          testTimeout: 1_200_000,
+          hookTimeout: 240_000,
           browser: {
             enabled: true,
             headless: true,
+            fileParallelism: false,
             screenshotFailures: false,
             provider: playwright({
               launchOptions: { ...(executablePath ? { executablePath } : {}), args: browserArgs() },
@@ -52,9 +57,9 @@ export default defineConfig({
           name: 'e2e',
           environment: 'node',
           include: ['e2e/**/*.e2e.ts', 'tools/**/*.e2e.ts'],
-          testTimeout: 900_000,
-          hookTimeout: 300_000,
-          fileParallelism: false,
+          ...SIDE_BY_SIDE,
+          testTimeout: 1_800_000,
+          hookTimeout: 600_000,
         },
       },
     ],

@@ -32,7 +32,8 @@ export async function openPage(path: string, configFile?: string): Promise<Sessi
       : {
           root: ROOT,
           configFile: false,
-          cacheDir: '.cache/vite-e2e',
+          // One for each of the files that run side by side.
+          cacheDir: `.cache/vite-e2e-${process.env.VITEST_POOL_ID ?? 0}`,
           server: { port: 0, watch: null },
           optimizeDeps: { exclude: ['onnxruntime-web'] },
           logLevel: 'error',

@@ -13,7 +13,7 @@ let session: Session;
 
 beforeAll(async () => {
   session = await openPage('/', join(ROOT, 'examples/demo/vite.config.ts'));
-  session.page.setDefaultTimeout(300_000);
+  session.page.setDefaultTimeout(600_000);
   await session.page.setViewportSize({ width: 1360, height: 900 });
   await session.page.waitForSelector('html[data-ready]');
 });

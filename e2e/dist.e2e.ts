@@ -50,7 +50,7 @@ test('dist/index.js enables sift in a page without a bundler', async () => {
     page.on('pageerror', (error) => errors.push(error.message));
     await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
     await page
-      .waitForFunction(() => 'result' in window, undefined, { timeout: 180_000 })
+      .waitForFunction(() => 'result' in window, undefined, { timeout: 600_000 })
       .catch((error) => {
         throw new Error(`${error.message}; page errors: ${errors.join('; ')}`);
       });

@@ -4,7 +4,7 @@ import { openPage } from './browser.ts';
 test('the kernel runs on plain GPU buffers', async () => {
   const { page, close } = await openPage('/examples/kernel/index.html');
   try {
-    await page.waitForSelector('#output[data-done]', { timeout: 120_000 });
+    await page.waitForSelector('#output[data-done]', { timeout: 600_000 });
     const text = await page.textContent('#output');
     const kept = [...text!.matchAll(/kept ([\d.]+)%/g)].map((match) => Number(match[1]));
     expect(kept).toHaveLength(8);

@@ -28,7 +28,7 @@ beforeAll(async () => {
   if (WRITE) table = { gpu: await session.page.evaluate(() => window.gate.gpu()), stock, policies: {} };
   else table = JSON.parse(readFileSync(TABLE, 'utf8'));
   expect(stock).toEqual(table.stock);
-}, 900_000);
+}, 1_800_000);
 afterAll(async () => {
   await session?.close();
 });

@@ -1,13 +1,8 @@
-// The plugin in transformers.js on the embedded model, in a browser: nothing is mocked.
+// The plugin's life in transformers.js on the embedded model, in a browser: nothing is mocked.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openPage, type Session } from './browser.ts';
 import type {} from './page/main.ts';
 import { someText } from './text.ts';
-
-/** Largest difference of a logit (they reach about 15) that f32 rounding explains: 7.6e-6 was seen. */
-const LOGIT_BOUND = 1e-4;
-const PROMPT = 512;
-const NEW = 96;
 
 let session: Session;
 
@@ -17,114 +12,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await session?.close();
-});
-
-describe('tau 0', () => {
-  test(`the tokens of ${NEW} greedy steps are stock's, the logits differ by rounding`, async () => {
-    const result = await session.page.evaluate(
-      async ({ text, prompt, count }) => {
-        const { load, enableSift, encode, decodeForced } = window.sift;
-        const generator = await load();
-        const ids = encode(generator, text).slice(0, prompt);
-        const sift = await enableSift(generator, { tau: 0 });
-        const ours = await decodeForced(generator, ids, [], count);
-        const report = await sift.report();
-        sift.disable();
-        const stock = await decodeForced(generator, ids, [], count);
-        sift.dispose();
-        await generator.dispose();
-        let worst = 0;
-        stock.logits.forEach((row, step) => {
-          row.forEach((value, i) => {
-            worst = Math.max(worst, Math.abs(value - ours.logits[step]![i]!));
-          });
-        });
-        return { ours: ours.top, stock: stock.top, worst, report };
-      },
-      { text: someText(), prompt: PROMPT, count: NEW },
-    );
-    console.log(`tau 0: ${NEW} tokens, largest logit difference ${result.worst.toExponential(2)}`);
-    expect(result.ours).toEqual(result.stock);
-    expect(result.worst).toBeGreaterThan(0); // the same bits would mean that our kernel did not run
-    expect(result.worst).toBeLessThan(LOGIT_BOUND);
-    expect(result.report.steps).toEqual({ sifted: 0, dense: NEW });
-    expect(result.report.reasons).toEqual([{ reason: 'every row is kept (tau 0)', count: NEW }]);
-    expect(result.report.bytes.valuesSaved).toBe(0);
-    expect(result.report.bytes.valuesRead).toBe(result.report.bytes.keysRead);
-  });
-});
-
-describe('default and learned', () => {
-  test('rows are skipped, a code is recalled in sifted steps, the text stays close to stock', async () => {
-    const statement = ' The access code for the silent harbor is 48213. Remember it.';
-    const question =
-      '\n\nQuestion: What is the access code for the silent harbor?\nAnswer: The access code for the silent harbor is';
-    const result = await session.page.evaluate(
-      async ({ text, statement, question }) => {
-        const { load, enableSift, encode, decodeForced } = window.sift;
-        const generator = await load();
-        const words = encode(generator, text);
-        const planted = encode(generator, statement);
-        const prompt = [...words.slice(0, 400), ...planted, ...words.slice(400, 700 - planted.length)];
-        // 80 steps of the text that follows end the warm-up; the question is asked in sifted steps.
-        const forced = [...words.slice(700, 780), ...encode(generator, question)];
-        // Before the first generation: the runtime compiles its attention then.
-        (await enableSift(generator, { siftFrom: 0 })).dispose();
-        const stock = await decodeForced(generator, prompt, forced, 6);
-        const answer = (top: number[]) => generator.tokenizer.decode(top.slice(-7, -1).map(BigInt));
-        const logSoftmax = (row: Float32Array) => {
-          const top = row.reduce((a, b) => Math.max(a, b));
-          const sum = row.reduce((total, value) => total + Math.exp(value - top), 0);
-          return row.map((value) => value - top - Math.log(sum));
-        };
-        const run = async (options: object, warmup: number) => {
-          const sift = await enableSift(generator, options);
-          const ours = await decodeForced(generator, prompt, forced, 6);
-          const report = await sift.report();
-          sift.dispose();
-          // KL of the sifted steps, and how often the most likely token is the same.
-          let kl = 0;
-          let same = 0;
-          const steps = forced.length - warmup;
-          for (let step = warmup + 1; step <= forced.length; step++) {
-            const p = logSoftmax(stock.logits[step]!);
-            const q = logSoftmax(ours.logits[step]!);
-            p.forEach((value, i) => {
-              kl += (Math.exp(value) * (value - q[i]!)) / steps;
-            });
-            same += Number(stock.top[step] === ours.top[step]) / steps;
-          }
-          return { answer: answer(ours.top), kl, same, report };
-        };
-        const balanced = await run({ siftFrom: 0 }, 0);
-        const learned = await run({ mode: 'learned', siftFrom: 0 }, 64);
-        await generator.dispose();
-        return { stock: answer(stock.top), balanced, learned, steps: forced.length + 6 };
-      },
-      { text: someText(), statement, question },
-    );
-    expect(result.stock).toContain('48213');
-    for (const name of ['balanced', 'learned'] as const) {
-      const { report, kl, same, answer } = result[name];
-      console.log(
-        `${name}: V rows read ${(100 * report.keptGroup!).toFixed(1)}%, kept per head ${(100 * report.keptHead!).toFixed(1)}%, KL ${kl.toExponential(2)}, same top-1 ${(100 * same).toFixed(1)}%, answer "${answer}" (stock "${result.stock}")`,
-      );
-      expect(answer).toContain('48213');
-      expect(kl).toBeLessThan(0.02);
-      expect(same).toBeGreaterThan(0.85);
-      expect(report.steps.dense).toBe(name === 'learned' ? 64 : 0);
-      expect(report.steps.sifted).toBe(result.steps - report.steps.dense);
-      expect(report.keptGroup).toBeGreaterThan(0.03);
-      expect(report.keptGroup).toBeLessThan(0.5);
-      expect(report.keptHead).toBeGreaterThan(0.01);
-      expect(report.keptHead).toBeLessThan(0.3);
-      expect(report.bytes.valuesSaved).toBeGreaterThan(0);
-    }
-    const { report } = result.balanced;
-    expect(report.layers).toHaveLength(3);
-    for (const { heads } of report.layers) expect(heads).toHaveLength(8);
-    expect(JSON.parse(JSON.stringify(report))).toEqual(report);
-  });
 });
 
 describe('life', () => {

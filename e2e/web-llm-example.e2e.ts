@@ -5,7 +5,7 @@ import { openPage } from './browser.ts';
 test('the web-llm example offers models and reports a failed download', async () => {
   const { page, outside, close } = await openPage('/examples/web-llm/index.html');
   try {
-    await page.waitForSelector('body[data-ready]', { timeout: 120_000 });
+    await page.waitForSelector('body[data-ready]', { timeout: 600_000 });
     expect(await page.locator('#model option').count()).toBeGreaterThan(50);
     expect(await page.locator('#model').inputValue()).toContain('Llama-3.2-1B');
     expect(await page.textContent('aside')).toContain('No prebuilt model of this list has been run');
