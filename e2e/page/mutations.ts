@@ -39,9 +39,11 @@ export const MUTATIONS = {
         ),
   /** A head is judged by what its neighbour has learned. */
   'threshold of another head': (code) =>
-    code.replace(
-      /log_threshold\(heads_state\[(\w+)\]\.status, heads_state\[\1\]\.log_alpha, heads_state\[\1\]\.beta/g,
-      (match, index: string) => match.replaceAll(`[${index}]`, `[(${index} + 1u) % QUERY_HEADS]`),
+    wrap(
+      code,
+      'head_threshold',
+      (call, args) =>
+        `return ${call(args.map((arg) => (arg === 'head' ? '(head + 1u) % QUERY_HEADS' : arg)))};`,
     ),
 } satisfies Record<string, (code: string) => string>;
 
