@@ -1,7 +1,6 @@
 // Every row kept, in transformers.js on the embedded model, in a browser: nothing is mocked.
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openPage, type Session } from './browser.ts';
-import type {} from './page/main.ts';
+import { expect, test } from 'vitest';
+import { pluginPage } from './plugin-page.ts';
 import { someText } from './text.ts';
 
 /** Largest difference of a logit (they reach about 15) that f32 rounding explains: 7.6e-6 was seen. */
@@ -9,15 +8,7 @@ const LOGIT_BOUND = 1e-4;
 const PROMPT = 512;
 const NEW = 96;
 
-let session: Session;
-
-beforeAll(async () => {
-  session = await openPage('/e2e/page/index.html');
-  await session.page.waitForFunction(() => 'sift' in window);
-});
-afterAll(async () => {
-  await session?.close();
-});
+const session = pluginPage();
 
 test(`tau 0: the tokens of ${NEW} greedy steps are stock's, the logits differ by rounding`, async () => {
   const result = await session.page.evaluate(

@@ -1,18 +1,9 @@
 // Sifted text beside stock's, in transformers.js on the embedded model, in a browser: nothing is mocked.
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openPage, type Session } from './browser.ts';
-import type {} from './page/main.ts';
+import { expect, test } from 'vitest';
+import { pluginPage } from './plugin-page.ts';
 import { someText } from './text.ts';
 
-let session: Session;
-
-beforeAll(async () => {
-  session = await openPage('/e2e/page/index.html');
-  await session.page.waitForFunction(() => 'sift' in window);
-});
-afterAll(async () => {
-  await session?.close();
-});
+const session = pluginPage();
 
 test('rows are skipped, a code is recalled in sifted steps, the text stays close to stock', async () => {
   const statement = ' The access code for the silent harbor is 48213. Remember it.';

@@ -1,18 +1,10 @@
 // The shared KV cache under what users do with transformers.js, against the stock runtime, in a browser. With tau 0: every row is
 // kept, so that the tokens must be stock's.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openPage, type Session } from './browser.ts';
-import type {} from './page/main.ts';
+import { describe, expect, test } from 'vitest';
+import { pluginPage } from './plugin-page.ts';
 import { someText } from './text.ts';
 
-let session: Session;
-beforeAll(async () => {
-  session = await openPage('/e2e/page/index.html');
-  await session.page.waitForFunction(() => 'sift' in window);
-});
-afterAll(async () => {
-  await session?.close();
-});
+const session = pluginPage();
 
 describe('shared KV cache', () => {
   test('greedy decoding over a growth of the cache is stock to the token; the report says what happened', async () => {

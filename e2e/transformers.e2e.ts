@@ -1,29 +1,14 @@
 // The plugin's life in transformers.js on the embedded model, in a browser: nothing is mocked.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openPage, type Session } from './browser.ts';
-import type {} from './page/main.ts';
+import { describe, expect, test } from 'vitest';
+import { openPage } from './browser.ts';
+import { pluginPage } from './plugin-page.ts';
 import { someText } from './text.ts';
 
-let session: Session;
-
-beforeAll(async () => {
-  session = await openPage('/e2e/page/index.html');
-  await session.page.waitForFunction(() => 'sift' in window);
-});
-afterAll(async () => {
-  await session?.close();
-});
+const session = pluginPage();
 
 describe('life', () => {
   // With the adapter's narrow subgroups: the runtime's programs take another form, and so do ours.
-  let session: Session;
-  beforeAll(async () => {
-    session = await openPage('/e2e/page/index.html?subgroups');
-    await session.page.waitForFunction(() => 'sift' in window);
-  });
-  afterAll(async () => {
-    await session?.close();
-  });
+  const session = pluginPage('?subgroups');
 
   test('disable is stock to the token, pipelines do not disturb each other, a conversation starts anew', async () => {
     const result = await session.page.evaluate(
