@@ -32,8 +32,7 @@ export async function openPage(path: string, configFile?: string): Promise<Sessi
       : {
           root: ROOT,
           configFile: false,
-          // One for each of the files that run side by side.
-          cacheDir: `.cache/vite-e2e-${process.env.VITEST_POOL_ID ?? 0}`,
+          cacheDir: '.cache/vite-e2e',
           server: { port: 0, watch: null },
           optimizeDeps: { exclude: ['onnxruntime-web'] },
           logLevel: 'error',
