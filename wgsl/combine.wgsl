@@ -14,24 +14,21 @@
 
 const SLICE_VECS = VECS / SLICES;
 const SLICE_WORDS = WORDS / SLICES;
-var<workgroup> sums: array<vec4f, ADDERS * SLICE_VECS>;
-var<workgroup> factors: array<f32, MAX_SPLITS>;
-var<workgroup> renormalises: u32;
+const ENTRIES = ADDERS >> MERGES;
+var<workgroup> entry_softmax: array<vec2f, ENTRIES>;            // (max, sum)
+var<workgroup> entry_stat: array<vec4f, ENTRIES>;
+var<workgroup> entry_out: array<vec4f, ENTRIES * SLICE_VECS>;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
-  setup_reduce();
   let own = wid.x / SLICES;                               // head within the sequence
   let slice = wid.x % SLICES;
   let head = wid.y * QUERY_HEADS + own;
   let base = head * params.splits;
   let dense = has(params.flags, FLAG_DENSE);
 
-  // At most one vec4f of each adder for an invocation: ADDERS * SLICE_VECS <= WG.
-  let vec = slice * SLICE_VECS + lid % SLICE_VECS;
-  let adds = lid < ADDERS * SLICE_VECS;
+  // All that is needed is asked for before anything is waited for: a chain of loads takes longer than all the arithmetic here.
   let word = slice * SLICE_WORDS + lid;                   // of the output, for the first SLICE_WORDS invocations
-  // Asked for early, used last, as the state below: a chain of loads takes longer than all the arithmetic here.
   let corrects = !dense && has(params.flags, FLAG_MEAN);
   var rest_lo = vec4f(0.0);                              // what stands for a row that is not read
   var rest_hi = vec4f(0.0);
@@ -42,13 +39,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     if (V4 == 2u) { rest_hi = part_out[rest + word * V4 + 1u]; }
     measured = part_out[rest + PART - 1u].x > 0.0;
   }
-
-  var part = vec2f(LOWEST, 0.0);
-  for (var i = lid; i < params.splits; i += WG) {
-    let split = partials[base + i];
-    factors[i] = split.x;
-    part = merge_softmax(part, split);
-  }
   var state: HeadState;
   var group_state: GroupState;
   let length = u32(lengths[wid.y]) + params.length_bias;
@@ -57,50 +47,87 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     state = heads_state[head];
     group_state = groups_state[wid.y * KV_HEADS + own / GROUP];
   }
-  var first_stat = vec4f(0.0);
-  if (!dense && lid < params.splits) { first_stat = part_out[(base + lid) * PART + PART - 1u]; }
-  let softmax = workgroup_softmax(part, lid);            // a barrier for the factors, too
-  let l = softmax.y;
-  var stat = vec4f(l, 0.0, 0.0, 0.0);                    // (kept mass, kept, union, 0); counts are exact up to 2^24
-  if (!dense) {
-    stat = vec4f(0.0);
-    if (lid < params.splits) { stat = first_stat * vec4f(exp(factors[lid] - softmax.x), 1.0, 1.0, 1.0); }
-    for (var i = lid + WG; i < params.splits; i += WG) {
-      stat += part_out[(base + i) * PART + PART - 1u] * vec4f(exp(factors[i] - softmax.x), 1.0, 1.0, 1.0);
-    }
-    stage_sum(stat, lid);
-  }
-  if (adds) {
-    var sum = vec4f(0.0);
-    for (var start = lid / SLICE_VECS; start < params.splits; start += LOADS * ADDERS) {
-      // LOADS at a time are in flight.
-      var loaded: array<vec4f, LOADS>;
+
+  // An invocation adds up a vec4f of every ADDERS-th split, relative to the largest of their maxima.
+  let adder = lid / SLICE_VECS;
+  let vec = lid % SLICE_VECS;
+  var top = LOWEST;
+  var sum = 0.0;
+  var out = vec4f(0.0);
+  var stat = vec4f(0.0);                                 // (kept mass, kept, union, 0); counts are exact up to 2^24
+  if (adder < ADDERS) {
+    for (var start = adder; start < params.splits; start += LOADS * ADDERS) {
+      var softmax: array<vec2f, LOADS>;
+      var outs: array<vec4f, LOADS>;
+      var stats: array<vec4f, LOADS>;
       for (var j = 0u; j < LOADS; j++) { // unroll
-        loaded[j] = part_out[(base + min(start + j * ADDERS, params.splits - 1u)) * PART + vec];
+        let split = base + min(start + j * ADDERS, params.splits - 1u);
+        softmax[j] = partials[split];
+        outs[j] = part_out[split * PART + slice * SLICE_VECS + vec];
+        if (!dense) { stats[j] = part_out[split * PART + PART - 1u]; }
       }
+      let before = top;
       for (var j = 0u; j < LOADS; j++) { // unroll
-        let split = start + j * ADDERS;
-        if (split < params.splits) { sum += exp(factors[split] - softmax.x) * loaded[j]; }
+        if (start + j * ADDERS < params.splits) { top = max(top, softmax[j].x); }
+      }
+      let scale = exp(before - top);
+      sum *= scale;
+      out *= scale;
+      stat.x *= scale;
+      for (var j = 0u; j < LOADS; j++) { // unroll
+        if (start + j * ADDERS < params.splits) {
+          let factor = exp(softmax[j].x - top);
+          sum += factor * softmax[j].y;
+          out += factor * outs[j];
+          stat += stats[j] * vec4f(factor, 1.0, 1.0, 1.0);
+        }
       }
     }
-    sums[lid] = sum;
   }
-  // A cache whose moments were not measured: what was kept stands for all.
-  if (lid == 0u) { renormalises = u32(has(params.flags, FLAG_RENORMALISE) || (corrects && !measured)); }
+  // The adders' sums: those of neighbouring ones by exchanges, 2^MERGES to one, the rest in workgroup memory.
+  let own_top = top;
+  for (var i = 0u; i < MERGES; i++) { top = max(top, from_lane(vec4f(top), SLICE_VECS << i).x); } // unroll
+  let scale = exp(own_top - top);
+  sum *= scale;
+  out *= scale;
+  stat.x *= scale;
+  for (var i = 0u; i < MERGES; i++) { // unroll
+    out += from_lane(out, SLICE_VECS << i);
+    stat = vec4f(stat.xyz, sum);
+    stat += from_lane(stat, SLICE_VECS << i);
+    sum = stat.w;
+  }
+  if (adder < ADDERS && (adder & ((1u << MERGES) - 1u)) == 0u) {
+    let entry = adder >> MERGES;
+    entry_out[entry * SLICE_VECS + vec] = out;
+    if (vec == 0u) {
+      entry_softmax[entry] = vec2f(top, sum);
+      entry_stat[entry] = stat;
+    }
+  }
   workgroupBarrier();
-  if (!dense) { stat = staged_sum(lid); }
-  let mass = stat.x;
-  let lost = max(l - mass, 0.0);
-  let denominator = select(l, mass, renormalises != 0u);
-  let inverse = select(0.0, 1.0 / denominator, denominator > 0.0);
-  if (lid < SLICE_WORDS) {                                // SLICE_WORDS <= WG
-    var lo = lost * rest_lo;
-    var hi = lost * rest_hi;
-    for (var s = 0u; s < ADDERS; s++) {
-      lo += sums[s * SLICE_VECS + lid * V4];
-      if (V4 == 2u) { hi += sums[s * SLICE_VECS + lid * V4 + 1u]; }
-    }
-    output[head * WORDS + word] = pack_word(lo * inverse, hi * inverse);
+  if (lid >= SLICE_WORDS && !keeps) { return; }           // SLICE_WORDS < WG
+  top = LOWEST;
+  for (var e = 0u; e < ENTRIES; e++) { top = max(top, entry_softmax[e].x); }
+  var l = 0.0;
+  var lo = vec4f(0.0);
+  var hi = vec4f(0.0);
+  stat = vec4f(0.0);
+  for (var e = 0u; e < ENTRIES; e++) {
+    let factor = exp(entry_softmax[e].x - top);
+    l += factor * entry_softmax[e].y;
+    stat += entry_stat[e] * vec4f(factor, 1.0, 1.0, 1.0);
+    lo += factor * entry_out[e * SLICE_VECS + (lid * V4) % SLICE_VECS];
+    if (V4 == 2u) { hi += factor * entry_out[e * SLICE_VECS + (lid * V4 + 1u) % SLICE_VECS]; }
+  }
+  let mass = select(stat.x, l, dense);
+  if (lid < SLICE_WORDS) {
+    let lost = max(l - mass, 0.0);
+    // A cache whose moments were not measured: what was kept stands for all.
+    let renormalises = has(params.flags, FLAG_RENORMALISE) || (corrects && !measured);
+    let denominator = select(l, mass, renormalises);
+    let inverse = select(0.0, 1.0 / denominator, denominator > 0.0);
+    output[head * WORDS + word] = pack_word((lo + lost * rest_lo) * inverse, (hi + lost * rest_hi) * inverse);
   }
 
   if (keeps) {

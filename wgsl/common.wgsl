@@ -13,6 +13,7 @@
 //               by elements of k, and (rows they are taken from, 0, 0, 0)
 //   SLICES      workgroups of combine for a head, each with VECS / SLICES vec4f of the row
 //   ADDERS      splits that such a workgroup adds side by side, an invocation for each vec4f, LOADS of them at a time
+//   MERGES      how often neighbouring adders' sums are made one by exchanges between lanes
 //   SCORE_BINS  bins of the quantile                    BINS_EACH  of them per invocation
 //   HELD        vec4f of scores that an invocation of the quantile holds
 // Loops marked "unroll" may be unrolled in the text (src/kernel/unroll.ts).

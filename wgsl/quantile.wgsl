@@ -5,8 +5,7 @@
 // misled, and for a mass, the bins are those of all scores first. What does not come down to few (equal scores) goes through a radix
 // select. Exact in any case: what the bins are only changes how long it takes.
 const PORTION = HELD * WG;               // vec4f of scores that the workgroup holds at a time
-const FEW = 32u;                         // scores that are ranked rather than put into finer bins
-const CANDIDATES = 256u;                 // ... and that can be
+const CANDIDATES = 256u;                 // scores that are ranked rather than put into finer bins
 const ROUNDS = 4u;                       // one more for a sample that misled
 const SAMPLED_FROM = 4096u;              // keys
 const BEHIND = -1e30;                    // stands for scores behind the last key: below every range
@@ -117,7 +116,7 @@ fn quantile(held: ptr<function, Held>, head: u32, length: u32, softmax: vec2f, l
     place = find_bins(select(rank, place, known), place, !known, lid);
     let bounds = workgroupUniformLoad(&found);
     bin = bounds.first;
-    let done = bin > 0u && select(bounds.inside <= FEW, !wide, by_mass);
+    let done = bin > 0u && select(bounds.inside <= CANDIDATES, !wide, by_mass);
     if (done || round == ROUNDS - 1u || (bin == 0u && wide)) { break; }
     wide = bin == 0u;
     if (wide) { range = whole; } else { range = narrowed(range, bin, bin); }

@@ -67,3 +67,6 @@ fn workgroup_scan(value: u32, lid: u32) -> vec2<u32> {
 
 // Of the values of all invocations, sums that together are their sum: what is to be added up by atomics.
 fn subtotal(value: u32) -> u32 { return select(0u, subgroupAdd(value), sg_lane == 0u); }
+
+// What the lane whose number differs in one bit has.
+fn from_lane(value: vec4f, bit: u32) -> vec4f { return subgroupShuffleXor(value, bit); }

@@ -56,3 +56,6 @@ fn workgroup_scan(value: u32, lid: u32) -> vec2<u32> {
 
 // Of the values of all invocations, sums that together are their sum: what is to be added up by atomics.
 fn subtotal(value: u32) -> u32 { return value; }
+
+// Without subgroups there is no other lane (MERGES is 0).
+fn from_lane(value: vec4f, bit: u32) -> vec4f { return value; }
