@@ -4,6 +4,8 @@
 // lane has one: the loads of V are as many and as wide as the dense kernel's, however few rows are kept. Scores of rows of much
 // probability are then computed again, in f32; the rounding of the others averages out (docs/kernel.md).
 // Leaves what the split's sums are relative to, the sum of its softmax and its output, and what was kept.
+// The last KNOWN_SPLITS splits have the first SINK and the NEWEST keys, the others those between: most scores that are computed again are of
+// the known keys, and a split that had a share of all others besides would be waited for.
 // Grid: (splits, KV_HEADS, batch); (splits + 1, ..) where something stands for what is not read (rest.wgsl).
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -16,7 +18,6 @@
 @group(0) @binding(7) var<storage, read_write> part_out: array<vec4f>;   // [batch, QUERY_HEADS, splits, PART]
 
 const STEP = SLOTS * UNROLL;                             // keys of a batch; SAMPLE_ROUNDS of them hold the sample
-const SAMPLED = SINK + NEWEST + SAMPLES;
 const LN_2 = 0.6931471805599453;
 var<workgroup> sample_score: array<f32, HEADS * SAMPLED>;
 var<workgroup> head_norm: array<f32, HEADS>;             // the estimated normaliser, an exponent of two as all scores after it
@@ -48,7 +49,16 @@ fn main(
   // The scores that the log-normaliser is estimated from: every workgroup computes them again, which is cheaper than a dispatch.
   let known = min(SINK + NEWEST, length);
   let sampled = min(SAMPLES, length - known);
-  let base0 = wid.x * STEP;
+  var first = 0u;                                        // the keys of all splits but the last KNOWN_SPLITS: first to end
+  var end = length;
+  let spread = params.splits - KNOWN_SPLITS;
+  let knows = KNOWN_SPLITS > 0u && wid.x >= spread;
+  if (KNOWN_SPLITS > 0u) {
+    first = SINK;
+    end = SINK + length - known;
+  }
+  let base0 = select(first + wid.x * STEP, end - 1u, knows);
+  var known_scores: PairScores;
   var rows0: Rows;
   for (var r = 0u; r < SAMPLE_ROUNDS; r++) { // unroll
     var rows: Rows;
@@ -62,6 +72,7 @@ fn main(
     // The first batch is on its way meanwhile.
     if (r == SAMPLE_ROUNDS - 1u) { load_batch(&rows0, batch, kv_head, base0, slot, lane); }
     var p = screen_scores(&query, &rows, lane);
+    if (knows && r == wid.x - spread) { known_scores = p; }
     let i = r * STEP + batch_row(slot, lane % UNROLL);
     if (lane < UNROLL && i < known + sampled) {
       for (var h = 0u; h < HEADS; h++) { // unroll
@@ -71,16 +82,18 @@ fn main(
   }
   workgroupBarrier();
   for (var h = lid / TEAM; h < HEADS; h += TEAMS) {
-    // Of the known keys (x) and of the samples (y).
-    var top = vec2f(LOWEST);
-    for (var i = tl; i < known + sampled; i += TEAM) {
-      let score = sample_score[h * SAMPLED + i];
-      top = max(top, select(vec2f(LOWEST, score), vec2f(score, LOWEST), i < known));
+    var score: array<f32, SAMPLE_EACH>;
+    var top = vec2f(LOWEST);                             // of the known keys (x) and of the samples (y)
+    for (var j = 0u; j < SAMPLE_EACH; j++) { // unroll
+      let i = j * TEAM + tl;
+      score[j] = select(LOWEST, sample_score[h * SAMPLED + i], i < known + sampled);
+      top = max(top, select(vec2f(LOWEST, score[j]), vec2f(score[j], LOWEST), i < known));
     }
     top = team_max(top);
     var sum = vec2f(0.0);
-    for (var i = tl; i < known + sampled; i += TEAM) {
-      let e = exp(sample_score[h * SAMPLED + i] - select(top.y, top.x, i < known));
+    for (var j = 0u; j < SAMPLE_EACH; j++) { // unroll
+      let i = j * TEAM + tl;
+      let e = select(0.0, exp(score[j] - select(top.y, top.x, i < known)), i < known + sampled);
       sum += select(vec2f(0.0, e), vec2f(e, 0.0), i < known);
     }
     sum = team_add(sum);
@@ -100,7 +113,7 @@ fn main(
   workgroupBarrier();
 
   // Every splits-th batch: rows that are read lie close together, and a split with many would be waited for.
-  let stride = params.splits * STEP;
+  let stride = spread * STEP;
   var acc: Sums;
   for (var i = 0u; i < HEADS * LANE_WORDS * V4; i++) { // unroll
     acc[i] = vec4f(0.0);
@@ -126,15 +139,22 @@ fn main(
 
   // The first batch only fills the queue.
   {
-    let key = base0 + batch_row(slot, lane % UNROLL);
-    let bits = judge(&scores0, &top, &cut, &rest, key < length && lane < UNROLL, key == newest, team0);
+    var key = base0 + batch_row(slot, lane % UNROLL);
+    var valid = key < end;
+    if (knows) {
+      scores0 = known_scores;
+      let i = (wid.x - spread) * STEP + batch_row(slot, lane % UNROLL);
+      key = sample_key(i, known, sampled, length);
+      valid = i < known;
+    }
+    let bits = judge(&scores0, &top, &cut, &rest, valid && lane < UNROLL, key == newest, team0);
     count = countOneBits(bits);
     rows_read = count;
     enqueue(&queued, &queued_score, key, &scores0, team0 + nth_bit(bits, tl), tl < count);
   }
   // A turn more than there are batches, for what is left in the queue.
-  for (var base = base0 + stride; base < length + stride; base += stride) {
-    let last = base >= length;
+  for (var base = base0 + stride; base < end + stride; base += stride) {
+    let last = base >= end;
     var rows: Rows;
     var p: PairScores;
     let key = base + batch_row(slot, lane % UNROLL);
@@ -143,7 +163,7 @@ fn main(
     if (!last) {
       load_batch(&rows, batch, kv_head, base, slot, lane);
       p = screen_scores(&query, &rows, lane);
-      bits = judge(&p, &top, &cut, &rest, key < length && lane < UNROLL, key == newest, team0);
+      bits = judge(&p, &top, &cut, &rest, key < end && lane < UNROLL, KNOWN_SPLITS == 0u && key == newest, team0);
       found = countOneBits(bits);
     }
     if (subgroupAny(bits != 0u || (last && count > 0u))) {

@@ -1,6 +1,6 @@
 // The queue of a team: rows of V to be read, one a lane. Scores are exponents of two.
 const LOG2_E = 1.4426950408889634;
-const LOG2_MUCH = -10.0;                                 // much probability
+const LOG2_MUCH = -8.0;                                  // much probability
 const LOG2_FAR = 32.0;                                   // sums relative to something this much smaller are still exact
 alias Counts = array<u32, (HEADS + 1u) / 2u>;            // two heads a word
 
@@ -59,24 +59,33 @@ fn read_rows(
     (*kept)[h / 2u] += u32(keeps) << (16u * (h % 2u));
   }
   for (var turn = 0u; turn < TURNS; turn++) { // unroll
+    // The later parts of the lanes may have no row.
     var rows: Rows;
-    for (var j = 0u; j < UNROLL; j++) { // unroll
-      let row = v_row(batch, kv_head, subgroupShuffle(queued, team0 + (turn * UNROLL + j) * TEAM_SLOTS + team_slot));
-      for (var n = 0u; n < LANE_WORDS; n++) { // unroll
-        rows[j * LANE_WORDS + n] = values[row + min(lane + n * LANES, WORDS - 1u)];
+    for (var part = 0u; part < PARTS; part++) { // unroll
+      if (turn + part == 0u || subgroupAny(count > (turn * UNROLL + part * PART_ROWS) * TEAM_SLOTS)) {
+        for (var j = 0u; j < PART_ROWS; j++) { // unroll
+          let row = v_row(batch, kv_head, subgroupShuffle(queued, team0 + (turn * UNROLL + part * PART_ROWS + j) * TEAM_SLOTS + team_slot));
+          for (var n = 0u; n < LANE_WORDS; n++) { // unroll
+            rows[(part * PART_ROWS + j) * LANE_WORDS + n] = values[row + min(lane + n * LANES, WORDS - 1u)];
+          }
+        }
       }
     }
-    for (var j = 0u; j < UNROLL; j++) { // unroll
-      var of_row: PerHead;
-      for (var h = 0u; h < HEADS; h++) { // unroll
-        of_row[h] = subgroupShuffle(weight[h], team0 + (turn * UNROLL + j) * TEAM_SLOTS + team_slot);
-      }
-      for (var n = 0u; n < LANE_WORDS; n++) { // unroll
-        let lo = word_lo(rows[j * LANE_WORDS + n]);
-        let hi = word_hi(rows[j * LANE_WORDS + n]);
-        for (var h = 0u; h < HEADS; h++) { // unroll
-          (*acc)[(h * LANE_WORDS + n) * V4] += of_row[h] * lo;
-          if (V4 == 2u) { (*acc)[(h * LANE_WORDS + n) * V4 + V4 - 1u] += of_row[h] * hi; }
+    for (var part = 0u; part < PARTS; part++) { // unroll
+      if (turn + part == 0u || subgroupAny(count > (turn * UNROLL + part * PART_ROWS) * TEAM_SLOTS)) {
+        for (var j = 0u; j < PART_ROWS; j++) { // unroll
+          var of_row: PerHead;
+          for (var h = 0u; h < HEADS; h++) { // unroll
+            of_row[h] = subgroupShuffle(weight[h], team0 + (turn * UNROLL + part * PART_ROWS + j) * TEAM_SLOTS + team_slot);
+          }
+          for (var n = 0u; n < LANE_WORDS; n++) { // unroll
+            let lo = word_lo(rows[(part * PART_ROWS + j) * LANE_WORDS + n]);
+            let hi = word_hi(rows[(part * PART_ROWS + j) * LANE_WORDS + n]);
+            for (var h = 0u; h < HEADS; h++) { // unroll
+              (*acc)[(h * LANE_WORDS + n) * V4] += of_row[h] * lo;
+              if (V4 == 2u) { (*acc)[(h * LANE_WORDS + n) * V4 + V4 - 1u] += of_row[h] * hi; }
+            }
+          }
         }
       }
     }

@@ -29,21 +29,12 @@ fn workgroup_softmax(value: vec2f, lid: u32) -> vec2f {
 }
 
 fn workgroup_sum(value: vec4f, lid: u32) -> vec4f {
-  stage_sum(value, lid);
-  workgroupBarrier();
-  let sum = staged_sum(lid);
-  workgroupBarrier();
-  return sum;
-}
-
-// A sum in two parts, with a barrier of the caller's between them.
-fn stage_sum(value: vec4f, lid: u32) {
   let part = subgroupAdd(value);
   if (sg_lane == 0u) { reduce_f[lid / sg_size] = part; }
-}
-fn staged_sum(lid: u32) -> vec4f {
+  workgroupBarrier();
   var sum = reduce_f[0];
   for (var i = 1u; i < WG / sg_size; i++) { sum += reduce_f[i]; }
+  workgroupBarrier();
   return sum;
 }
 

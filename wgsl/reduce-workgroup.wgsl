@@ -20,22 +20,16 @@ fn workgroup_softmax(value: vec2f, lid: u32) -> vec2f {
 }
 
 fn workgroup_sum(value: vec4f, lid: u32) -> vec4f {
-  stage_sum(value, lid);
-  let sum = staged_sum(lid);
-  workgroupBarrier();
-  return sum;
-}
-
-// A sum in two parts, as with subgroups; here the first has all the barriers.
-fn stage_sum(value: vec4f, lid: u32) {
   reduce_f[lid] = value;
   workgroupBarrier();
   for (var n = WG / 2u; n > 0u; n >>= 1u) {
     if (lid < n) { reduce_f[lid] += reduce_f[lid + n]; }
     workgroupBarrier();
   }
+  let sum = reduce_f[0];
+  workgroupBarrier();
+  return sum;
 }
-fn staged_sum(lid: u32) -> vec4f { return reduce_f[0]; }
 
 // x: sum of the values of the invocations before this one; y: sum over all.
 fn workgroup_scan(value: u32, lid: u32) -> vec2<u32> {

@@ -101,20 +101,22 @@ export class AttentionEncoder {
   prepare(given: StepInputs): PreparedStep {
     const short = given.maxLength < this.siftFrom && !given.plan.dense && given.plan.windowIndex < 0;
     const inputs = short ? { ...given, plan: this.short(given.plan) } : given;
+    const onePass = this.inOnePass(inputs);
+    const known = onePass ? this.kernels.knownSplits : 0;
     const { splits, chunk } = planSplits(
       this.shape,
       inputs.batch,
       inputs.maxLength,
       this.tuning,
-      this.inOnePass(inputs),
-      rests(inputs),
+      onePass,
+      known + rests(inputs),
     );
     const geometry: Geometry = {
       batch: inputs.batch,
       lengthBias: inputs.lengthBias,
       capacity: inputs.capacity,
       scoreStride: Math.ceil(inputs.maxLength / 64) * 64,
-      splits,
+      splits: splits + known,
       chunk,
       scale: inputs.scale,
     };

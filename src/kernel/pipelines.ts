@@ -8,6 +8,7 @@ import {
   type KernelName,
   type KernelSource,
   kernelSources,
+  knownSplits,
   type Target,
 } from './wgsl.ts';
 
@@ -18,7 +19,10 @@ export interface Kernel {
 }
 
 /** The compiled kernels of one shape on one device; `dense` and `denseLearn` only where there are subgroups. */
-export type Kernels = Readonly<Partial<Record<KernelName, Kernel>>>;
+export type Kernels = Readonly<Partial<Record<KernelName, Kernel>>> & {
+  /** Splits of the one-pass kernel beside those that share the keys (`planSplits`). */
+  readonly knownSplits: number;
+};
 
 const BUFFER_TYPE: Record<BindingKind, GPUBufferBindingLayout> = {
   params: { type: 'uniform', hasDynamicOffset: true, minBindingSize: 64 },
@@ -116,5 +120,5 @@ async function compileAll(device: GPUDevice, shape: AttentionShape, target: Targ
   const list = await Promise.all(
     sources.map(async ([name, source]) => [name, await compile(device, name, source, shape, target)]),
   );
-  return Object.fromEntries(list) as Kernels;
+  return { ...Object.fromEntries(list), knownSplits: knownSplits(shape, target) } as Kernels;
 }

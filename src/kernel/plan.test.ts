@@ -53,3 +53,8 @@ test('a workgroup beside the splits takes the place of one, where there are many
   const alone = planSplits(shape(8, 2), 1, 4096, few, true, 0);
   expect(planSplits(shape(8, 2), 1, 4096, few, true, 1)).toEqual(alone);
 });
+
+test('combine can add up what the splits and those beside them leave', () => {
+  const { splits } = planSplits(shape(1, 1), 1, 2 ** 20, DEFAULT_TUNING, true, 3);
+  expect(splits + 3).toBeLessThanOrEqual(256);
+});

@@ -40,7 +40,7 @@ export function planSplits(
   const all = Math.ceil(atOnce / (batch * shape.kvHeads * blocks));
   // All run at the same time: one that waited for a place would take as long again.
   const wanted = all > MANY_SPLITS ? all - beside : all;
-  const splits = Math.max(1, Math.min(wanted, MAX_SPLITS, Math.ceil(length / tuning.minChunk)));
+  const splits = Math.max(1, Math.min(wanted, MAX_SPLITS - beside, Math.ceil(length / tuning.minChunk)));
   const share = length / splits;
   // Long splits hold whole batches of rows: a part of one takes as long as all of it.
   const unit = share > (BATCHES - 1) * BATCH ? BATCH : 4;

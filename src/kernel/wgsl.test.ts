@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { WgslReflect } from 'wgsl_reflect';
-import type { AttentionShape } from './shape.ts';
+import type { AttentionShape, DType } from './shape.ts';
 import { DEFAULT_TUNING } from './tuning.ts';
-import { assemble, type KernelName, kernelSources } from './wgsl.ts';
+import { assemble, type KernelName, kernelSources, knownSplits } from './wgsl.ts';
 
 /** WebGPU's default limits: what every device has. */
 const MAX_WORKGROUP_STORAGE = 16_384;
@@ -86,4 +86,15 @@ describe('kernels fit the limits that every WebGPU device has', () => {
       }
     }
   }, 60_000);
+});
+
+test('the first and the newest keys get as many splits of their own as they fill batches', () => {
+  const shape = (queryHeads: number, headSize: number, dtype: DType) =>
+    ({ queryHeads, kvHeads: 8, headSize, dtype }) as const;
+  const target = { subgroupSize: 32 };
+  expect(knownSplits(shape(32, 64, 'f16'), target)).toBe(1);
+  expect(knownSplits(shape(32, 128, 'f16'), target)).toBe(1);
+  expect(knownSplits(shape(32, 128, 'f32'), target)).toBe(2);
+  expect(knownSplits(shape(64, 64, 'f16'), target)).toBe(0);
+  expect(knownSplits(shape(32, 64, 'f16'), { subgroupSize: 0 })).toBe(0);
 });

@@ -240,12 +240,16 @@ function kernelConstants(
         ? tuning.siftUnroll
         : tuning.unroll;
   const rows = Math.min(deep, lanes);
+  // For more than four heads a branch costs more than the rows it leaves out.
+  const parts = c.heads > 4 ? 1 : Math.min(2, rows);
   const slots = kernel.workgroupSize / lanes;
   const vecs = shape.headSize / 4;
   const slices = kernel.sources.includes(combineSource) ? combineSlices(shape, tuning) : 1;
   const adders = Math.max(1, Math.floor(Math.min(256, kernel.workgroupSize) / (vecs / slices)));
   const splits = Math.min(MAX_SPLITS, tuning.workgroups / (shape.kvHeads * c.blocks));
   const teamSlots = team / lanes;
+  const knownKeys = ESTIMATE_KEYS.sink + ESTIMATE_KEYS.newest;
+  const sampled = knownKeys + ESTIMATE_KEYS.samples;
   const accumulators = c.heads * Math.ceil(c.words / lanes) * (c.wordElements / 4);
   return {
     HEAD_SIZE: shape.headSize,
@@ -268,6 +272,8 @@ function kernelConstants(
     LANES: lanes,
     LANE_WORDS: Math.ceil(c.words / lanes),
     UNROLL: rows,
+    PARTS: parts,
+    PART_ROWS: rows / parts,
     SLOTS: slots,
     PACK: Math.min(slots, 32 / lanes),
     SUBGROUP: Math.max(1, subgroupSize),
@@ -284,9 +290,11 @@ function kernelConstants(
     SINK: ESTIMATE_KEYS.sink,
     NEWEST: ESTIMATE_KEYS.newest,
     SAMPLES: ESTIMATE_KEYS.samples,
-    SAMPLE_ROUNDS: Math.ceil(
-      (ESTIMATE_KEYS.sink + ESTIMATE_KEYS.newest + ESTIMATE_KEYS.samples) / (slots * rows),
-    ),
+    SAMPLED: sampled,
+    SAMPLE_EACH: sampled / team,
+    SAMPLE_ROUNDS: Math.ceil(sampled / (slots * rows)),
+    // For more than four heads registers are too short.
+    KNOWN_SPLITS: c.heads > 4 ? 0 : Math.ceil(knownKeys / (slots * rows)),
     TURNS: team / ((team / lanes) * rows),
     TEAM_SLOTS: teamSlots,
     TEAMS: Math.max(1, kernel.workgroupSize / team),
@@ -294,6 +302,12 @@ function kernelConstants(
     ACC_ROUNDS: Math.ceil(accumulators / teamSlots),
     HEAD_ROUNDS: Math.ceil(c.heads / teamSlots),
   };
+}
+
+/** Splits of the one-pass kernel that have the first and the newest keys, beside those that share the others. */
+export function knownSplits(shape: AttentionShape, target: Target): number {
+  const { sift } = kernelSources(target);
+  return sift ? kernelConstants(sift, shape, target).KNOWN_SPLITS! : 0;
 }
 
 /** The complete WGSL of a kernel for one shape. */
