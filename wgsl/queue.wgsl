@@ -1,6 +1,6 @@
 // The queue of a team: rows of V to be read, one a lane. Scores are exponents of two.
 const LOG2_E = 1.4426950408889634;
-const LOG2_MUCH = -8.0;                                  // much probability
+const LOG2_MUCH = -7.0;                                  // much probability
 const LOG2_FAR = 32.0;                                   // sums relative to something this much smaller are still exact
 alias Counts = array<u32, (HEADS + 1u) / 2u>;            // two heads a word
 
