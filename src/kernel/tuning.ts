@@ -28,6 +28,8 @@ export interface Tuning {
   half: boolean;
   /** Compute scores of much probability again even where K is screened in f32: for tests on devices without shader-f16. */
   refine: boolean;
+  /** Leave the first and the newest keys to splits of their own in the one-pass kernel: for devices that run many workgroups at a time. */
+  knownApart: boolean;
   /** Unroll the marked loops of the WGSL text. */
   unrolled: boolean;
   /** Workgroups in flight that keep the device busy; more only adds partial results. */
@@ -53,6 +55,7 @@ export const DEFAULT_TUNING: Tuning = {
   siftUnroll: 8,
   half: true,
   refine: false,
+  knownApart: true,
   unrolled: true,
   workgroups: 528,
   siftWorkgroups: 528,
@@ -62,6 +65,7 @@ export const DEFAULT_TUNING: Tuning = {
 /** A processor that stands in for a GPU: it runs few lanes at a time, and compiling long programs takes it seconds. */
 const SOFTWARE_TUNING: Tuning = {
   ...DEFAULT_TUNING,
+  knownApart: false,
   unrolled: false,
   unroll: 4,
   scoresUnroll: 4,

@@ -97,4 +97,7 @@ test('the first and the newest keys get as many splits of their own as they fill
   expect(knownSplits(shape(32, 128, 'f32'), target)).toBe(2);
   expect(knownSplits(shape(64, 64, 'f16'), target)).toBe(0);
   expect(knownSplits(shape(32, 64, 'f16'), { subgroupSize: 0 })).toBe(0);
+  expect(
+    knownSplits(shape(32, 64, 'f16'), { ...target, tuning: { ...DEFAULT_TUNING, knownApart: false } }),
+  ).toBe(0);
 });

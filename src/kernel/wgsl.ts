@@ -294,7 +294,7 @@ function kernelConstants(
     SAMPLE_EACH: sampled / team,
     SAMPLE_ROUNDS: Math.ceil(sampled / (slots * rows)),
     // For more than four heads registers are too short.
-    KNOWN_SPLITS: c.heads > 4 ? 0 : Math.ceil(knownKeys / (slots * rows)),
+    KNOWN_SPLITS: tuning.knownApart && c.heads <= 4 ? Math.ceil(knownKeys / (slots * rows)) : 0,
     TURNS: team / ((team / lanes) * rows),
     TEAM_SLOTS: teamSlots,
     TEAMS: Math.max(1, kernel.workgroupSize / team),
