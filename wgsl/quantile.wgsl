@@ -11,8 +11,8 @@ const SAMPLED_FROM = 4096u;              // keys
 const BEHIND = -1e30;                    // stands for scores behind the last key: below every range
 
 alias Held = array<vec4f, HELD>;
-var<workgroup> count: atomic<u32>;
-var<workgroup> candidate_count: u32;
+var<workgroup> candidates: atomic<u32>;
+var<workgroup> outcome: vec2u;           // of a round: the bin, and how many scores it has
 var<workgroup> answer: f32;
 
 // From how many vec4f the first held scores take one: 1 where they are all.
@@ -38,31 +38,46 @@ fn keep_scores(held: ptr<function, Held>, start: u32, step: u32, length: u32) {
   }
 }
 
-// Counts the held scores in bins. Returns the units of those above the range.
-fn count_scores(held: ptr<function, Held>, range: vec2f, softmax: vec2f, by_mass: bool) -> u32 {
+// Counts the held scores in bins. Returns the units of those above the range. By fours, of which rarely two lie in a sampled range.
+fn count_scores(held: ptr<function, Held>, range: vec2f) -> u32 {
   var above = 0u;
-  if (by_mass) {
-    for (var j = 0u; j < HELD; j++) { // unroll
-      for (var e = 0u; e < 4u; e++) { // unroll
-        let bin = bin_of((*held)[j][e], range);
-        let unit = mass_unit((*held)[j][e], softmax);
-        if (bin < SCORE_BINS) { atomicAdd(&bins[bin], unit); }
-        above += select(0u, unit, bin >= 0x80000000u);
+  for (var j = 0u; j < HELD; j++) { // unroll
+    let four = bins_of((*held)[j], range);
+    let lo = min(four.xy, four.zw);
+    let hi = max(four.xy, four.zw);
+    let first = min(lo.x, lo.y);
+    if (first < SCORE_BINS) {
+      atomicAdd(&bins[first], 1u);
+      let others = vec3u(max(lo.x, lo.y), hi);
+      if (min(others.x, min(hi.x, hi.y)) < SCORE_BINS) {
+        for (var i = 0u; i < 3u; i++) { // unroll
+          if (others[i] < SCORE_BINS) { atomicAdd(&bins[others[i]], 1u); }
+        }
       }
     }
-  } else {
-    for (var j = 0u; j < HELD; j++) { // unroll
-      for (var e = 0u; e < 4u; e++) { // unroll
-        let bin = bin_of((*held)[j][e], range);
-        if (bin < SCORE_BINS) { atomicAdd(&bins[bin], 1u); }
-        above += bin >> 31u;
-      }
+    above += four.x >> 31u;
+    above += four.y >> 31u;
+    above += four.z >> 31u;
+    above += four.w >> 31u;
+  }
+  return above;
+}
+
+// The same where probability is counted.
+fn count_mass(held: ptr<function, Held>, range: vec2f, softmax: vec2f) -> u32 {
+  var above = 0u;
+  for (var j = 0u; j < HELD; j++) { // unroll
+    for (var e = 0u; e < 4u; e++) { // unroll
+      let bin = bin_of((*held)[j][e], range);
+      let unit = mass_unit((*held)[j][e], softmax);
+      if (bin < SCORE_BINS) { atomicAdd(&bins[bin], unit); }
+      above += select(0u, unit, bin >= 0x80000000u);
     }
   }
   return above;
 }
 
-// The range in which a sample, one of each vec4f held, expects the score at a place; (0, 0) if it cannot say.
+// The range in which a sample, one of each vec4f held, expects the score at a place; all if it cannot say.
 fn sampled_range(held: ptr<function, Held>, whole: vec2f, place: u32, length: u32, lid: u32) -> vec2f {
   let share = 1.0 / f32(4u * sample_step());
   let n = f32(length) * share;
@@ -74,11 +89,10 @@ fn sampled_range(held: ptr<function, Held>, whole: vec2f, place: u32, length: u3
   }
   workgroupBarrier();
   find_bins(u32(max(0.0, at - margin)), u32(at + margin), false, lid);
-  let bounds = workgroupUniformLoad(&found);
-  let first = select(bounds.first, 1u, at <= margin);
-  let last = select(bounds.last, SCORE_BINS - 1u, at + margin >= n - 1.0);
-  clear_bins(lid);
-  if (first == 0u || last < first) { return vec2f(0.0); }
+  workgroupBarrier();
+  let first = select(found.first, 1u, at <= margin);
+  let last = select(found.last, SCORE_BINS - 1u, at + margin >= n - 1.0);
+  if (first == 0u || last < first) { return whole; }
   return narrowed(whole, first, last);
 }
 
@@ -93,13 +107,8 @@ fn quantile(held: ptr<function, Held>, head: u32, length: u32, softmax: vec2f, l
   var place = length - 1u - min(rank, length - 1u);               // from the highest; of a mass not known before all is counted
   keep_scores(held, lid * sample_step(), WG * sample_step(), length);
   var range = whole;
-  let samples = !by_mass && length >= SAMPLED_FROM;
-  if (samples) {
-    range = sampled_range(held, whole, place, length, lid);
-  }
-  var wide = !samples;
-  if (range.x == 0.0) { range = whole; }
-  var bin = 0u;
+  var wide = by_mass || length < SAMPLED_FROM;
+  if (!wide) { range = sampled_range(held, whole, place, length, lid); }
   for (var round = 0u; round < ROUNDS; round++) {
     var above = 0u;
     for (var start = 0u; start < vecs; start += PORTION) {
@@ -107,52 +116,49 @@ fn quantile(held: ptr<function, Held>, head: u32, length: u32, softmax: vec2f, l
         load_scores(held, head, start + lid, WG);
         keep_scores(held, start + lid, WG, length);
       }
-      above += count_scores(held, range, softmax, by_mass);
+      if (by_mass) { above += count_mass(held, range, softmax); } else { above += count_scores(held, range); }
     }
     above = subtotal(above);
     if (above > 0u) { atomicAdd(&bins[0], above); }
     workgroupBarrier();
     let known = !by_mass || round > 0u;
     place = find_bins(select(rank, place, known), place, !known, lid);
-    let bounds = workgroupUniformLoad(&found);
-    bin = bounds.first;
-    let done = bin > 0u && select(bounds.inside <= CANDIDATES, !wide, by_mass);
-    if (done || round == ROUNDS - 1u || (bin == 0u && wide)) { break; }
-    wide = bin == 0u;
-    if (wide) { range = whole; } else { range = narrowed(range, bin, bin); }
+    workgroupBarrier();
+    let bounds = found;
+    if (bounds.first > 0u && (by_mass || bounds.inside <= CANDIDATES)) {
+      for (var start = 0u; start < vecs; start += PORTION) {
+        if (!one_portion) {
+          load_scores(held, head, start + lid, WG);
+          keep_scores(held, start + lid, WG, length);
+        }
+        collect_scores(held, range, bounds.first);
+      }
+    }
+    workgroupBarrier();
+    let n = atomicLoad(&candidates);
+    if (lid < n && n <= CANDIDATES) { rank_candidates(n, place - bounds.before, softmax, by_mass, lid); }
+    if (lid == 0u) { outcome = vec2u(bounds.first, n); }
+    let last = workgroupUniformLoad(&outcome);
+    if (last.y > 0u && last.y <= CANDIDATES) { return answer; }
+    if (last.x == 0u && wide) { break; }
+    wide = last.x == 0u;
+    if (wide) { range = whole; } else { range = narrowed(range, last.x, last.x); }
+    if (lid == 0u) { atomicStore(&candidates, 0u); }
     clear_bins(lid);
   }
-  if (bin > 0u) {
-    for (var start = 0u; start < vecs; start += PORTION) {
-      if (!one_portion) {
-        load_scores(held, head, start + lid, WG);
-        keep_scores(held, start + lid, WG, length);
-      }
-      collect_scores(held, range, bin);
-    }
-  }
-  workgroupBarrier();
-  if (lid == 0u) { candidate_count = atomicLoad(&count); }
-  let n = workgroupUniformLoad(&candidate_count);
-  if (n > 0u && n <= CANDIDATES) {
-    rank_candidates(n, place - found.before, softmax, by_mass, lid);
-    workgroupBarrier();
-  } else {
-    radix_select(head, length, softmax, by_mass, rank, lid);
-  }
+  radix_select(head, length, softmax, by_mass, rank, lid);
   return answer;
 }
 
-// Candidates take the memory of the bins, which are not needed any more.
+// Candidates take the memory of the bins, which find_bins has left empty.
 fn collect_scores(held: ptr<function, Held>, range: vec2f, bin: u32) {
   for (var j = 0u; j < HELD; j++) { // unroll
-    let four = (*held)[j];
-    let hits = in_bin(four, range, bin);
+    let hits = bins_of((*held)[j], range) == vec4u(bin);
     if (any(hits)) {
       for (var e = 0u; e < 4u; e++) { // unroll
         if (hits[e]) {
-          let at = atomicAdd(&count, 1u);
-          if (at < CANDIDATES) { atomicStore(&bins[at], bitcast<u32>(four[e])); }
+          let at = atomicAdd(&candidates, 1u);
+          if (at < CANDIDATES) { atomicStore(&bins[at], bitcast<u32>((*held)[j][e])); }
         }
       }
     }

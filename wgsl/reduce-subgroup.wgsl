@@ -5,11 +5,13 @@ var<workgroup> reduce_f: array<vec4f, WG / SUBGROUP>;
 var<workgroup> reduce_u: array<u32, WG / SUBGROUP>;
 var<private> sg_size: u32;
 var<private> sg_lane: u32;
+var<private> sg_shift: u32;              // log2(sg_size)
 
 // Counted, not taken from builtins, so that no kernel needs other arguments when subgroups are in use.
 fn setup_reduce() {
   sg_size = subgroupAdd(1u);
   sg_lane = subgroupExclusiveAdd(1u);
+  sg_shift = firstTrailingBit(sg_size);
 }
 
 fn subgroup_softmax(part: vec2f) -> vec2f {
@@ -20,41 +22,43 @@ fn subgroup_softmax(part: vec2f) -> vec2f {
 // (maximum, sum relative to it) of the softmax over all invocations' (maximum, sum).
 fn workgroup_softmax(value: vec2f, lid: u32) -> vec2f {
   let mine = subgroup_softmax(value);
-  if (sg_lane == 0u) { reduce_f[lid / sg_size] = vec4f(mine, 0.0, 0.0); }
+  if (sg_lane == 0u) { reduce_f[lid >> sg_shift] = vec4f(mine, 0.0, 0.0); }
   workgroupBarrier();
   var result = reduce_f[0].xy;
-  for (var i = 1u; i < WG / sg_size; i++) { result = merge_softmax(result, reduce_f[i].xy); }
+  for (var i = 1u; i < (WG >> sg_shift); i++) { result = merge_softmax(result, reduce_f[i].xy); }
   workgroupBarrier();
   return result;
 }
 
 fn workgroup_sum(value: vec4f, lid: u32) -> vec4f {
   let part = subgroupAdd(value);
-  if (sg_lane == 0u) { reduce_f[lid / sg_size] = part; }
+  if (sg_lane == 0u) { reduce_f[lid >> sg_shift] = part; }
   workgroupBarrier();
   var sum = reduce_f[0];
-  for (var i = 1u; i < WG / sg_size; i++) { sum += reduce_f[i]; }
+  for (var i = 1u; i < (WG >> sg_shift); i++) { sum += reduce_f[i]; }
   workgroupBarrier();
   return sum;
 }
 
-// x: sum of the values of the invocations before this one; y: sum over all.
-fn workgroup_scan(value: u32, lid: u32) -> vec2<u32> {
-  let before = subgroupExclusiveAdd(value);
-  let mine = lid / sg_size;
-  if (sg_lane == sg_size - 1u) { reduce_u[mine] = before + value; }
+// A scan in two steps, the second of which only few need. Sums of the values, x: of the invocations before this one's span, a subgroup; y: of
+// all; z: of the span. There must be a barrier before it is called again.
+fn workgroup_spans(value: u32, lid: u32) -> vec3<u32> {
+  let span = subgroupAdd(value);
+  let mine = lid >> sg_shift;
+  if (sg_lane == 0u) { reduce_u[mine] = span; }
   workgroupBarrier();
   // Each subgroup adds up the sums of all: workgroups of 1,024 have many.
-  var offset = 0u;
-  var total = 0u;
-  for (var i = sg_lane; i < WG / sg_size; i += sg_size) {
+  var before = 0u;
+  var all = 0u;
+  for (var i = sg_lane; i < (WG >> sg_shift); i += sg_size) {
     let n = reduce_u[i];
-    offset += select(0u, n, i < mine);
-    total += n;
+    before += select(0u, n, i < mine);
+    all += n;
   }
-  workgroupBarrier();
-  return vec2<u32>(subgroupAdd(offset) + before, subgroupAdd(total));
+  return vec3<u32>(subgroupAdd(before), subgroupAdd(all), span);
 }
+// The sum of the values of the invocations before this one within the span.
+fn span_scan(value: u32) -> u32 { return subgroupExclusiveAdd(value); }
 
 // Of the values of all invocations, sums that together are their sum: what is to be added up by atomics.
 fn subtotal(value: u32) -> u32 { return select(0u, subgroupAdd(value), sg_lane == 0u); }

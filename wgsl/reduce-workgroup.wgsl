@@ -48,6 +48,10 @@ fn workgroup_scan(value: u32, lid: u32) -> vec2<u32> {
   return vec2<u32>(inclusive - value, total);
 }
 
+// As reduce-subgroup.wgsl says; a span is one invocation.
+fn workgroup_spans(value: u32, lid: u32) -> vec3<u32> { return vec3<u32>(workgroup_scan(value, lid), value); }
+fn span_scan(value: u32) -> u32 { return 0u; }
+
 // Of the values of all invocations, sums that together are their sum: what is to be added up by atomics.
 fn subtotal(value: u32) -> u32 { return value; }
 

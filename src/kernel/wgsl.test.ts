@@ -44,7 +44,15 @@ function workgroupBytes(code: string): number {
     for (let i = 0; i < 8; i++) current = current.replace(/\b[A-Z]\w+\b/g, (name) => `(${constants[name]})`);
     return Function(`const { max, min } = Math; return Math.floor(${current.replace(/(\d)u\b/g, '$1')})`)();
   };
-  const bytes: Record<string, number> = { f32: 4, u32: 4, vec2f: 8, vec4f: 16, 'atomic<u32>': 4, Found: 16 };
+  const bytes: Record<string, number> = {
+    f32: 4,
+    u32: 4,
+    vec2f: 8,
+    vec4f: 16,
+    'atomic<u32>': 4,
+    vec2u: 8,
+    Found: 16,
+  };
   let total = 0;
   for (const [, name, type] of code.matchAll(/var<workgroup> (\w+): ([^;]+);/g)) {
     if (!new RegExp(`\\b${name}\\b`).test(text)) continue;
