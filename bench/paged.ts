@@ -174,14 +174,13 @@ class OurPaged implements Variant {
   }
 
   encode(pass: GPUComputePassEncoder, call: number): void {
-    const { encoder, logSumExp } = this.kernels;
+    const { encoder } = this.kernels;
     const at = call % this.sets.length;
     const { q, pages, table } = this.sets[at]!;
     const cache = { buffer: pages };
     const inputs = { q: { buffer: q }, keys: cache, values: cache, kv: [{ buffer: table }] };
     encoder.attend(pass, this.step!, inputs, this.states[at]!);
-    encoder.combine(pass, this.step!, { buffer: this.output }, this.states[at]!);
-    logSumExp.encode(pass, this.step!, { buffer: this.lse });
+    encoder.combine(pass, this.step!, { buffer: this.output }, this.states[at]!, { buffer: this.lse });
   }
 
   destroy(): void {

@@ -3,6 +3,7 @@ var<workgroup> sums: array<vec4f, ADDERS * VECS>;
 
 fn combine_dense(head: u32, softmax: vec2f, lid: u32) {
   if (lid < ADDERS * VECS) { sums[lid] = add_splits(head * params.splits, softmax.x, lid); }
+  if (lid == 0u) { store_lse(head, softmax); }
   workgroupBarrier();
   let inverse = select(0.0, 1.0 / softmax.y, softmax.y > 0.0);
   for (var w = lid; w < WORDS; w += WG) {

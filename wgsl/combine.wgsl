@@ -120,6 +120,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     lo += factor * entry_out[e * SLICE_VECS + (lid * V4) % SLICE_VECS];
     if (V4 == 2u) { hi += factor * entry_out[e * SLICE_VECS + (lid * V4 + 1u) % SLICE_VECS]; }
   }
+  if (lid == 0u && slice == 0u) { store_lse(head, vec2f(top, l)); }
   let mass = select(stat.x, l, dense);
   if (lid < SLICE_WORDS) {
     let lost = max(l - mass, 0.0);

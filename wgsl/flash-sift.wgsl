@@ -59,6 +59,8 @@ fn main(
   }
   let base0 = select(first + wid.x * STEP, end - 1u, knows);
   var known_scores: PairScores;
+  var ahead = 0u;                                        // where the row of the next batch that this lane scores begins, if it is looked up
+  if (LOOKS_UP) { ahead = k_row(batch, kv_head, base0 + batch_row(slot, lane % UNROLL)); }
   var rows0: Rows;
   for (var r = 0u; r < SAMPLE_ROUNDS; r++) { // unroll
     var rows: Rows;
@@ -70,7 +72,7 @@ fn main(
       }
     }
     // The first batch is on its way meanwhile.
-    if (r == SAMPLE_ROUNDS - 1u) { load_batch(&rows0, batch, kv_head, base0, slot, lane); }
+    if (r == SAMPLE_ROUNDS - 1u) { load_batch(&rows0, batch, kv_head, base0, slot, lane, sg_lane - lane, ahead); }
     var p = screen_scores(&query, &rows, lane);
     if (knows && r == wid.x - spread) { known_scores = p; }
     let i = r * STEP + batch_row(slot, lane % UNROLL);
@@ -152,6 +154,7 @@ fn main(
     rows_read = count;
     enqueue(&queued, &queued_score, key, &scores0, team0 + nth_bit(bits, tl), tl < count);
   }
+  if (LOOKS_UP) { ahead = k_row(batch, kv_head, base0 + stride + batch_row(slot, lane % UNROLL)); }
   // A turn more than there are batches, for what is left in the queue.
   for (var base = base0 + stride; base < end + stride; base += stride) {
     let last = base >= end;
@@ -161,7 +164,8 @@ fn main(
     var bits = 0u;
     var found = 0u;
     if (!last) {
-      load_batch(&rows, batch, kv_head, base, slot, lane);
+      load_batch(&rows, batch, kv_head, base, slot, lane, sg_lane - lane, ahead);
+      if (LOOKS_UP) { ahead = k_row(batch, kv_head, base + stride + batch_row(slot, lane % UNROLL)); }
       p = screen_scores(&query, &rows, lane);
       bits = judge(&p, &top, &cut, &rest, key < end && lane < UNROLL, KNOWN_SPLITS == 0u && key == newest, team0);
       found = countOneBits(bits);
@@ -221,10 +225,13 @@ fn main(
   write_sums(&acc, lid, tl, head0, HEADS, wid.x);
 }
 
-// Starts reading the K rows of the batch at `base`; some may lie behind the last key.
-fn load_batch(rows: ptr<function, Rows>, batch: u32, kv_head: u32, base: u32, slot: u32, lane: u32) {
+// Starts reading the K rows of the batch at `base`; some may lie behind the last key. found: where each lane's row begins, if it is looked up.
+fn load_batch(
+  rows: ptr<function, Rows>, batch: u32, kv_head: u32, base: u32, slot: u32, lane: u32, sg_slot: u32, found: u32,
+) {
   for (var j = 0u; j < UNROLL; j++) { // unroll
-    let row = k_next(batch, kv_head, base + batch_row(slot, 0u), j * PACK);
+    var row = 0u;
+    if (LOOKS_UP) { row = subgroupShuffle(found, sg_slot + j); } else { row = k_row(batch, kv_head, base + batch_row(slot, 0u)) + j * PACK * WORDS; }
     for (var n = 0u; n < LANE_WORDS; n++) { // unroll
       (*rows)[j * LANE_WORDS + n] = keys[row + min(lane + n * LANES, WORDS - 1u)];
     }

@@ -47,17 +47,15 @@ fn main(
 
   for (var base = begin; base < end; base += STEP) {
     var rows: Rows;
-    for (var j = 0u; j < UNROLL; j++) { // unroll
-      let row = k_row(batch, kv_head, min(base + batch_row(slot, j), end - 1u));
-      for (var n = 0u; n < LANE_WORDS; n++) { // unroll
-        rows[j * LANE_WORDS + n] = keys[row + min(lane + n * LANES, WORDS - 1u)];
-      }
-    }
+    load_keys(&rows, batch, kv_head, base, end - 1u, slot, lane, sg_slot);
     let key = base + batch_row(slot, lane % UNROLL);
     let valid = key < end;
     var p = row_scores(&query, &rows, lane);
+    var found = 0u;
+    if (LOOKS_UP) { found = v_row(batch, kv_head, min(base + batch_row(slot, lane % UNROLL), end - 1u)); }
     for (var j = 0u; j < UNROLL; j++) { // unroll
-      let row = v_row(batch, kv_head, min(base + batch_row(slot, j), end - 1u));
+      var row = 0u;
+      if (LOOKS_UP) { row = subgroupShuffle(found, sg_slot + j); } else { row = v_row(batch, kv_head, min(base + batch_row(slot, j), end - 1u)); }
       for (var n = 0u; n < LANE_WORDS; n++) { // unroll
         rows[j * LANE_WORDS + n] = values[row + min(lane + n * LANES, WORDS - 1u)];
       }

@@ -6,5 +6,4 @@ fn k_row(batch: u32, kv_head: u32, key: u32) -> u32 {
 fn v_row(batch: u32, kv_head: u32, key: u32) -> u32 {
   return ((batch * KV_HEADS + kv_head) * params.capacity + key) * WORDS;
 }
-// The row of the key that comes `ahead` keys after.
-fn k_next(batch: u32, kv_head: u32, key: u32, ahead: u32) -> u32 { return k_row(batch, kv_head, key) + ahead * WORDS; }
+const LOOKS_UP = false;

@@ -8,4 +8,4 @@ fn page_row(half: u32, kv_head: u32, key: u32) -> u32 {
 }
 fn k_row(batch: u32, kv_head: u32, key: u32) -> u32 { return page_row(0u, kv_head, key); }
 fn v_row(batch: u32, kv_head: u32, key: u32) -> u32 { return page_row(1u, kv_head, key); }
-fn k_next(batch: u32, kv_head: u32, key: u32, ahead: u32) -> u32 { return k_row(batch, kv_head, key + ahead); }
+const LOOKS_UP = true;

@@ -61,10 +61,13 @@ fn read_rows(
   for (var turn = 0u; turn < TURNS; turn++) { // unroll
     // The later parts of the lanes may have no row.
     var rows: Rows;
+    var own = queued;                                    // the lane's key, or where its row begins
+    if (LOOKS_UP) { own = v_row(batch, kv_head, queued); }
     for (var part = 0u; part < PARTS; part++) { // unroll
       if (turn + part == 0u || subgroupAny(count > (turn * UNROLL + part * PART_ROWS) * TEAM_SLOTS)) {
         for (var j = 0u; j < PART_ROWS; j++) { // unroll
-          let row = v_row(batch, kv_head, subgroupShuffle(queued, team0 + (turn * UNROLL + part * PART_ROWS + j) * TEAM_SLOTS + team_slot));
+          var row = subgroupShuffle(own, team0 + (turn * UNROLL + part * PART_ROWS + j) * TEAM_SLOTS + team_slot);
+          if (!LOOKS_UP) { row = v_row(batch, kv_head, row); }
           for (var n = 0u; n < LANE_WORDS; n++) { // unroll
             rows[(part * PART_ROWS + j) * LANE_WORDS + n] = values[row + min(lane + n * LANES, WORDS - 1u)];
           }

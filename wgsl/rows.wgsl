@@ -31,10 +31,14 @@ fn load_query(query: ptr<function, Query>, head0: u32, heads: u32, lane: u32) {
   }
 }
 
-// Starts reading the K rows of the batch at `base`; past the last key, that one again.
-fn load_keys(rows: ptr<function, Rows>, batch: u32, kv_head: u32, base: u32, last: u32, slot: u32, lane: u32) {
+// Starts reading the K rows of the batch at `base`; past the last key, that one again. Where rows have to be looked up (LOOKS_UP of the KV
+// layout), a lane does it for the row that it scores, and tells the slot. sg_slot: the slot's first lane within the subgroup.
+fn load_keys(rows: ptr<function, Rows>, batch: u32, kv_head: u32, base: u32, last: u32, slot: u32, lane: u32, sg_slot: u32) {
+  var found = 0u;
+  if (LOOKS_UP) { found = k_row(batch, kv_head, min(base + batch_row(slot, lane % UNROLL), last)); }
   for (var j = 0u; j < UNROLL; j++) { // unroll
-    let row = k_row(batch, kv_head, min(base + batch_row(slot, j), last));
+    var row = 0u;
+    if (LOOKS_UP) { row = subgroupShuffle(found, sg_slot + j); } else { row = k_row(batch, kv_head, min(base + batch_row(slot, j), last)); }
     for (var n = 0u; n < LANE_WORDS; n++) { // unroll
       (*rows)[j * LANE_WORDS + n] = keys[row + min(lane + n * LANES, WORDS - 1u)];
     }

@@ -33,11 +33,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     sum[h] = 0.0;
   }
   var rows: Rows;
-  if (begin < end) { load_keys(&rows, batch, kv_head, begin, end - 1u, slot, lane); }
+  if (begin < end) { load_keys(&rows, batch, kv_head, begin, end - 1u, slot, lane, sg_lane - lane); }
   for (var base = begin; base < end; base += STEP) {
     let score = row_scores(&query, &rows, lane);
     // The next batch, while this one is worked on.
-    load_keys(&rows, batch, kv_head, base + STEP, end - 1u, slot, lane);
+    load_keys(&rows, batch, kv_head, base + STEP, end - 1u, slot, lane, sg_lane - lane);
     let key = base + batch_row(slot, lane % UNROLL);
     if (key < end && lane < UNROLL) {
       for (var h = 0u; h < HEADS; h++) { // unroll

@@ -90,7 +90,7 @@ export class CalibrationInputs {
     private readonly length: number,
     private readonly capacity: number,
     private readonly sets: readonly { keys: GPUBufferBinding; values: GPUBufferBinding; state: LayerState }[],
-    private readonly common: { q: GPUBufferBinding; output: GPUBufferBinding; zero: GPUBufferBinding },
+    private readonly common: Record<'q' | 'output' | 'lse' | 'zero', { buffer: GPUBuffer }>,
     private readonly table: GPUBufferBinding[],
     private readonly buffers: readonly GPUBuffer[],
   ) {}
@@ -123,6 +123,7 @@ export class CalibrationInputs {
     const common = {
       q: { buffer: upload(device, q, shape.dtype) },
       output: { buffer: upload(device, new Float32Array(q.length), shape.dtype) },
+      lse: { buffer: upload(device, new Float32Array(shape.queryHeads), 'f32') },
       zero: { buffer: upload(device, [0], 'i32') },
     };
     const pages = pageSize === undefined ? 0 : keys / pageSize;
@@ -170,10 +171,10 @@ export class CalibrationInputs {
   encode(pass: GPUComputePassEncoder, step: PreparedStep, call: number): void {
     const set = call % this.sets.length;
     const { keys, values, state } = this.sets[set]!;
-    const { q, output } = this.common;
+    const { q, output, lse } = this.common;
     const table = this.table[set];
     this.encoder.attend(pass, step, { q, keys, values, ...(table && { kv: [table] }) }, state);
-    this.encoder.combine(pass, step, output, state);
+    this.encoder.combine(pass, step, output, state, table && lse);
   }
 
   /** What the steps on the first set did. */

@@ -167,12 +167,15 @@ export class AttentionEncoder {
   /**
    * Adds up what {@link attend} left in the scratch buffers, and what stands for the rows it did not read, and writes `output` [batch, queryHeads, headSize]; then, where
    * thresholds are learned, records this step's. A fit holds from the next step on.
+   *
+   * @param lse where the encoder's {@link KvLayout} merges: the base-2 log-sum-exp of every head's scores, f32 [batch, queryHeads]
    */
   combine(
     pass: GPUComputePassEncoder,
     step: PreparedStep,
     output: GPUBufferBinding,
     state: LayerState,
+    lse?: GPUBufferBinding,
   ): void {
     const { kernels } = this;
     const { queryHeads } = this.shape;
@@ -183,19 +186,16 @@ export class AttentionEncoder {
     if (!dense || !learns) {
       const list = this.begin(step.lengths, partials, partOut);
       list.push(state.headsBinding, state.groupsBinding, output);
+      if (lse) list.push(lse);
       this.dispatch(pass, kernels.combine!, step, state, queryHeads * this.slices, step.batch, 1, NO_BUFFERS);
     }
     if (learns) {
       const list = this.begin(step.lengths, partials, partOut, this.scratch('scores', step));
       list.push(state.headsBinding, state.windowBinding, output);
+      if (lse) list.push(lse);
       const workgroups = dense ? 2 * queryHeads : queryHeads;
       this.dispatch(pass, kernels.combineLearn!, step, state, workgroups, step.batch, 1, NO_BUFFERS);
     }
-  }
-
-  /** (maximum, sum of exponentials) of each split's scores, vec2f [batch, queryHeads, splits], as {@link attend} left them. */
-  partials(step: PreparedStep): GPUBufferBinding {
-    return this.scratch('partials', step);
   }
 
   /** A step that reads every row; moments of V serve the longer ones that may follow. */

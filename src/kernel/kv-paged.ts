@@ -12,5 +12,6 @@ export function pagedKv(pageSize: number): KvLayout {
     name: `paged ${pageSize}`,
     source: `const PAGE = ${pageSize}u;\n${pagedSource}`,
     bindings: 1,
+    merges: true,
   };
 }

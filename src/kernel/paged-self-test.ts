@@ -3,7 +3,6 @@ import { attentionScores, createRandom, siftedAttention } from '../reference/ind
 import { AttentionEncoder, type DeviceResources } from './encoder.ts';
 import { fromFloat16, toFloat16 } from './float16.ts';
 import { pagedKv } from './kv-paged.ts';
-import { LogSumExp } from './log-sum-exp.ts';
 import { planStep } from './params.ts';
 import {
   ERROR_BOUND,
@@ -23,7 +22,6 @@ import { firstProven, kernelWays } from './ways.ts';
 /** The kernels of one paged attention. */
 export interface PagedKernels {
   encoder: AttentionEncoder;
-  logSumExp: LogSumExp;
   pageSize: number;
 }
 
@@ -53,7 +51,7 @@ const FOREIGN = 60000;
 
 /** Runs one step over randomly ordered pages and compares. */
 export async function runPagedCase(kernels: PagedKernels, c: PagedCase): Promise<PagedOutcome> {
-  const { encoder, logSumExp, pageSize } = kernels;
+  const { encoder, pageSize } = kernels;
   const { shape, resources } = encoder;
   const { device } = resources;
   const { queryHeads, kvHeads, headSize, dtype } = shape;
@@ -112,8 +110,7 @@ export async function runPagedCase(kernels: PagedKernels, c: PagedCase): Promise
     const cache = { buffer: buffers.pages };
     const layer = { q: { buffer: buffers.q }, keys: cache, values: cache, kv: [{ buffer: buffers.table }] };
     encoder.attend(pass, step, layer, state);
-    encoder.combine(pass, step, { buffer: buffers.output }, state);
-    logSumExp.encode(pass, step, { buffer: buffers.lse });
+    encoder.combine(pass, step, { buffer: buffers.output }, state, { buffer: buffers.lse });
     pass.end();
     device.queue.submit([commands.finish()]);
     const got = await download(device, buffers.output, queryHeads * headSize, dtype);
@@ -151,7 +148,7 @@ export function provenPagedKernels(
 ): Promise<PagedKernels> {
   return firstProven(kernelWays(resources.device, shape), async ({ subgroups, tuning }) => {
     const encoder = await AttentionEncoder.create(resources, shape, subgroups, pagedKv(pageSize), tuning);
-    const kernels = { encoder, logSumExp: await LogSumExp.create(encoder), pageSize };
+    const kernels = { encoder, pageSize };
     for (const kind of TEST_KINDS) {
       const outcome = await runPagedCase(kernels, { seed: 20261124, length: LENGTH, kind, tableOffset: 4 });
       if (outcome.error < ERROR_BOUND[shape.dtype] && outcome.lseError < 1e-3) {

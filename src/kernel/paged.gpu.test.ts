@@ -3,7 +3,6 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { testDevice } from '../testing/device.ts';
 import { AttentionEncoder, createDeviceResources, type DeviceResources } from './encoder.ts';
 import { pagedKv } from './kv-paged.ts';
-import { LogSumExp } from './log-sum-exp.ts';
 import { type PagedKernels, runPagedCase } from './paged-self-test.ts';
 import { canUseSubgroups } from './pipelines.ts';
 import { ERROR_BOUND, TEST_KINDS, THRESHOLD_BOUND } from './self-test.ts';
@@ -31,11 +30,7 @@ describe('paged kernels against the f64 reference', () => {
     const shape = { ...s, queryHeads: s.group * s.kvHeads };
     const subgroups = s.dtype === 'f32' && canUseSubgroups(resources.device);
     const encoder = await AttentionEncoder.create(resources, shape, subgroups, pagedKv(s.pageSize));
-    const kernels: PagedKernels = {
-      encoder,
-      logSumExp: await LogSumExp.create(encoder),
-      pageSize: s.pageSize,
-    };
+    const kernels: PagedKernels = { encoder, pageSize: s.pageSize };
     let worst = 0;
     for (const [i, length] of LENGTHS.entries()) {
       for (const kind of TEST_KINDS) {

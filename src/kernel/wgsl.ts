@@ -4,6 +4,7 @@ import combineDenseSource from '../../wgsl/combine-dense.wgsl?raw';
 import combineLearnSource from '../../wgsl/combine-learn.wgsl?raw';
 import commonSource from '../../wgsl/common.wgsl?raw';
 import compareSource from '../../wgsl/compare.wgsl?raw';
+import dropLseSource from '../../wgsl/drop-lse.wgsl?raw';
 import dropScoreSource from '../../wgsl/drop-score.wgsl?raw';
 import fitSource from '../../wgsl/fit.wgsl?raw';
 import flashSource from '../../wgsl/flash.wgsl?raw';
@@ -12,7 +13,6 @@ import foldSource from '../../wgsl/fold.wgsl?raw';
 import gatherSource from '../../wgsl/gather.wgsl?raw';
 import gatherTeamsSource from '../../wgsl/gather-teams.wgsl?raw';
 import layerStateSource from '../../wgsl/layer-state.wgsl?raw';
-import logSumExpSource from '../../wgsl/log-sum-exp.wgsl?raw';
 import momentsSource from '../../wgsl/moments.wgsl?raw';
 import nthBitSource from '../../wgsl/nth-bit.wgsl?raw';
 import pairsF16Source from '../../wgsl/pairs-f16.wgsl?raw';
@@ -36,6 +36,7 @@ import spreadSource from '../../wgsl/spread.wgsl?raw';
 import storageF16x4Source from '../../wgsl/storage-f16x4.wgsl?raw';
 import storageF16x8Source from '../../wgsl/storage-f16x8.wgsl?raw';
 import storageF32Source from '../../wgsl/storage-f32.wgsl?raw';
+import storeLseSource from '../../wgsl/store-lse.wgsl?raw';
 import storeScoreSource from '../../wgsl/store-score.wgsl?raw';
 import thresholdSource from '../../wgsl/threshold.wgsl?raw';
 import { ESTIMATE_KEYS, MOMENT_ROWS } from '../reference/estimate.ts';
@@ -110,6 +111,9 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
   const subgroups = subgroupSize > 0;
   const reduce = subgroups ? reduceSubgroupSource : reduceWorkgroupSource;
   const softmax = subgroups ? softmaxSubgroupSource : softmaxWorkgroupSource;
+  const merges = target.kv?.merges ?? false;
+  const lse = merges ? storeLseSource : dropLseSource;
+  const lseBindings: BindingKind[] = merges ? ['write'] : [];
   const flash: KernelSource = {
     sources: [rowsSource, foldSource, flashSource, dropScoreSource],
     bindings: ['params', 'read', 'read', 'read', 'read', 'write', 'write'],
@@ -169,8 +173,8 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
       usesKv: true,
     },
     combine: {
-      sources: [reduce, combineSource, thresholdSource],
-      bindings: ['params', 'read', 'read', 'read', 'write', 'write', 'write'],
+      sources: [reduce, combineSource, thresholdSource, lse],
+      bindings: ['params', 'read', 'read', 'read', 'write', 'write', 'write', ...lseBindings],
       workgroupSize: tuning.combineWorkgroup,
       usesKv: false,
     },
@@ -184,8 +188,9 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
         fitSource,
         combineDenseSource,
         combineLearnSource,
+        lse,
       ],
-      bindings: ['params', 'read', 'read', 'read', 'read', 'write', 'write', 'write'],
+      bindings: ['params', 'read', 'read', 'read', 'read', 'write', 'write', 'write', ...lseBindings],
       // Without subgroups, sums take workgroup memory by the invocation.
       workgroupSize: subgroups ? tuning.learnWorkgroup : Math.min(256, tuning.learnWorkgroup),
       usesKv: false,
@@ -203,12 +208,6 @@ export function assembleCompare(shape: AttentionShape, workgroupSize: number): s
   const { words } = shapeConstants(shape);
   const constants = { QUERY_HEADS: shape.queryHeads, WORDS: words, WG: workgroupSize };
   return [declare(constants), storageSource(shape), compareSource].join('\n');
-}
-
-/** The WGSL of the log-sum-exp of a shape. */
-export function assembleLogSumExp(shape: AttentionShape): string {
-  const constants = { QUERY_HEADS: shape.queryHeads, WG: 64 };
-  return [declare(constants), commonSource, logSumExpSource].join('\n');
 }
 
 function declare(constants: Record<string, number>): string {
@@ -280,6 +279,7 @@ function kernelConstants(
     MAX_SPLITS,
     PART: vecs + 1,
     SCORE_BINS,
+    LSE_BINDING: kernel.bindings.length - 1,
     BINS_EACH: SCORE_BINS / kernel.workgroupSize,
     HELD: tuning.learnHeld,
     // Without subgroups: keys that the gather lists at a time; with the weights of every head they fit 16 KB.

@@ -10,6 +10,7 @@ const BOUND = { f32: 1e-4, f16: 2e-2 } as const;
  */
 export class Proof {
   readonly output: GPUBuffer;
+  readonly lse: GPUBuffer;
 
   private constructor(
     private readonly shape: AttentionShape,
@@ -19,6 +20,11 @@ export class Proof {
     this.output = device.createBuffer({
       label: 'sift proof',
       size: Math.ceil((shape.queryHeads * shape.headSize * 4) / 16) * 16,
+      usage: GPUBufferUsage.STORAGE,
+    });
+    this.lse = device.createBuffer({
+      label: 'sift proof',
+      size: shape.queryHeads * 4,
       usage: GPUBufferUsage.STORAGE,
     });
   }
@@ -35,6 +41,7 @@ export class Proof {
   async verdict(): Promise<string | undefined> {
     const { relative, largest } = await this.comparison.read();
     this.output.destroy();
+    this.lse.destroy();
     const bound = BOUND[this.shape.dtype];
     if (relative <= bound && largest > 0) return undefined;
     return `SELF_TEST_FAILED: in the first decode step our dense attention differed from the runtime's by ${relative.toExponential(2)} of the largest output (${largest.toExponential(2)}); allowed: ${bound}`;

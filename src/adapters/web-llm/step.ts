@@ -66,15 +66,15 @@ export class PagedStep {
     if (typeof call === 'string') return call;
     const layer = this.layers.get(call.pages.buffer) ?? this.layers.size;
     if (this.attended.has(layer)) return 'a layer attends twice in a step (a sequence in several parts)';
-    const { encoder, logSumExp } = this.kernels;
+    const { encoder } = this.kernels;
     const step = this.prepare(call);
     const state = this.cache.layer(layer, program.shape);
     const inputs = { q: call.q, keys: call.pages, values: call.pages, kv: [call.table] };
     const output = this.proof ? { buffer: this.proof.output } : call.output;
+    const lse = this.proof ? { buffer: this.proof.lse } : call.lse;
     encodePass(context, (pass) => {
       encoder.attend(pass, step, inputs, state);
-      encoder.combine(pass, step, output, state);
-      if (!this.proof) logSumExp.encode(pass, step, call.lse);
+      encoder.combine(pass, step, output, state, lse);
     });
     this.layers.set(call.pages.buffer, layer);
     this.attended.add(layer);
