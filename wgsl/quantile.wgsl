@@ -172,13 +172,15 @@ fn rank_candidates(n: u32, place: u32, softmax: vec2f, by_mass: bool, lid: u32) 
     var above = 0u;                      // units of the scores above s, and of those down to it
     var down_to = 0u;
     var lowest = true;
-    for (var j = 0u; j < n; j++) {
-      let other = bitcast<f32>(atomicLoad(&bins[j]));
-      var unit = 1u;
-      if (by_mass) { unit = mass_unit(other, softmax); }
-      above += select(0u, unit, other > s);
-      down_to += select(0u, unit, other >= s);
-      lowest = lowest && other >= s;
+    for (var start = 0u; start < n; start += 4u) {       // four at a time: loads in flight
+      for (var e = 0u; e < 4u; e++) { // unroll
+        let other = bitcast<f32>(atomicLoad(&bins[start + e]));
+        var unit = select(0u, 1u, start + e < n);
+        if (by_mass) { unit *= mass_unit(other, softmax); }
+        above += select(0u, unit, other > s);
+        down_to += select(0u, unit, other >= s);
+        lowest = lowest && (other >= s || start + e >= n);
+      }
     }
     if ((above <= place && place < down_to) || (lowest && place >= down_to)) { answer = s; }
   }
