@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { WgslReflect } from 'wgsl_reflect';
+import { pagedKv } from './kv-paged.ts';
 import type { AttentionShape, DType } from './shape.ts';
 import { DEFAULT_TUNING } from './tuning.ts';
 import { assemble, type KernelName, kernelSources, knownSplits } from './wgsl.ts';
@@ -73,6 +74,10 @@ describe('kernels fit the limits that every WebGPU device has', () => {
         const { bindings, workgroupSize } = kernel;
         expect(workgroupSize).toBeLessThanOrEqual(256);
         expect(bindings.filter((kind) => kind !== 'params').length).toBeLessThanOrEqual(MAX_STORAGE_BUFFERS);
+        const kv = pagedKv(16);
+        const paged = kernelSources({ ...target, kv })[name]!;
+        const buffers = paged.bindings.length - 1 + (paged.usesKv ? kv.bindings : 0);
+        expect(buffers).toBeLessThanOrEqual(MAX_STORAGE_BUFFERS);
         for (const shape of shapes) {
           const code = assemble(name, shape, target).replace(/^(enable|diagnostic).*$/gm, '');
           const bytes = workgroupBytes(code);
