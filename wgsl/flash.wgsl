@@ -1,5 +1,5 @@
 // Dense attention of one split in one pass: scores, online softmax and weighted V rows, for all HEADS query heads at once. Leaves the split's
-// softmax maximum and sum, and its output relative to that maximum. No score leaves the workgroup, unless store_score says so.
+// softmax maximum and sum, and its output relative to that maximum. No score leaves the workgroup, unless store_scores says so.
 // Registers are short: four more values a lane cost a quarter of the speed on an H200 (docs/kernel.md).
 // Grid: (splits, KV_HEADS * BLOCKS, batch).
 
@@ -51,6 +51,7 @@ fn main(
     let key = base + batch_row(slot, lane % UNROLL);
     let valid = key < end;
     var p = row_scores(&query, &rows, lane);
+    store_scores(&p, head0, heads, key, end, lane);
     var found = 0u;
     if (LOOKS_UP) { found = v_row(batch, kv_head, min(base + batch_row(slot, lane % UNROLL), end - 1u)); }
     for (var j = 0u; j < UNROLL; j++) { // unroll
@@ -62,7 +63,6 @@ fn main(
     }
     var grows = false;
     for (var h = 0u; h < HEADS; h++) { // unroll
-      if (valid && lane < UNROLL && h < heads) { store_score(head0 + h, key, p[h]); }
       grows = grows || (valid && p[h] > top[h]);
     }
     // Rare after the first batches.

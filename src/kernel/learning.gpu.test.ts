@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { attentionScores, createRandom, siftedAttention } from '../reference/index.ts';
 import { testDevice } from '../testing/device.ts';
+import { storedScore } from '../testing/thresholds.ts';
 import {
   learnedPolicy,
   paperPolicy,
@@ -23,7 +24,7 @@ const STEPS = 24;
 const CAPACITY = PROMPT + STEPS;
 
 interface Trace {
-  /** Largest error of the output. */
+  /** Largest error of the output, given the kernels' thresholds. */
   error: number;
   /** Row decisions per head that agree, over all sifted steps. */
   rows: { same: number; total: number };
@@ -68,21 +69,28 @@ async function decode(device: GPUDevice, policy: ThresholdPolicy, subgroups: boo
 
     const inputs = { q, k, v, batch: 1, queryHeads, kvHeads, headSize, capacity: CAPACITY, lengths: length };
     tracker.begin(1, length - 1);
-    const thresholds = tracker.logThresholds(0);
-    const want = siftedAttention(inputs, thresholds, policy);
-    const sifted = step > policy.warmup;
-    if (sifted) {
-      const figures = await attention.figures();
-      figures.heads.forEach((head, h) => {
+    const ideal = siftedAttention(inputs, tracker.logThresholds(0), policy);
+    let want = ideal;
+    if (step > policy.warmup) {
+      const { heads } = await attention.figures();
+      heads.forEach((head, h) => {
         rows.total += length;
-        rows.same += length - Math.abs(head.lastKept - want.keptRows[h]!);
-        tracker.tracker(0, 0, h).observeMass(want.keptMass[h]!);
+        rows.same += length - Math.abs(head.lastKept - ideal.keptRows[h]!);
+        tracker.tracker(0, 0, h).observeMass(ideal.keptMass[h]!);
       });
+      // A row between the two thresholds is kept by one of them.
+      want = siftedAttention(
+        inputs,
+        Float64Array.from(heads, (head) => head.logThreshold),
+        policy,
+      );
     }
     error = Math.max(error, outputError(got, want.output, SHAPE));
-    const { logProbabilities } = attentionScores(inputs);
+    const { scores, logProbabilities } = attentionScores(inputs);
     for (let h = 0; h < queryHeads; h++) {
-      const p = logProbabilities.subarray(h * CAPACITY, h * CAPACITY + length).map(Math.exp);
+      const at = h * CAPACITY;
+      const logSum = scores[at]! - logProbabilities[at]!;
+      const p = scores.subarray(at, at + length).map((s) => Math.exp(storedScore(s) - logSum));
       tracker.tracker(0, 0, h).observe(step, length, p);
     }
   }

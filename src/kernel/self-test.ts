@@ -115,16 +115,22 @@ const LEARNING = validatePolicy({
   refitEvery: 0,
 });
 
-/** Nats that a learned threshold may be off: as much as f32 scores may. */
+/** Nats that a learned threshold may be off beyond what storing scores rounds: as much as f32 scores may. */
 export const THRESHOLD_BOUND = 1e-4;
 
-/** How far the thresholds are off that heads have learned in the step of the kind `learning`, in nats. */
+/**
+ * How far the thresholds are off that heads have learned in the step of the kind `learning`, in nats, beyond what storing scores rounds
+ * (wgsl/score-keys.wgsl).
+ */
 export function learnedError(heads: readonly { logAlpha: number }[], inputs: AttentionInputs): number {
   const { capacity } = inputs;
-  const { logProbabilities } = attentionScores(inputs);
+  const { scores, logProbabilities } = attentionScores(inputs);
   return heads.reduce((worst, { logAlpha }, h) => {
-    const sorted = logProbabilities.slice(h * capacity, (h + 1) * capacity).sort();
-    const error = Math.abs(logAlpha - sorted[quantileIndex(TAU, capacity)]!);
+    const logSum = scores[h * capacity]! - logProbabilities[h * capacity]!;
+    const sorted = scores.slice(h * capacity, (h + 1) * capacity).sort();
+    const score = sorted[quantileIndex(TAU, capacity)]!;
+    const rounding = (Math.abs(score) + 1) * 2 ** -10;
+    const error = Math.max(0, Math.abs(logAlpha + logSum - score) - rounding);
     return Math.max(worst, Number.isNaN(error) ? Number.POSITIVE_INFINITY : error);
   }, 0);
 }

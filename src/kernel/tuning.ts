@@ -16,7 +16,7 @@ export interface Tuning {
   combineWorkgroups: number;
   /** Invocations of a workgroup that finds the exact threshold of a head; with subgroups. */
   learnWorkgroup: number;
-  /** Scores that each of them holds, in fours. */
+  /** Scores that each of them holds, in eights. */
   learnHeld: number;
   /** Rows that neighbouring lanes read at a time: loads in flight. 1, 2, 4 or 8. */
   unroll: number;
@@ -49,7 +49,7 @@ export const DEFAULT_TUNING: Tuning = {
   combineWorkgroup: 128,
   combineWorkgroups: 128,
   learnWorkgroup: 256,
-  learnHeld: 8,
+  learnHeld: 4,
   unroll: 8,
   scoresUnroll: 8,
   siftUnroll: 8,
@@ -77,7 +77,7 @@ const SOFTWARE_TUNING: Tuning = {
   combineWorkgroup: 64,
   combineWorkgroups: 16,
   learnWorkgroup: 64,
-  learnHeld: 4,
+  learnHeld: 2,
 };
 
 /** The tuning of a device. */

@@ -19,12 +19,12 @@ import pairsF16Source from '../../wgsl/pairs-f16.wgsl?raw';
 import pairsF32Source from '../../wgsl/pairs-f32.wgsl?raw';
 import quantileSource from '../../wgsl/quantile.wgsl?raw';
 import queueSource from '../../wgsl/queue.wgsl?raw';
-import radixSelectSource from '../../wgsl/radix-select.wgsl?raw';
 import reduceSubgroupSource from '../../wgsl/reduce-subgroup.wgsl?raw';
 import reduceWorkgroupSource from '../../wgsl/reduce-workgroup.wgsl?raw';
 import restSource from '../../wgsl/rest.wgsl?raw';
 import rowsSource from '../../wgsl/rows.wgsl?raw';
 import sampleSource from '../../wgsl/sample.wgsl?raw';
+import scoreKeysSource from '../../wgsl/score-keys.wgsl?raw';
 import scoresSource from '../../wgsl/scores.wgsl?raw';
 import scoresRowsSource from '../../wgsl/scores-rows.wgsl?raw';
 import screenSource from '../../wgsl/screen.wgsl?raw';
@@ -125,7 +125,7 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
       dense: flash,
       denseLearn: {
         ...flash,
-        sources: [rowsSource, foldSource, flashSource, storeScoreSource],
+        sources: [rowsSource, foldSource, flashSource, scoreKeysSource, storeScoreSource],
         bindings: [...flash.bindings, 'write'],
       },
       sift: {
@@ -182,9 +182,9 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
       sources: [
         reduce,
         subgroups ? splitsSubgroupSource : splitsWorkgroupSource,
+        scoreKeysSource,
         binsSource,
         quantileSource,
-        radixSelectSource,
         fitSource,
         combineDenseSource,
         combineLearnSource,
@@ -238,7 +238,11 @@ function kernelConstants(
       : sifting
         ? tuning.siftUnroll
         : tuning.unroll;
-  const rows = Math.min(deep, lanes);
+  const storing = kernel.sources.includes(storeScoreSource);
+  const teamSlots = team / lanes;
+  // Neighbouring keys, whose scores share a word, must be those of lanes of one subgroup: of two slots, or of two rows of a slot.
+  const pairsSlots = !storing || teamSlots > 1;
+  const rows = Math.min(pairsSlots ? deep : Math.max(2, deep), lanes);
   // For more than four heads a branch costs more than the rows it leaves out.
   const parts = c.heads > 4 ? 1 : Math.min(2, rows);
   const slots = kernel.workgroupSize / lanes;
@@ -246,7 +250,6 @@ function kernelConstants(
   const slices = kernel.sources.includes(combineSource) ? combineSlices(shape, tuning) : 1;
   const adders = Math.max(1, Math.floor(Math.min(256, kernel.workgroupSize) / (vecs / slices)));
   const splits = Math.min(MAX_SPLITS, tuning.workgroups / (shape.kvHeads * c.blocks));
-  const teamSlots = team / lanes;
   const knownKeys = ESTIMATE_KEYS.sink + ESTIMATE_KEYS.newest;
   const sampled = knownKeys + ESTIMATE_KEYS.samples;
   const accumulators = c.heads * Math.ceil(c.words / lanes) * (c.wordElements / 4);
@@ -274,7 +277,8 @@ function kernelConstants(
     PARTS: parts,
     PART_ROWS: rows / parts,
     SLOTS: slots,
-    PACK: Math.min(slots, 32 / lanes),
+    PACK: pairsSlots ? Math.min(slots, 32 / lanes) : 1,
+    KEY_LANES: pairsSlots ? lanes : 1,
     SUBGROUP: Math.max(1, subgroupSize),
     MAX_SPLITS,
     PART: vecs + 1,
@@ -319,6 +323,7 @@ export function assemble(name: KernelName, shape: AttentionShape, target: Target
   const code = [
     declare(constants),
     `const LINEAR_GAIN = ${LINEAR_GAIN};`,
+    `const KEYED = ${target.subgroupSize > 0};`,
     `const REFINES = ${half || (target.tuning?.refine ?? false)};`,
     commonSource,
     storageSource(shape),

@@ -1,3 +1,4 @@
+import { fromFloat16, toFloat16 } from '../kernel/float16.ts';
 import type { AttentionShape } from '../kernel/shape.ts';
 import { createSiftAttention } from '../kernel/sift-attention.ts';
 import { upload } from '../kernel/transfer.ts';
@@ -20,10 +21,17 @@ type Holding = Pick<Tuning, 'learnWorkgroup' | 'learnHeld'>;
 
 /** Whether the kernel's sample has a key, of a cache of so many. */
 function sampled(key: number, length: number, { learnWorkgroup, learnHeld }: Holding): boolean {
-  const vecs = Math.ceil(length / 64) * 16;
+  const vecs = Math.ceil(length / 64) * 8;
   const step = Math.ceil(vecs / (learnWorkgroup * learnHeld));
-  const vec = Math.floor(key / 4);
-  return vec % step === 0 && key % 4 === Math.floor(vec / step / learnWorkgroup) % 4;
+  const vec = Math.floor(key / 8);
+  const word = Math.floor(vec / step / learnWorkgroup) % 4;
+  return vec % step === 0 && (key % 8 === 2 * word || key % 8 === 2 * ((word + 2) % 4) + 1);
+}
+
+/** A score as it is stored for learning (wgsl/score-keys.wgsl) by a device that rounds to nearest: |s| + 1 in f16, less 1. */
+export function storedScore(s: number): number {
+  const magnitude = Math.min(Math.fround(Math.abs(s) + 1), 65504);
+  return (s < 0 ? -1 : 1) * (fromFloat16(toFloat16(magnitude)) - 1);
 }
 
 type Draw = (normal: number, key: number, length: number, holding: Holding) => number;
@@ -48,11 +56,11 @@ export const THRESHOLD_TARGETS: readonly Target[] = [
   { kind: 'mass', epsilon: 0.05 },
 ];
 
-/** Natural logarithm of the exact threshold. */
+/** Natural logarithm of the exact threshold among the stored scores. */
 function expected(scores: Float64Array, target: Target): number {
-  const sorted = scores.toSorted();
-  const top = sorted.at(-1)!;
-  const logSum = top + Math.log(sorted.reduce((sum, s) => sum + Math.exp(s - top), 0));
+  const top = scores.reduce((a, s) => Math.max(a, s), Number.NEGATIVE_INFINITY);
+  const logSum = top + Math.log(scores.reduce((sum, s) => sum + Math.exp(s - top), 0));
+  const sorted = scores.map(storedScore).sort();
   if (target.kind === 'quantile') return sorted[quantileIndex(target.tau, sorted.length)]! - logSum;
   const p = sorted.map((s) => Math.exp(s - logSum));
   return Math.log(massThreshold(p, target.kind === 'mass' ? target.epsilon : 0));
