@@ -46,6 +46,9 @@ const SCORES: Record<string, Draw> = {
   'more than the bins reach': (x) => 200 * x,
   'one far above': (x, key) => (key === 1 ? 500 : x),
   'a sample that misleads': (x, key, length, holding) => (sampled(key, length, holding) ? x + 20 : x),
+  'a sample that misleads upwards a little': (x, key, length, holding) =>
+    sampled(key, length, holding) ? x + 0.3 : x,
+  'and downwards': (x, key, length, holding) => (sampled(key, length, holding) ? x - 0.3 : x),
 };
 
 /** Targets of which the exact thresholds are tested. */
