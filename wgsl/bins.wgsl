@@ -1,9 +1,9 @@
-// Bins of score keys (score-keys.wgsl) for the quantile. Bin 0 has what lies above a range.
+// Bins of scores (score-codes.wgsl) for the quantile. Bin 0 has what lies above a range.
 const MASS_ONE = 2147483648.0;           // probabilities are summed as 2^-31ths, so that atomics can add them
 
 var<workgroup> bins: array<atomic<u32>, SCORE_BINS>;    // zero at first, as all workgroup memory
 
-// Keys in bins of 2^shift, `width` of them with those of bin 0: `origin` is the first of bin 0, which may lie before 0.
+// Codes in bins of 2^shift, `width` of them with those of bin 0: `origin` is the first of bin 0, which may lie before 0.
 struct Range { origin: u32, width: u32, shift: u32 }
 
 // The bins of two places.
@@ -12,16 +12,16 @@ var<workgroup> found: Found;
 
 fn whole_range() -> Range { return Range(0u - 16u, SCORE_BINS * 16u, 4u); }
 
-// The keys of the bins first to last of a range, in as many bins as there are.
+// The codes of the bins first to last of a range, in as many bins as there are.
 fn narrowed(range: Range, first: u32, last: u32) -> Range {
-  let keys = (last - first + 1u) << range.shift;
+  let codes = (last - first + 1u) << range.shift;
   var shift = 0u;
-  while (keys >> shift > SCORE_BINS - 2u) { shift++; }
-  return Range(range.origin + (first << range.shift) - (1u << shift), keys + (1u << shift), shift);
+  while (codes >> shift > SCORE_BINS - 2u) { shift++; }
+  return Range(range.origin + (first << range.shift) - (1u << shift), codes + (1u << shift), shift);
 }
 
 // What a score adds to its bin where probability is counted: 2^-31ths of it.
-fn mass_unit(key: u32, softmax: vec2f) -> u32 { return u32(exp(key_score(key) - softmax.x) / softmax.y * MASS_ONE); }
+fn mass_unit(code: u32, softmax: vec2f) -> u32 { return u32(exp(code_score(code) - softmax.x) / softmax.y * MASS_ONE); }
 
 // Finds the bins of two places, counted from the highest score; 0 where there is none. by_share: both are the place below which the target
 // share of all lies. Returns the place of `from`; `found` is there behind a barrier. Leaves the bins empty.

@@ -8,7 +8,7 @@
 @group(0) @binding(1) var<storage, read> lengths: array<i32>;                   // [batch]
 @group(0) @binding(2) var<storage, read> partials: array<vec2f>;                // [batch, QUERY_HEADS, splits]
 @group(0) @binding(3) var<storage, read> part_out: array<vec4f>;                // [batch, QUERY_HEADS, splits, PART]
-@group(0) @binding(4) var<storage, read> scores: array<vec4u>;                  // [batch, QUERY_HEADS], two numbers a word (score-keys.wgsl) or f32
+@group(0) @binding(4) var<storage, read> scores: array<vec4u>;                  // [batch, QUERY_HEADS], two codes a word (score-codes.wgsl) or f32
 @group(0) @binding(5) var<storage, read_write> heads_state: array<HeadState>;   // [batch, QUERY_HEADS]
 @group(0) @binding(6) var<storage, read_write> window: array<vec2f>;            // [batch, QUERY_HEADS, params.window] (log x, log theta)
 @group(0) @binding(7) var<storage, read_write> output: array<Word>;             // [batch, QUERY_HEADS, HEAD_SIZE]

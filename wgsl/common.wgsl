@@ -18,7 +18,7 @@
 //   PARTS       of a turn of the queue, each of PART_ROWS rows a slot; those without a row are left out
 //   KNOWN_SPLITS  splits of the one-pass kernel that have the first and the newest keys (flash-sift.wgsl)
 //   HELD        vec4u of scores, eight each, that an invocation of the quantile holds
-//   KEY_LANES   from the lane that has a key to the one that has its neighbour, where scores are stored
+//   PAIR_LANES  from the lane that has a key to the one that has its neighbour, where scores are stored
 // Loops marked "unroll" may be unrolled in the text (src/kernel/unroll.ts).
 
 const LOWEST: f32 = -3.4e38;  // stands for -inf: WGSL may assume that infinities do not occur

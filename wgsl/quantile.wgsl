@@ -1,7 +1,7 @@
-// The exact quantile of a head's scores as they are stored (score-keys.wgsl), by one workgroup. quantile: the order statistic at
+// The exact quantile of a head's scores as they are stored (score-codes.wgsl), by one workgroup. quantile: the order statistic at
 // floor(tau * (S - 1)). mass: the largest threshold that drops at most epsilon of the probability.
 // A sample of the scores says in which range it very probably lies; one pass counts those above the range and puts those within it into
-// bins of one key each, which proves the range right or not. Where the sample misled, and for a mass, bins of 16 keys have all scores
+// bins of one code each, which proves the range right or not. Where the sample misled, and for a mass, bins of 16 codes have all scores
 // first, and those of the one that holds the place come after. Exact in any case: what the range is only changes how long it takes.
 const PORTION = HELD * WG;               // vec4u of scores that the workgroup holds at a time, each of eight
 const ROUNDS = 3u;
@@ -14,11 +14,11 @@ fn score_vecs() -> u32 { return params.score_stride / 8u; }
 // From how many vec4u the first held scores take one: 1 where they are all.
 fn sample_step() -> u32 { return (score_vecs() + PORTION - 1u) / PORTION; }
 
-// Does not need the length, so that the loads need not wait for it; keep_scores must follow. A dense step has stored keys, a sifted one, or
+// Does not need the length, so that the loads need not wait for it; keep_scores must follow. A dense step has stored codes, a sifted one, or
 // any without subgroups, f32.
 fn load_scores(held: ptr<function, Held>, head: u32, start: u32, step: u32) {
   let vecs = score_vecs();
-  if (KEYED && has(params.flags, FLAG_DENSE)) {
+  if (CODED && has(params.flags, FLAG_DENSE)) {
     for (var j = 0u; j < HELD; j++) { // unroll
       (*held)[j] = scores[head * vecs + min(start + j * step, vecs - 1u)];
     }
@@ -28,7 +28,7 @@ fn load_scores(held: ptr<function, Held>, head: u32, start: u32, step: u32) {
     let at = 2u * (head * vecs + min(start + j * step, vecs - 1u));
     let a = bitcast<vec4f>(scores[at]);
     let b = bitcast<vec4f>(scores[at + 1u]);
-    (*held)[j] = vec4u(score_keys(a.x, a.y), score_keys(a.z, a.w), score_keys(b.x, b.y), score_keys(b.z, b.w));
+    (*held)[j] = vec4u(score_codes(a.x, a.y), score_codes(a.z, a.w), score_codes(b.x, b.y), score_codes(b.z, b.w));
   }
 }
 
@@ -48,7 +48,7 @@ fn count_scores(held: ptr<function, Held>, range: Range) -> u32 {
   for (var j = 0u; j < HELD; j++) { // unroll
     for (var e = 0u; e < 2u; e++) { // unroll
       let words = vec2u((*held)[j][2u * e], (*held)[j][2u * e + 1u]);
-      let a = (words & vec2u(KEY_MASK)) - range.origin;
+      let a = (words & vec2u(CODE_MASK)) - range.origin;
       let b = (words >> vec2u(16u)) - range.origin;
       let lo = min(a, b);
       let hi = max(a, b);
@@ -74,9 +74,9 @@ fn count_mass(held: ptr<function, Held>, range: Range, softmax: vec2f) -> u32 {
   var above = 0u;
   for (var j = 0u; j < HELD; j++) { // unroll
     for (var e = 0u; e < 8u; e++) { // unroll
-      let key = ((*held)[j][e / 2u] >> (16u * (e % 2u))) & KEY_MASK;
-      let unit = mass_unit(key, softmax);
-      let at = key - range.origin;
+      let code = ((*held)[j][e / 2u] >> (16u * (e % 2u))) & CODE_MASK;
+      let unit = mass_unit(code, softmax);
+      let at = code - range.origin;
       if (at < range.width) { atomicAdd(&bins[at >> range.shift], unit); }
       above += select(0u, unit, at >= 0x80000000u);
     }
@@ -92,7 +92,7 @@ fn sampled_range(held: ptr<function, Held>, place: u32, length: u32, lid: u32) -
   let at = f32(place) * share;
   let margin = 4.0 * sqrt(at * max(0.0, 1.0 - at / n)) + 4.0; // four standard deviations
   for (var j = 0u; j < HELD; j++) { // unroll
-    let a = ((*held)[j][j % 4u] & KEY_MASK) - whole.origin;
+    let a = ((*held)[j][j % 4u] & CODE_MASK) - whole.origin;
     let b = ((*held)[j][(j + 2u) % 4u] >> 16u) - whole.origin;
     if (a < whole.width) { atomicAdd(&bins[a >> whole.shift], 1u); }
     if (b < whole.width) { atomicAdd(&bins[b >> whole.shift], 1u); }
@@ -130,7 +130,7 @@ fn quantile(held: ptr<function, Held>, head: u32, length: u32, softmax: vec2f, l
     workgroupBarrier();
     place = find_bins(place, place, by_mass && round == 0u, lid);
     let bin = workgroupUniformLoad(&found).first;
-    if (bin > 0u && range.shift == 0u) { return key_score(range.origin + bin); }
+    if (bin > 0u && range.shift == 0u) { return code_score(range.origin + bin); }
     if (bin > 0u) { range = narrowed(range, bin, bin); } else { range = whole_range(); }
   }
   return -HIGHEST;                       // among what the bins of all do not reach

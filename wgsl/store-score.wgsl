@@ -1,4 +1,4 @@
-// Scores are written (score-keys.wgsl), for the kernel that comes after.
+// Scores are written (score-codes.wgsl), for the kernel that comes after.
 @group(0) @binding(7) var<storage, read_write> scores: array<u32>;       // [batch, QUERY_HEADS, score_stride / 2]
 
 // A word has the scores of two neighbouring keys, which are those of two lanes: for every two heads each gives the other one score, and
@@ -8,10 +8,10 @@ fn store_scores(p: ptr<function, PerHead>, head0: u32, heads: u32, key: u32, end
   for (var i = 0u; i < PAIRS; i++) { // unroll
     let a = (*p)[2u * i];
     let b = (*p)[min(2u * i + 1u, HEADS - 1u)];
-    let other = subgroupShuffleXor(select(b, a, odd == 1u), KEY_LANES);
+    let other = subgroupShuffleXor(select(b, a, odd == 1u), PAIR_LANES);
     let h = 2u * i + odd;
     if (lane < UNROLL && key - odd < end && h < heads) {
-      scores[((head0 + h) * params.score_stride + key) / 2u] = score_keys(select(a, other, odd == 1u), select(other, b, odd == 1u));
+      scores[((head0 + h) * params.score_stride + key) / 2u] = score_codes(select(a, other, odd == 1u), select(other, b, odd == 1u));
     }
   }
 }

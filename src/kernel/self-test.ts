@@ -120,7 +120,7 @@ export const THRESHOLD_BOUND = 1e-4;
 
 /**
  * How far the thresholds are off that heads have learned in the step of the kind `learning`, in nats, beyond what storing scores rounds
- * (wgsl/score-keys.wgsl).
+ * (wgsl/score-codes.wgsl).
  */
 export function learnedError(heads: readonly { logAlpha: number }[], inputs: AttentionInputs): number {
   const { capacity } = inputs;

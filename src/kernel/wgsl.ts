@@ -24,7 +24,7 @@ import reduceWorkgroupSource from '../../wgsl/reduce-workgroup.wgsl?raw';
 import restSource from '../../wgsl/rest.wgsl?raw';
 import rowsSource from '../../wgsl/rows.wgsl?raw';
 import sampleSource from '../../wgsl/sample.wgsl?raw';
-import scoreKeysSource from '../../wgsl/score-keys.wgsl?raw';
+import scoreCodesSource from '../../wgsl/score-codes.wgsl?raw';
 import scoresSource from '../../wgsl/scores.wgsl?raw';
 import scoresRowsSource from '../../wgsl/scores-rows.wgsl?raw';
 import screenSource from '../../wgsl/screen.wgsl?raw';
@@ -125,7 +125,7 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
       dense: flash,
       denseLearn: {
         ...flash,
-        sources: [rowsSource, foldSource, flashSource, scoreKeysSource, storeScoreSource],
+        sources: [rowsSource, foldSource, flashSource, scoreCodesSource, storeScoreSource],
         bindings: [...flash.bindings, 'write'],
       },
       sift: {
@@ -182,7 +182,7 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
       sources: [
         reduce,
         subgroups ? splitsSubgroupSource : splitsWorkgroupSource,
-        scoreKeysSource,
+        scoreCodesSource,
         binsSource,
         quantileSource,
         fitSource,
@@ -278,7 +278,7 @@ function kernelConstants(
     PART_ROWS: rows / parts,
     SLOTS: slots,
     PACK: pairsSlots ? Math.min(slots, 32 / lanes) : 1,
-    KEY_LANES: pairsSlots ? lanes : 1,
+    PAIR_LANES: pairsSlots ? lanes : 1,
     SUBGROUP: Math.max(1, subgroupSize),
     MAX_SPLITS,
     PART: vecs + 1,
@@ -323,7 +323,7 @@ export function assemble(name: KernelName, shape: AttentionShape, target: Target
   const code = [
     declare(constants),
     `const LINEAR_GAIN = ${LINEAR_GAIN};`,
-    `const KEYED = ${target.subgroupSize > 0};`,
+    `const CODED = ${target.subgroupSize > 0};`,
     `const REFINES = ${half || (target.tuning?.refine ?? false)};`,
     commonSource,
     storageSource(shape),
