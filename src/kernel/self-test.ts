@@ -115,12 +115,12 @@ const LEARNING = validatePolicy({
   refitEvery: 0,
 });
 
-/** Nats that a learned threshold may be off beyond what storing scores rounds: as much as f32 scores may. */
+/** Nats that a learned threshold may be off from what is stored of the score: as much as f32 scores may. */
 export const THRESHOLD_BOUND = 1e-4;
 
 /**
- * How far the thresholds are off that heads have learned in the step of the kind `learning`, in nats, beyond what storing scores rounds
- * (wgsl/score-codes.wgsl).
+ * How far the thresholds are off that heads have learned in the step of the kind `learning`, in nats, from what is stored of the score
+ * (wgsl/score-codes.wgsl): of |s| + 1 the f16 below or above.
  */
 export function learnedError(heads: readonly { logAlpha: number }[], inputs: AttentionInputs): number {
   const { capacity } = inputs;
@@ -129,8 +129,11 @@ export function learnedError(heads: readonly { logAlpha: number }[], inputs: Att
     const logSum = scores[h * capacity]! - logProbabilities[h * capacity]!;
     const sorted = scores.slice(h * capacity, (h + 1) * capacity).sort();
     const score = sorted[quantileIndex(TAU, capacity)]!;
-    const rounding = (Math.abs(score) + 1) * 2 ** -10;
-    const error = Math.max(0, Math.abs(logAlpha + logSum - score) - rounding);
+    const magnitude = Math.abs(score) + 1;
+    const nearest = toFloat16(magnitude);
+    const below = fromFloat16(nearest) > magnitude ? nearest - 1 : nearest;
+    const got = (logAlpha + logSum) * (score < 0 ? -1 : 1) + 1;
+    const error = Math.min(Math.abs(got - fromFloat16(below)), Math.abs(got - fromFloat16(below + 1)));
     return Math.max(worst, Number.isNaN(error) ? Number.POSITIVE_INFINITY : error);
   }, 0);
 }
