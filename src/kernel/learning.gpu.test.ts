@@ -24,7 +24,7 @@ const STEPS = 24;
 const CAPACITY = PROMPT + STEPS;
 
 interface Trace {
-  /** Largest error of the output, given the kernels' thresholds. */
+  /** Largest error of the output. */
   error: number;
   /** Row decisions per head that agree, over all sifted steps. */
   rows: { same: number; total: number };
@@ -69,21 +69,16 @@ async function decode(device: GPUDevice, policy: ThresholdPolicy, subgroups: boo
 
     const inputs = { q, k, v, batch: 1, queryHeads, kvHeads, headSize, capacity: CAPACITY, lengths: length };
     tracker.begin(1, length - 1);
-    const ideal = siftedAttention(inputs, tracker.logThresholds(0), policy);
-    let want = ideal;
-    if (step > policy.warmup) {
-      const { heads } = await attention.figures();
-      heads.forEach((head, h) => {
+    const thresholds = tracker.logThresholds(0);
+    const want = siftedAttention(inputs, thresholds, policy);
+    const sifted = step > policy.warmup;
+    if (sifted) {
+      const figures = await attention.figures();
+      figures.heads.forEach((head, h) => {
         rows.total += length;
-        rows.same += length - Math.abs(head.lastKept - ideal.keptRows[h]!);
-        tracker.tracker(0, 0, h).observeMass(ideal.keptMass[h]!);
+        rows.same += length - Math.abs(head.lastKept - want.keptRows[h]!);
+        tracker.tracker(0, 0, h).observeMass(want.keptMass[h]!);
       });
-      // A row between the two thresholds is kept by one of them.
-      want = siftedAttention(
-        inputs,
-        Float64Array.from(heads, (head) => head.logThreshold),
-        policy,
-      );
     }
     error = Math.max(error, outputError(got, want.output, SHAPE));
     const { scores, logProbabilities } = attentionScores(inputs);
