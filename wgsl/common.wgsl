@@ -14,6 +14,7 @@
 //   SLICES      workgroups of combine for a head, each with VECS / SLICES vec4f of the row
 //   ADDERS      splits that such a workgroup adds side by side, an invocation for each vec4f, LOADS of them at a time
 //   MERGES      how often neighbouring adders' sums are made one by exchanges between lanes
+//   KEEPERS     invocations of combine that keep a head's figures     KEPT_HEADS  heads whose figures a workgroup keeps
 //   SCORE_BINS  bins of the quantile                    BINS_EACH  of them per invocation
 //   PARTS       of a turn of the queue, each of PART_ROWS rows a slot; those without a row are left out
 //   KNOWN_SPLITS  splits of the one-pass kernel that have the first and the newest keys (flash-sift.wgsl)
@@ -67,8 +68,9 @@ struct HeadState {
   kept_lo: u32, kept_hi: u32, rows_lo: u32, rows_hi: u32,
   mass_sum: f32, ema: f32, steps: u32, age: u32,
 }
+const HEAD_VECS = 4u;                                    // vec4u of it, a line each
 
-struct GroupState { union_lo: u32, union_hi: u32, union_last: u32, pad: u32 }
+// What a group last read, and in all, is a vec4u: (union_lo, union_hi, union_last, 0).
 
 fn has(flags: u32, flag: u32) -> bool { return (flags & flag) != 0u; }
 

@@ -40,6 +40,16 @@ fn workgroup_sum(value: vec4f, lid: u32) -> vec4f {
   return sum;
 }
 
+// The sums over KEEPERS neighbouring invocations, for the first of them: x and y relative to each one's maximum, and of the result to that
+// of all; z and w as they are.
+fn keepers_sum(own_top: f32, value: vec4f, lid: u32) -> vec4f {
+  var top = own_top;
+  for (var bit = 1u; bit < KEEPERS; bit <<= 1u) { top = max(top, subgroupShuffleXor(top, bit)); }
+  var sum = value * vec4f(vec2f(exp(own_top - top)), 1.0, 1.0);
+  for (var bit = 1u; bit < KEEPERS; bit <<= 1u) { sum += subgroupShuffleXor(sum, bit); }
+  return sum;
+}
+
 // A scan in two steps, the second of which only few need. Sums of the values, x: of the invocations before this one's span, a subgroup; y: of
 // all; z: of the span. There must be a barrier before it is called again.
 fn workgroup_spans(value: u32, lid: u32) -> vec3<u32> {

@@ -31,6 +31,12 @@ fn workgroup_sum(value: vec4f, lid: u32) -> vec4f {
   return sum;
 }
 
+// As reduce-subgroup.wgsl says.
+fn keepers_sum(own_top: f32, value: vec4f, lid: u32) -> vec4f {
+  let top = workgroup_softmax(vec2f(own_top, 0.0), lid).x;
+  return workgroup_sum(value * vec4f(vec2f(exp(own_top - top)), 1.0, 1.0), lid);
+}
+
 // x: sum of the values of the invocations before this one; y: sum over all.
 fn workgroup_scan(value: u32, lid: u32) -> vec2<u32> {
   reduce_u[lid] = value;

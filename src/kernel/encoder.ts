@@ -187,7 +187,8 @@ export class AttentionEncoder {
       const list = this.begin(step.lengths, partials, partOut);
       list.push(state.headsBinding, state.groupsBinding, output);
       if (lse) list.push(lse);
-      this.dispatch(pass, kernels.combine!, step, state, queryHeads * this.slices, step.batch, 1, NO_BUFFERS);
+      const workgroups = queryHeads * this.slices + (dense ? 0 : kernels.figureKeepers);
+      this.dispatch(pass, kernels.combine!, step, state, workgroups, step.batch, 1, NO_BUFFERS);
     }
     if (learns) {
       const list = this.begin(step.lengths, partials, partOut, this.scratch('scores', step));

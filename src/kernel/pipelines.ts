@@ -5,6 +5,7 @@ import { type Tuning, tuningOf } from './tuning.ts';
 import {
   assemble,
   type BindingKind,
+  figureKeepers,
   type KernelName,
   type KernelSource,
   kernelSources,
@@ -22,6 +23,8 @@ export interface Kernel {
 export type Kernels = Readonly<Partial<Record<KernelName, Kernel>>> & {
   /** Splits of the one-pass kernel beside those that share the keys (`planSplits`). */
   readonly knownSplits: number;
+  /** Workgroups of combine beside those of the outputs after a sifted step. */
+  readonly figureKeepers: number;
 };
 
 const BUFFER_TYPE: Record<BindingKind, GPUBufferBindingLayout> = {
@@ -120,5 +123,9 @@ async function compileAll(device: GPUDevice, shape: AttentionShape, target: Targ
   const list = await Promise.all(
     sources.map(async ([name, source]) => [name, await compile(device, name, source, shape, target)]),
   );
-  return { ...Object.fromEntries(list), knownSplits: knownSplits(shape, target) } as Kernels;
+  return {
+    ...Object.fromEntries(list),
+    knownSplits: knownSplits(shape, target),
+    figureKeepers: figureKeepers(shape, target),
+  } as Kernels;
 }

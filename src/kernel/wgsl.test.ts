@@ -3,7 +3,7 @@ import { WgslReflect } from 'wgsl_reflect';
 import { pagedKv } from './kv-paged.ts';
 import type { AttentionShape, DType } from './shape.ts';
 import { DEFAULT_TUNING } from './tuning.ts';
-import { assemble, type KernelName, kernelSources, knownSplits } from './wgsl.ts';
+import { assemble, figureKeepers, type KernelName, kernelSources, knownSplits } from './wgsl.ts';
 
 /** WebGPU's default limits: what every device has. */
 const MAX_WORKGROUP_STORAGE = 16_384;
@@ -113,4 +113,13 @@ test('the first and the newest keys get as many splits of their own as they fill
   expect(
     knownSplits(shape(32, 64, 'f16'), { ...target, tuning: { ...DEFAULT_TUNING, knownApart: false } }),
   ).toBe(0);
+});
+
+test('a subgroup keeps the figures of a head, without subgroups a workgroup', () => {
+  const shape = (queryHeads: number) => ({ queryHeads, kvHeads: 2, headSize: 64, dtype: 'f16' }) as const;
+  expect(figureKeepers(shape(32), { subgroupSize: 32 })).toBe(8);
+  expect(figureKeepers(shape(14), { subgroupSize: 32 })).toBe(4);
+  expect(figureKeepers(shape(14), { subgroupSize: 64 })).toBe(4);
+  expect(figureKeepers(shape(14), { subgroupSize: 4 })).toBe(1);
+  expect(figureKeepers(shape(14), { subgroupSize: 0 })).toBe(14);
 });

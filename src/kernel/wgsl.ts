@@ -6,6 +6,7 @@ import commonSource from '../../wgsl/common.wgsl?raw';
 import compareSource from '../../wgsl/compare.wgsl?raw';
 import dropLseSource from '../../wgsl/drop-lse.wgsl?raw';
 import dropScoreSource from '../../wgsl/drop-score.wgsl?raw';
+import figuresSource from '../../wgsl/figures.wgsl?raw';
 import fitSource from '../../wgsl/fit.wgsl?raw';
 import flashSource from '../../wgsl/flash.wgsl?raw';
 import flashSiftSource from '../../wgsl/flash-sift.wgsl?raw';
@@ -173,7 +174,7 @@ export function kernelSources(target: Target): Partial<Record<KernelName, Kernel
       usesKv: true,
     },
     combine: {
-      sources: [reduce, combineSource, thresholdSource, lse],
+      sources: [reduce, combineSource, figuresSource, thresholdSource, lse],
       bindings: ['params', 'read', 'read', 'read', 'write', 'write', 'write', ...lseBindings],
       workgroupSize: tuning.combineWorkgroup,
       usesKv: false,
@@ -271,6 +272,8 @@ function kernelConstants(
     V4: c.wordElements / 4,
     PAIRS: Math.ceil(c.heads / 2),
     WG: kernel.workgroupSize,
+    KEEPERS: subgroupSize > 0 ? team : kernel.workgroupSize,
+    KEPT_HEADS: subgroupSize > 0 ? kernel.workgroupSize / team : 1,
     LANES: lanes,
     LANE_WORDS: Math.ceil(c.words / lanes),
     UNROLL: rows,
@@ -312,6 +315,13 @@ function kernelConstants(
 export function knownSplits(shape: AttentionShape, target: Target): number {
   const { sift } = kernelSources(target);
   return sift ? kernelConstants(sift, shape, target).KNOWN_SPLITS! : 0;
+}
+
+/** Workgroups of combine that keep the heads' figures after a sifted step (figures.wgsl). */
+export function figureKeepers(shape: AttentionShape, target: Target): number {
+  return Math.ceil(
+    shape.queryHeads / kernelConstants(kernelSources(target).combine!, shape, target).KEPT_HEADS!,
+  );
 }
 
 /** The complete WGSL of a kernel for one shape. */

@@ -1,0 +1,63 @@
+// The running figures and the guard of a head after a sifted step, by workgroups of combine's own: those that write outputs would be
+// waited for. KEEPERS neighbouring invocations keep those of a head.
+fn keep_figures(own: u32, batch: u32, keeper: u32) {
+  let head = batch * QUERY_HEADS + min(own, QUERY_HEADS - 1u);
+  let base = head * params.splits;
+  let group = batch * KV_HEADS + min(own, QUERY_HEADS - 1u) / GROUP;
+  let length = u32(lengths[batch]) + params.length_bias;
+  // By whole vectors: field by field, one invocation's loads and stores are what the dispatch waits for.
+  let at = head * HEAD_VECS;
+  var fit = heads_state[at];                             // (log_alpha, beta, r2, status)
+  var total = heads_state[at + 2u];                      // (kept_lo, kept_hi, rows_lo, rows_hi)
+  let past = heads_state[at + 3u];                       // (mass_sum, ema, steps, age)
+  var whole = groups_state[group];                       // (union_lo, union_hi, union_last, 0)
+  let log_eta = log_threshold(fit.w, bitcast<f32>(fit.x), bitcast<f32>(fit.y), length);
+  var top = LOWEST;
+  var sums = vec4f(0.0);                                 // of the softmax, kept mass, kept rows, rows read; counts are exact up to 2^24
+  for (var start = keeper; start < params.splits; start += 4u * KEEPERS) {
+    var softmax: array<vec2f, 4>;
+    var stat: array<vec4f, 4>;
+    for (var j = 0u; j < 4u; j++) { // unroll
+      let split = base + min(start + j * KEEPERS, params.splits - 1u);
+      softmax[j] = partials[split];
+      stat[j] = part_out[split * PART + PART - 1u];
+    }
+    let before = top;
+    for (var j = 0u; j < 4u; j++) { // unroll
+      if (start + j * KEEPERS < params.splits) { top = max(top, softmax[j].x); }
+    }
+    sums *= vec4f(vec2f(exp(before - top)), 1.0, 1.0);
+    for (var j = 0u; j < 4u; j++) { // unroll
+      if (start + j * KEEPERS < params.splits) {
+        sums += vec4f(softmax[j].y, stat[j].xyz) * vec4f(vec2f(exp(softmax[j].x - top)), 1.0, 1.0);
+      }
+    }
+  }
+  sums = keepers_sum(top, sums, keeper);
+  if (keeper != 0u || own >= QUERY_HEADS) { return; }
+
+  let mass = sums.y / sums.x;
+  let kept_rows = u32(sums.z);
+  let mass_sum = bitcast<f32>(past.x) + mass;
+  let age = past.w + 1u;
+  let ema = select(0.9 * bitcast<f32>(past.y) + 0.1 * mass, mass, past.w == 0u);
+  total.x += kept_rows;
+  total.y += u32(total.x < kept_rows);
+  total.z += length;
+  total.w += u32(total.z < length);
+  heads_state[at + 1u] = vec4u(bitcast<u32>(log_eta), kept_rows, length, bitcast<u32>(mass));
+  heads_state[at + 2u] = total;
+  heads_state[at + 3u] = vec4u(bitcast<u32>(mass_sum), bitcast<u32>(ema), past.z + 1u, age);
+  // The guard (src/tracker/guard.ts): a head that lost half of its probability keeps every row until the next fit.
+  if (has(params.flags, FLAG_GUARD) && fit.w == FITTED && age > 16u && !(ema >= 0.5)) {
+    fit.w = GUARDED;
+    heads_state[at] = fit;
+  }
+  if (own % GROUP == 0u) {
+    let union_rows = u32(sums.w);
+    whole.x += union_rows;
+    whole.y += u32(whole.x < union_rows);
+    whole.z = union_rows;
+    groups_state[group] = whole;
+  }
+}
