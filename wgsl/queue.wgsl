@@ -1,4 +1,4 @@
-// The queue of a team: rows of V to be read, one a lane. Scores are exponents of two.
+// The queue of a team: rows of V to be read, one a lane. Scores are exponents of two, relative to `top` but for those in the queue.
 const LOG2_E = 1.4426950408889634;
 const LOG2_MUCH = -7.0;                                  // much probability
 const LOG2_FAR = 32.0;                                   // sums relative to something this much smaller are still exact
@@ -26,22 +26,26 @@ fn read_rows(
   let valid = tl < count;
   let unit = score_unit() * LOG2_E;
   var score: PerHead;
-  var much = false;
+  var much = false;                                      // rare, and so is what follows from it
   for (var h = 0u; h < HEADS; h++) { // unroll
-    score[h] = unpair(queued_score, h, unit);
-    much = much || (valid && !(score[h] < (*top)[h] + LOG2_MUCH));
+    score[h] = unpair(queued_score, h, unit) - (*top)[h];
+    much = much || (valid && !(score[h] < LOG2_MUCH));
   }
-  if (REFINES) { refine(&score, queued, much, batch, kv_head, team0, tl); }
   var grows = false;
-  for (var h = 0u; h < HEADS; h++) { // unroll
-    grows = grows || (valid && score[h] > (*top)[h] + LOG2_FAR);
+  if (subgroupAny(much)) {
+    if (REFINES) { refine(&score, top, queued, much, batch, kv_head, team0, tl); }
+    for (var h = 0u; h < HEADS; h++) { // unroll
+      grows = grows || (valid && score[h] > LOG2_FAR);
+    }
   }
   // The estimate knew nothing of such a score.
   if (subgroupAny(grows)) {
     for (var h = 0u; h < HEADS; h++) { // unroll
-      let m = max((*top)[h], team_max(vec2f(select(LOWEST, score[h], valid))).x);
-      let factor = exp2((*top)[h] - m);
-      (*top)[h] = m;
+      let by = team_max(vec2f(select(0.0, max(score[h], 0.0), valid))).x;
+      let factor = exp2(-by);
+      (*top)[h] += by;
+      if (CUT_RELATIVE) { (*cut)[h] -= by; }
+      score[h] -= by;
       (*mass)[h] *= factor;
       (*rest)[h] *= factor;
       for (var i = 0u; i < LANE_WORDS * V4; i++) { // unroll
@@ -51,8 +55,10 @@ fn read_rows(
   }
   var weight: PerHead;
   for (var h = 0u; h < HEADS; h++) { // unroll
-    let e = select(0.0, exp2(score[h] - (*top)[h]), valid);
-    let keeps = valid && (queued == newest || score[h] >= (*cut)[h]);
+    let e = select(0.0, exp2(score[h]), valid);
+    var least = (*cut)[h];
+    if (!CUT_RELATIVE) { least -= (*top)[h]; }
+    let keeps = valid && (queued == newest || score[h] >= least);
     weight[h] = select(0.0, e, keeps || share);
     (*mass)[h] += weight[h];
     (*rest)[h] += e - weight[h];
@@ -97,7 +103,9 @@ fn read_rows(
 
 // Computes the scores of the rows whose lanes want it again, in f32: a row a slot at a time. Reads the queries again, for want of
 // registers.
-fn refine(score: ptr<function, PerHead>, queued: u32, wanted: bool, batch: u32, kv_head: u32, team0: u32, tl: u32) {
+fn refine(
+  score: ptr<function, PerHead>, top: ptr<function, PerHead>, queued: u32, wanted: bool, batch: u32, kv_head: u32, team0: u32, tl: u32,
+) {
   let lane = tl % LANES;
   let head0 = batch * QUERY_HEADS + kv_head * GROUP;
   let ballot = subgroupBallot(wanted);
@@ -120,7 +128,7 @@ fn refine(score: ptr<function, PerHead>, queued: u32, wanted: bool, batch: u32, 
         }
       }
       let exact = subgroupShuffle(lanes_sum(vec4f(sum)).x, team0 + min(slot * LANES, TEAM - 1u)) * (params.scale * LOG2_E);
-      (*score)[h] = select((*score)[h], exact, found);
+      (*score)[h] = select((*score)[h], exact - (*top)[h], found);
     }
   }
 }
