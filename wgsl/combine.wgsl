@@ -1,7 +1,8 @@
 // Combine: adds the splits' partial outputs, each relative to its split's maximum, and what stands for the rows that were not read
 // (rest.wgsl). Divides by the whole (or, renormalising, by the kept mass) and writes the attention output.
-// A head has SLICES workgroups, each with a part of the row, and after a sifted step one more, which keeps its figures (figures.wgsl).
-// Grid: (QUERY_HEADS * SLICES, batch) of a dense step, (QUERY_HEADS * (SLICES + 1), batch) of a sifted one.
+// A head has SLICES workgroups, each with a part of the row. After a sifted step FIGURE_KEEPERS others, the first, keep the heads' figures
+// (figures.wgsl).
+// Grid: (QUERY_HEADS * SLICES, batch) of a dense step, (FIGURE_KEEPERS + QUERY_HEADS * SLICES, batch) of a sifted one.
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> lengths: array<i32>;                  // [batch]
@@ -20,7 +21,7 @@ var<workgroup> entry_out: array<vec4f, ENTRIES * SLICE_VECS>;
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   let dense = has(params.flags, FLAG_DENSE);
-  let keepers = select((QUERY_HEADS + KEPT_HEADS - 1u) / KEPT_HEADS, 0u, dense); // workgroups that keep figures
+  let keepers = select(FIGURE_KEEPERS, 0u, dense);
   if (wid.x < keepers) {
     keep_figures(wid.x * KEPT_HEADS + lid / KEEPERS, wid.y, lid % KEEPERS);
     return;

@@ -15,6 +15,7 @@
 //   ADDERS      splits that such a workgroup adds side by side, an invocation for each vec4f, LOADS of them at a time
 //   MERGES      how often neighbouring adders' sums are made one by exchanges between lanes
 //   KEEPERS     invocations of combine that keep a head's figures     KEPT_HEADS  heads whose figures a workgroup keeps
+//   FIGURE_KEEPERS  workgroups that keep figures
 //   SCORE_BINS  bins of the quantile                    BINS_EACH  of them per invocation
 //   PARTS       of a turn of the queue, each of PART_ROWS rows a slot; those without a row are left out
 //   KNOWN_SPLITS  splits of the one-pass kernel that have the first and the newest keys (flash-sift.wgsl)

@@ -1,9 +1,10 @@
 // The running figures and the guard of a head after a sifted step, by workgroups of combine's own: those that write outputs would be
 // waited for. KEEPERS neighbouring invocations keep those of a head.
 fn keep_figures(own: u32, batch: u32, keeper: u32) {
-  let head = batch * QUERY_HEADS + min(own, QUERY_HEADS - 1u);
+  let real = min(own, QUERY_HEADS - 1u);                 // the last workgroup may have places for more heads than there are
+  let head = batch * QUERY_HEADS + real;
   let base = head * params.splits;
-  let group = batch * KV_HEADS + min(own, QUERY_HEADS - 1u) / GROUP;
+  let group = batch * KV_HEADS + real / GROUP;
   let length = u32(lengths[batch]) + params.length_bias;
   // By whole vectors: field by field, one invocation's loads and stores are what the dispatch waits for.
   let at = head * HEAD_VECS;

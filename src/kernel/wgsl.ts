@@ -253,6 +253,7 @@ function kernelConstants(
   const splits = Math.min(MAX_SPLITS, tuning.workgroups / (shape.kvHeads * c.blocks));
   const knownKeys = ESTIMATE_KEYS.sink + ESTIMATE_KEYS.newest;
   const sampled = knownKeys + ESTIMATE_KEYS.samples;
+  const keptHeads = subgroupSize > 0 ? kernel.workgroupSize / team : 1;
   const accumulators = c.heads * Math.ceil(c.words / lanes) * (c.wordElements / 4);
   return {
     HEAD_SIZE: shape.headSize,
@@ -273,7 +274,8 @@ function kernelConstants(
     PAIRS: Math.ceil(c.heads / 2),
     WG: kernel.workgroupSize,
     KEEPERS: subgroupSize > 0 ? team : kernel.workgroupSize,
-    KEPT_HEADS: subgroupSize > 0 ? kernel.workgroupSize / team : 1,
+    KEPT_HEADS: keptHeads,
+    FIGURE_KEEPERS: Math.ceil(shape.queryHeads / keptHeads),
     LANES: lanes,
     LANE_WORDS: Math.ceil(c.words / lanes),
     UNROLL: rows,
@@ -319,9 +321,7 @@ export function knownSplits(shape: AttentionShape, target: Target): number {
 
 /** Workgroups of combine that keep the heads' figures after a sifted step (figures.wgsl). */
 export function figureKeepers(shape: AttentionShape, target: Target): number {
-  return Math.ceil(
-    shape.queryHeads / kernelConstants(kernelSources(target).combine!, shape, target).KEPT_HEADS!,
-  );
+  return kernelConstants(kernelSources(target).combine!, shape, target).FIGURE_KEEPERS!;
 }
 
 /** The complete WGSL of a kernel for one shape. */
