@@ -68,7 +68,7 @@ export async function checkExactness(args: string[]): Promise<void> {
   const bytes = readFileSync(options.tokens);
   const ids = Array.from(new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 1));
   const type = options.file.includes('f16') || options.file.includes('fp16') ? 'float16' : 'float32';
-  const decoder = new Decoder(ort as never, session, config, type, ids.slice(0, 64));
+  const decoder = new Decoder(ort as never, session, config, type);
   const prompt = ids.slice(0, Number(options.prompt));
 
   const sift = await enableSift(decoder.pipeline, { device, tau: 0, cache: 'shared' });

@@ -115,8 +115,7 @@ export async function benchStep(args: string[]): Promise<void> {
   });
   const device = (await ort.env.webgpu.device) as GPUDevice;
   const cacheType = options.dtype === 'f16' ? 'float16' : 'float32';
-  const tokens = Array.from({ length: 64 }, (_, i) => 1 + ((i * 37) % (config.vocab_size - 1)));
-  const decoder = new Decoder(ort as never, session, config, cacheType, tokens);
+  const decoder = new Decoder(ort as never, session, config, cacheType);
   // The plugin must see the runtime compile its attention: enabled once before the stock turns.
   (await enableSift(decoder.pipeline, { device, cache: 'shared', siftFrom: 0 })).dispose();
 

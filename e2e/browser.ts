@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright';
-import { createServer, type ViteDevServer } from 'vite';
+import { createServer, type Plugin, type ViteDevServer } from 'vite';
 import { browserArgs, findBrowser } from '../tools/setup/browser.mjs';
 
 /** Root of the repository. */
@@ -20,12 +20,35 @@ export function launchBrowser(): Promise<Browser> {
   return chromium.launch({ ...(executablePath ? { executablePath } : {}), args: browserArgs() });
 }
 
+/** Models of a test's own: their files by name of the model and path. */
+export type Models = Record<string, Record<string, Uint8Array>>;
+
+/** Serves models out of memory beside those of the repository. */
+function modelServer(models: Models): Plugin {
+  return {
+    name: 'test-models',
+    configureServer(server) {
+      server.middlewares.use((request, response, next) => {
+        const path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname);
+        const [, folder, name = '', ...rest] = path.split('/');
+        const files = folder === 'models' ? models[name] : undefined;
+        if (!files) return next();
+        const file = files[rest.join('/')];
+        response.statusCode = file ? 200 : 404;
+        response.setHeader('Content-Length', file?.length ?? 0);
+        response.end(request.method === 'HEAD' ? undefined : file);
+      });
+    },
+  };
+}
+
 /**
  * Serves a folder or a Vite project and opens a page of it.
  * @param path path of the page on the server.
  * @param configFile a Vite configuration; default: the repository's root as it is.
+ * @param models served beside those of the repository, under /models
  */
-export async function openPage(path: string, configFile?: string): Promise<Session> {
+export async function openPage(path: string, configFile?: string, models: Models = {}): Promise<Session> {
   const server: ViteDevServer = await createServer(
     configFile
       ? { configFile, server: { port: 0, open: false }, logLevel: 'error' }
@@ -35,6 +58,7 @@ export async function openPage(path: string, configFile?: string): Promise<Sessi
           cacheDir: '.cache/vite-e2e',
           server: { port: 0, watch: null },
           optimizeDeps: { exclude: ['onnxruntime-web'] },
+          plugins: [modelServer(models)],
           logLevel: 'error',
         },
   );

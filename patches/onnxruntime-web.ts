@@ -32,7 +32,11 @@ export const onnxruntimeWeb: RuntimePatch = {
         new_sequence_length: 'u32',
       },
       // Things that change the meaning of the scores without showing in the bindings.
-      forbidden: [/\btanh\b/, /softcap/i, /local_window/i, /head_sink/i],
+      forbidden: [
+        { pattern: /\btanh\b|softcap/i, reason: 'the scores of the layer have a soft cap' },
+        { pattern: /local_window/i, reason: 'the layer attends in a sliding window' },
+        { pattern: /head_sink/i, reason: 'the layer has attention sinks' },
+      ],
     },
     reduce: {
       label: 'FlashAttentionDecodeVxReduce',
@@ -43,7 +47,7 @@ export const onnxruntimeWeb: RuntimePatch = {
         output: { type: 'array<vec4<T>>', access: 'read_write' },
       },
       uniforms: { head_size_vec: 'u32', new_sequence_length: 'u32', num_heads: 'u32' },
-      forbidden: [/head_sink/i],
+      forbidden: [{ pattern: /head_sink/i, reason: 'the layer has attention sinks' }],
     },
     // Names the layer: past_key is the tensor that the caller passed in for it.
     copy: {

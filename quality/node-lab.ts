@@ -47,13 +47,7 @@ export async function openNodeLab(
     },
   );
   const device = (await (ort.env.webgpu as unknown as { device: GPUDevice }).device) as GPUDevice;
-  const decoder = new Decoder(
-    ort,
-    session,
-    config,
-    dtype.endsWith('16') ? 'float16' : 'float32',
-    tokenise('The attention of this model is tried on a few words of plain text, which say nothing at all.'),
-  );
+  const decoder = new Decoder(ort, session, config, dtype.endsWith('16') ? 'float16' : 'float32');
   decoder.chunk = chunkFor(device);
   const lab = await DecoderLab.create(decoder, device, tokenise, config, progress);
   return { lab, close: async () => void (await session.release()) };

@@ -24,15 +24,25 @@ export class Decoder {
     session: InferenceSession,
     private readonly config: DecoderConfig,
     private readonly cacheType: 'float16' | 'float32',
-    private readonly probeTokens: readonly number[],
   ) {
+    const { Tensor } = ort;
+    /** Stands for the tensor class of transformers.js. */
+    class WrappedTensor {
+      readonly ort_tensor: Tensor;
+      constructor(type: 'int64', data: BigInt64Array, dims: number[]) {
+        this.ort_tensor = new Tensor(type, data, dims);
+      }
+    }
     const model = {
       sessions: { model: session as unknown as OrtSession },
       config: { ...config },
       forward: (inputs: Record<string, unknown>) => this.forward(inputs),
       generate: () => Promise.reject(new Error('The harness decodes given tokens.')),
+      _update_model_kwargs_for_generation: () => ({
+        input_ids: new WrappedTensor('int64', new BigInt64Array(1), [1, 1]) as unknown as HubTensor,
+      }),
     };
-    this.pipeline = { model, tokenizer: () => this.inputs(this.probeTokens, this.probeTokens.length) };
+    this.pipeline = { model };
   }
 
   /** Input tensors of some tokens in a sequence of `total`. */
@@ -84,8 +94,6 @@ export class Decoder {
       location: tensor.location,
       ort_tensor: tensor as never,
       dispose: () => tensor.dispose(),
-      slice: (_batch: null, [from, to]: [number, number]) =>
-        this.int64((tensor.data as BigInt64Array).slice(from, to)),
     };
     return wrapped;
   }

@@ -79,8 +79,7 @@ export async function measureRouting(
     preferredOutputLocation: Object.fromEntries(presents.map((name) => [name, 'gpu-buffer'])),
   });
   const device = (await ort.env.webgpu.device) as GPUDevice;
-  const probe = Array.from({ length: 48 }, (_, i) => 1 + ((i * 37) % (config.vocab_size - 1)));
-  const decoder = new Decoder(ort as never, session, config, 'float32', probe);
+  const decoder = new Decoder(ort as never, session, config, 'float32');
   const layers = config.num_hidden_layers;
   const figures: RoutingFigures[] = [];
   for (const name of variants) {
@@ -162,15 +161,19 @@ async function recordStep(decoder: Decoder, device: GPUDevice, timer: RunTimer):
   for (const tensor of Object.values(outputs)) if (tensor.location === 'gpu-buffer') tensor.dispose();
   if (!handler) throw new Error('The step was not routed.');
   // A handler serves one step; what it was made from serves the others.
-  const parts = handler as unknown as Record<'hook' | 'encoders' | 'cache' | 'plan' | 'layerOfPast', never>;
+  const parts = handler as unknown as Record<
+    'hook' | 'encoders' | 'layers' | 'cache' | 'plan' | 'locator',
+    never
+  >;
   const hook = parts.hook as { handler: StepHandler | undefined };
   return {
     calls: recording!.calls,
     around,
     route: (run) => {
-      hook.handler = new StepHandler(parts.hook, parts.encoders, parts.cache, parts.plan, parts.layerOfPast);
+      const next = new StepHandler(parts.hook, parts.encoders, parts.layers, parts.cache, parts.plan, {});
+      hook.handler = Object.assign(next, { locator: parts.locator });
       const result = run();
-      const { reasons } = hook.handler;
+      const { reasons } = next;
       hook.handler = undefined;
       if (reasons.size > 0) throw new Error(`Not routed: ${[...reasons].join('; ')}`);
       return result;

@@ -64,6 +64,12 @@ const api = {
       dtype: 'q4',
       ...options,
     }) as Promise<TextGenerationPipeline>,
+  /** A model of the test's own (tools/models/small-decoder.ts). */
+  loadSmall: (name: string): Promise<TextGenerationPipeline> =>
+    pipeline('text-generation', name, {
+      device: 'webgpu',
+      dtype: 'fp32',
+    }) as Promise<TextGenerationPipeline>,
   /** Token ids of a text. */
   encode: (generator: TextGenerationPipeline, text: string): number[] =>
     Array.from((generator.tokenizer(text).input_ids as Tensor).data as BigInt64Array, Number),

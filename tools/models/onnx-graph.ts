@@ -12,7 +12,7 @@ export type FloatType = typeof DataType.FLOAT | typeof DataType.FLOAT16;
 /** Domain of ONNX Runtime's own operators. */
 export const MICROSOFT = 'com.microsoft';
 
-type Attribute = { readonly float: number } | number;
+type Attribute = { readonly float: number } | number | readonly number[];
 
 /** Collects the parts of an ONNX graph and encodes them. Node `a/b` has the output `a/b/output_0`. */
 export class OnnxGraph {
@@ -39,11 +39,10 @@ export class OnnxGraph {
     options: { domain?: string; attributes?: Record<string, Attribute>; outputs?: string[] } = {},
   ): string {
     const output = options.outputs ?? [`${name}/output_0`];
-    const attribute = Object.entries(options.attributes ?? {}).map(([key, value]) =>
-      typeof value === 'number'
-        ? { name: key, type: onnx.AttributeProto.AttributeType.INT, i: value }
-        : { name: key, type: onnx.AttributeProto.AttributeType.FLOAT, f: value.float },
-    );
+    const attribute = Object.entries(options.attributes ?? {}).map(([name, value]) => ({
+      name,
+      ...attributeValue(value),
+    }));
     this.graph.node.push({ name, opType, domain: options.domain ?? '', input, output, attribute });
     return output[0]!;
   }
@@ -97,6 +96,13 @@ export class OnnxGraph {
     };
     return encodeOnnx(model);
   }
+}
+
+function attributeValue(value: Attribute): Omit<Onnx.IAttributeProto, 'name'> {
+  const { INT, INTS, FLOAT } = onnx.AttributeProto.AttributeType;
+  if (typeof value === 'number') return { type: INT, i: value };
+  if ('float' in value) return { type: FLOAT, f: value.float };
+  return { type: INTS, ints: [...value] };
 }
 
 function valueInfo(name: string, elemType: number, dims: readonly (number | string)[]): Onnx.IValueInfoProto {

@@ -19,7 +19,7 @@ import { setCrossover, shortReason } from '../crossover.ts';
 import { buildReport, stockCacheReport } from '../report.ts';
 import { shadowMethod } from '../shadow.ts';
 import type { Sift } from '../sift.ts';
-import { loadParser } from '../wgsl-parser.ts';
+import { loadParser, type WgslParser } from '../wgsl-parser.ts';
 import { shapeKey } from './attend-call.ts';
 import { CacheRegistry, type CacheState } from './cache.ts';
 import { DeviceHook } from './device-hook.ts';
@@ -36,12 +36,29 @@ import {
   type OrtSession,
   type OrtTensor,
   presentName,
+  type RuntimeInfo,
 } from './runtime.ts';
+import { SessionHook } from './session-hook.ts';
 import { StepHandler } from './step-handler.ts';
 
-/** Sessions that have sift, to refuse it twice. */
+/** Sessions that have sift or are being enabled, to refuse it twice. */
 const taken = new WeakSet<OrtSession>();
 const resourcesOf = new WeakMap<GPUDevice, DeviceResources>();
+/** Settles when nothing is being enabled on a device: probes and measurements of one would disturb another's. */
+const enabling = new WeakMap<GPUDevice, Promise<void>>();
+
+/** Runs work when what was given before for the device is done. */
+function queued<T>(device: GPUDevice, work: () => Promise<T>): Promise<T> {
+  const result = (enabling.get(device) ?? Promise.resolve()).then(work);
+  enabling.set(
+    device,
+    result.then(
+      () => {},
+      () => {},
+    ),
+  );
+  return result;
+}
 
 /**
  * Routes the decode attention of a transformers.js text-generation pipeline through the sift kernel.
@@ -62,26 +79,51 @@ export async function enableTransformers(target: unknown, options: SiftOptions):
   if (taken.has(session)) {
     throw new SiftError(
       'INVALID_OPTION',
-      'This pipeline has sift already. Use the object that enableSift returned, or dispose of it first.',
-      {
-        option: 'pipeline',
-      },
+      'This pipeline has sift already, or is being given it by an earlier call. Use the object that enableSift returned, or dispose of it first.',
+      { option: 'pipeline' },
     );
   }
-  const runtime = await findRuntime(options.device);
-  const hook = DeviceHook.of(runtime.device, await loadParser(), onnxruntimeWeb);
+  taken.add(session);
+  const sessionHook = new SessionHook(session);
+  try {
+    const runtime = await findRuntime(options.device);
+    const parser = await loadParser();
+    return await queued(runtime.device, () =>
+      enableOn(target, session, sessionHook, runtime, parser, { policy, siftFrom, cache }),
+    );
+  } catch (error) {
+    sessionHook.remove();
+    taken.delete(session);
+    throw error;
+  }
+}
+
+interface Wanted {
+  policy: ThresholdPolicy;
+  siftFrom: SiftFrom;
+  cache: SiftOptions['cache'];
+}
+
+async function enableOn(
+  target: HubPipeline,
+  session: OrtSession,
+  sessionHook: SessionHook,
+  runtime: RuntimeInfo,
+  parser: WgslParser,
+  { policy, siftFrom, cache }: Wanted,
+): Promise<Sift> {
+  const hook = DeviceHook.of(runtime.device, parser, onnxruntimeWeb);
   const resources = resourcesOf.get(runtime.device) ?? createDeviceResources(runtime.device);
   resourcesOf.set(runtime.device, resources);
-  taken.add(session);
   hook.acquire();
   try {
     const encoders = new Map<string, AttentionEncoder>();
-    const createEncoder = async (shape: AttentionShape) => {
-      const encoder = await provenEncoder(resources, shape);
-      encoders.set(shapeKey(shape), encoder);
-      return encoder;
+    const createEncoders = async (shapes: readonly AttentionShape[]) => {
+      for (const shape of shapes) encoders.set(shapeKey(shape), await provenEncoder(resources, shape));
+      return encoders;
     };
-    const proved = await probe(target, session, hook, resources, createEncoder, cache !== 'stock');
+    const probed = { model: target.model, session, sessionHook, deviceHook: hook, resources };
+    const proved = await probe(probed, createEncoders, cache !== 'stock');
     if (typeof proved.sharedCache === 'string' && cache === 'shared') {
       throw invalidOption(
         'cache',
@@ -91,8 +133,10 @@ export async function enableTransformers(target: unknown, options: SiftOptions):
     }
     const crossover: CrossoverReport[] = [];
     for (const encoder of encoders.values()) crossover.push(await setCrossover(encoder, policy, siftFrom));
-    return new TransformersSift(target, session, hook, resources, {
+    sessionHook.checkReleased();
+    return new TransformersSift(target, session, sessionHook, hook, resources, {
       encoders,
+      layers: proved.layers,
       policy,
       version: runtime.version,
       notes: proved.reasons,
@@ -101,7 +145,6 @@ export async function enableTransformers(target: unknown, options: SiftOptions):
       crossover,
     });
   } catch (error) {
-    taken.delete(session);
     releaseDevice(hook, resources);
     throw error;
   }
@@ -126,6 +169,8 @@ function provenEncoder(resources: DeviceResources, shape: AttentionShape): Promi
 /** What was found out about a pipeline when sift was enabled. */
 interface Findings {
   encoders: ReadonlyMap<string, AttentionEncoder>;
+  /** The layers that may be routed. */
+  layers: ReadonlyMap<number, AttentionShape>;
   policy: ThresholdPolicy;
   version: string | undefined;
   notes: readonly string[];
@@ -151,13 +196,13 @@ class TransformersSift implements Sift {
   private readonly caches: CacheRegistry;
   /** The next run begins a prompt, however short: `generate` was called. */
   private promptNext = false;
-  private readonly originals: Pick<OrtSession, 'run'> & Pick<HubPipeline['model'], 'generate'>;
-  private readonly restore: (() => void)[];
+  private readonly restore: () => void;
   private readonly pastKeys: readonly { name: string; layer: number }[];
 
   constructor(
     pipeline: HubPipeline,
     private readonly session: OrtSession,
+    private readonly sessionHook: SessionHook,
     private readonly hook: DeviceHook,
     private readonly resources: DeviceResources,
     private readonly findings: Findings,
@@ -170,22 +215,14 @@ class TransformersSift implements Sift {
       .map((name) => ({ name, layer: layerOfPastKey(name) }))
       .filter((entry): entry is { name: string; layer: number } => entry.layer !== undefined);
     const { model } = pipeline;
-    this.originals = {
-      run: session.run.bind(session),
-      generate: model.generate.bind(model),
-    };
-    this.restore = [
-      shadowMethod(session, 'run', (feeds, ...rest) => this.run(feeds, rest)),
-      shadowMethod(session, 'release', () => {
-        this.dispose();
-        return session.release();
-      }),
-      shadowMethod(model, 'generate', (...args) => {
-        this.promptNext = true;
-        if (this.shared) this.shared.bound = generationBound(model, args[0]);
-        return this.originals.generate(...args);
-      }),
-    ];
+    const generate = model.generate.bind(model);
+    this.restore = shadowMethod(model, 'generate', (...args) => {
+      this.promptNext = true;
+      if (this.shared) this.shared.bound = generationBound(model, args[0]);
+      return generate(...args);
+    });
+    sessionHook.route = (feeds, rest) => this.run(feeds, rest);
+    sessionHook.onRelease = () => this.dispose();
   }
 
   enable(): void {
@@ -220,7 +257,8 @@ class TransformersSift implements Sift {
     if (this.disposed) return;
     this.disposed = true;
     this.enabled = false;
-    for (const restore of this.restore) restore();
+    this.restore();
+    this.sessionHook.remove();
     taken.delete(this.session);
     this.caches.destroy();
     releaseDevice(this.hook, this.resources);
@@ -229,7 +267,8 @@ class TransformersSift implements Sift {
   private async run(feeds: Record<string, OrtTensor>, rest: unknown[]): Promise<Record<string, OrtTensor>> {
     const prompt = this.promptNext;
     this.promptNext = false;
-    if (!this.enabled) return this.originals.run(feeds, ...rest);
+    const { run } = this.sessionHook;
+    if (!this.enabled) return run(feeds, ...rest);
     const shared = await this.shared?.begin(feeds, rest);
     const past = this.pastOf(feeds, shared);
     const newTokens = (feeds.input_ids ?? feeds.inputs_embeds)?.dims[1] ?? 0;
@@ -238,14 +277,13 @@ class TransformersSift implements Sift {
     const handler = decode ? this.beginStep(cache, shared?.feeds ?? feeds, past.length + 1) : undefined;
     let outputs: Record<string, OrtTensor>;
     try {
-      outputs = shared
-        ? shared.finish(await this.originals.run(shared.feeds, shared.fetches))
-        : await this.originals.run(feeds, ...rest);
+      outputs = shared ? shared.finish(await run(shared.feeds, shared.fetches)) : await run(feeds, ...rest);
     } catch (error) {
       shared?.abort();
       throw error;
     } finally {
       if (handler && this.hook.handler === handler) this.hook.handler = undefined;
+      handler?.end();
     }
     this.endRun(cache, handler, outputs, past.length + newTokens);
     return outputs;
@@ -282,13 +320,9 @@ class TransformersSift implements Sift {
       cache.count('another session ran at the same time');
       return undefined;
     }
-    const layers = new Map<GPUBuffer, number>();
-    for (const { name, layer } of this.pastKeys) {
-      const tensor = feeds[name];
-      if (tensor?.location === 'gpu-buffer') layers.set(tensor.gpuBuffer, layer);
-    }
+    const { encoders, layers } = this.findings;
     const plan = planStep(this.policy, cache.step, length);
-    const handler = new StepHandler(this.hook, this.findings.encoders, cache, plan, layers);
+    const handler = new StepHandler(this.hook, encoders, layers, cache, plan, feeds);
     this.hook.handler = handler;
     return handler;
   }

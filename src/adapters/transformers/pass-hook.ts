@@ -23,6 +23,8 @@ export interface Dispatch {
 export interface DispatchHandler {
   /** Returns true if the dispatch was replaced: the runtime's own is then not encoded. */
   dispatch(dispatch: Dispatch): boolean;
+  /** A dispatch that cannot be routed is about to be encoded: an indirect one, or one whose buffers are not known. */
+  passed?(pass: GPUComputePassEncoder): void;
 }
 
 /** What the hook of a pass needs of the device's. */
@@ -123,20 +125,19 @@ export class PassHook implements Dispatch {
     this.z = z;
     const { handler } = this.state;
     const { nextPipeline, nextGroup } = this;
-    if (handler && nextPipeline && nextGroup) {
-      const entries = (nextGroup as TaggedGroup)[ENTRIES];
-      if (entries) {
-        const program = this.state.pipelines.get(nextPipeline);
-        this.program = program === 'other' ? undefined : program;
-        this.known = program !== undefined;
-        this.entries = entries;
-        if (handler.dispatch(this)) return;
-      }
-    }
+    const entries = (nextGroup as TaggedGroup | undefined)?.[ENTRIES];
+    if (handler && nextPipeline && entries) {
+      const program = this.state.pipelines.get(nextPipeline);
+      this.program = program === 'other' ? undefined : program;
+      this.known = program !== undefined;
+      this.entries = entries;
+      if (handler.dispatch(this)) return;
+    } else handler?.passed?.(this.pass);
     this.encodeStock();
   }
 
   runtimeDispatchIndirect(buffer: GPUBuffer, offset: number): void {
+    this.state.handler?.passed?.(this.pass);
     this.flush();
     this.dispatchIndirect.call(this.target, buffer, offset);
   }

@@ -15,8 +15,8 @@ export interface ProgramPattern {
   bindings: Readonly<Record<string, BindingPattern>>;
   /** Fields of the uniform struct that are used. */
   uniforms: Readonly<Record<string, 'u32' | 'f32'>>;
-  /** Text that must not occur in the WGSL. */
-  forbidden: readonly RegExp[];
+  /** Text that must not occur in the WGSL, and what it means. */
+  forbidden: readonly { pattern: RegExp; reason: string }[];
 }
 
 /** What the decode attention of a runtime build looks like: data, one file per build in patches/. */

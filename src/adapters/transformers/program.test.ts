@@ -91,7 +91,7 @@ describe('matchProgram', () => {
     expect(reason(attendSource({ without: 'seqlens_k' }))).toContain('seqlens_k');
     expect(reason(attendSource({ type: 'u32' }))).toContain('u32');
     expect(reason(attendSource({ uniforms: UNIFORMS.slice(1) }))).toContain('head_size_vec');
-    expect(reason(attendSource({ body: 'let softcap = tanh(1.0);' }))).toContain('tanh');
+    expect(reason(attendSource({ body: 'let softcap = tanh(1.0);' }))).toContain('soft cap');
     expect(reason(attendSource().replace('read> q', 'read_write> q'))).toContain('read_write');
     expect(reason('struct {{{')).toContain('parse');
   });

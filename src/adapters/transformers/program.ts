@@ -64,8 +64,8 @@ function matchPattern(
   patch: RuntimePatch,
   code: string,
 ): Omit<MatchedProgram, 'role'> | string {
-  const forbidden = pattern.forbidden.find((text) => text.test(code));
-  if (forbidden) return `${pattern.label} contains ${forbidden.source}, which is not supported`;
+  const forbidden = pattern.forbidden.find(({ pattern: text }) => text.test(code));
+  if (forbidden) return forbidden.reason;
   const storage = new Map(
     reflect.storage.map((variable): [string, VariableInfo] => [variable.name, variable]),
   );

@@ -6,8 +6,15 @@ export interface OrtTensor {
   type: string;
   location: string;
   gpuBuffer: GPUBuffer;
+  /** Of tensors on the CPU. */
+  data: TensorData;
+  /** Brings the data to the CPU if they are elsewhere. */
+  getData(): Promise<TensorData>;
   dispose(): void;
 }
+
+/** The typed arrays that the inputs of a decoder have. */
+export type TensorData = BigInt64Array | Int32Array | Float32Array | Uint16Array | Uint8Array;
 
 /** The parts of an onnxruntime InferenceSession that are used. */
 export interface OrtSession {
@@ -33,13 +40,19 @@ export interface HubModel {
   generation_config?: { max_new_tokens?: number | null; max_length?: number | null } | null;
   forward(inputs: Record<string, unknown>): Promise<Record<string, HubTensor>>;
   generate(...args: unknown[]): Promise<unknown>;
+  /** Makes the inputs of the next step: the plugin takes the library's tensor class from them. */
+  _update_model_kwargs_for_generation(state: {
+    generated_input_ids: bigint[][];
+    outputs: object;
+    model_inputs: object;
+    is_encoder_decoder: boolean;
+  }): { input_ids: HubTensor };
 }
 
 /** A transformers.js text-generation pipeline, as far as it is used. */
 export interface HubPipeline {
   task?: string;
   model: HubModel;
-  tokenizer: (text: string) => Record<string, HubTensor>;
 }
 
 /** Name of the past key tensor of a layer: the hub's convention for decoder exports. */
@@ -54,6 +67,13 @@ export function layerOfPastKey(name: string): number | undefined {
 /** The present output that continues a past input. */
 export function presentName(past: string): string {
   return past.replace('past_key_values', 'present');
+}
+
+/** The input that continues a present output: a KV cache, or another state, as of a convolution (`present_conv.0`). */
+export function pastName(present: string): string {
+  return present.startsWith('present_')
+    ? present.replace('present_', 'past_')
+    : present.replace('present', 'past_key_values');
 }
 
 /** Whether a value looks like a transformers.js pipeline with a decoder. */

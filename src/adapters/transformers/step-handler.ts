@@ -5,20 +5,20 @@ import type { LayerState } from '../../kernel/state.ts';
 import { type AttendCall, bufferOf, readAttendCall, shapeKey } from './attend-call.ts';
 import type { CacheState } from './cache.ts';
 import type { DeviceHook } from './device-hook.ts';
+import { encodeHeld, type HeldDispatch, holdDispatch } from './held-dispatch.ts';
+import { LayerLocator } from './layer-locator.ts';
 import type { Dispatch, DispatchHandler } from './pass-hook.ts';
-import { isMatched } from './program.ts';
+import { isMatched, type MatchedProgram } from './program.ts';
+import type { Tensors } from './session-hook.ts';
 
 /** An attention whose first program was replaced and whose second is awaited. */
 interface Pending {
+  layer: number;
   encoder: AttentionEncoder;
   step: PreparedStep;
   state: LayerState;
   /** The runtime's own first program, in case ours cannot be finished. */
-  pipeline: GPUComputePipeline;
-  group: GPUBindGroup;
-  x: number;
-  y: number;
-  z: number;
+  stock: HeldDispatch;
 }
 
 /** What is the same for the layers of a step that have one shape. */
@@ -40,47 +40,72 @@ export class StepHandler implements DispatchHandler {
   shortFrom = 0;
   /** Why layers kept the runtime's kernel, in this step. */
   readonly reasons = new Set<string>();
-  private readonly layerOfPresent = new Map<GPUBuffer, number>();
+  private readonly locator: LayerLocator;
   private readonly geometries: Geometry[] = [];
   private last: Geometry | undefined;
   private pending: Pending | undefined;
+  /** Buffers that live until the run is over. */
+  private readonly spare: GPUBuffer[] = [];
 
-  /** @param layerOfPast layer by the GPU buffer of the past keys that the caller passed to `session.run`. */
+  /**
+   * @param layers the layers that may be routed
+   * @param feeds the inputs of the step's run
+   */
   constructor(
     private readonly hook: DeviceHook,
     private readonly encoders: ReadonlyMap<string, AttentionEncoder>,
+    private readonly layers: ReadonlyMap<number, AttentionShape>,
     private readonly cache: CacheState,
     private readonly plan: StepPlan,
-    private readonly layerOfPast: ReadonlyMap<GPUBuffer, number>,
-  ) {}
+    feeds: Tensors,
+  ) {
+    this.locator = new LayerLocator(feeds);
+  }
 
   dispatch(dispatch: Dispatch): boolean {
     const { program } = dispatch;
+    const matched = program !== undefined && isMatched(program);
+    if (this.pending && !(matched && program.role === 'reduce')) {
+      this.giveBack(dispatch.pass, program && !matched ? program.reason : undefined);
+    }
     if (!program) return false;
-    if (!isMatched(program)) {
-      if (program.role !== 'copy') this.reasons.add(program.reason);
+    if (!matched) {
+      if (program.role === 'attend') this.reasons.add(program.reason);
       return false;
     }
     if (program.role === 'copy') {
-      const past = bufferOf(dispatch, program, 'past_key');
-      const present = bufferOf(dispatch, program, 'present_key');
-      const layer = past && this.layerOfPast.get(past.buffer);
-      if (present && layer !== undefined) this.layerOfPresent.set(present.buffer, layer);
+      this.locator.noteCopy(dispatch, program);
       return false;
     }
     if (program.role === 'reduce') return this.finish(dispatch);
     const call = readAttendCall(dispatch, program, this.hook, this.last?.shape);
-    const reason = typeof call === 'string' ? call : this.begin(dispatch, call);
+    const layer = typeof call === 'string' ? undefined : this.locator.layerOf(call.keys.buffer);
+    // The report has said why when sift was enabled.
+    if (layer !== undefined && !this.layers.has(layer)) return false;
+    const reason = typeof call === 'string' ? call : this.begin(dispatch, program, call, layer);
     if (reason === undefined) return true;
     this.reasons.add(reason);
     return false;
   }
 
+  passed(pass: GPUComputePassEncoder): void {
+    if (this.pending) this.giveBack(pass);
+  }
+
+  /** Call when the run is over. */
+  end(): void {
+    for (const buffer of this.spare) buffer.destroy();
+  }
+
   /** Encodes our scores and gather in place of the runtime's first program; returns the reason if it cannot. */
-  private begin(dispatch: Dispatch, call: AttendCall): string | undefined {
+  private begin(
+    dispatch: Dispatch,
+    program: MatchedProgram,
+    call: AttendCall,
+    layer: number | undefined,
+  ): string | undefined {
     if (call.newTokens !== 1) return `${call.newTokens} query rows (a short prompt)`;
     if (call.batch !== this.cache.batch) return `batch ${call.batch} in a cache of batch ${this.cache.batch}`;
-    const layer = this.layerOfPresent.get(call.keys.buffer) ?? this.layerOfPast.get(call.keys.buffer);
     if (layer === undefined) return 'the layer of an attention could not be told';
     if (this.attended.has(layer)) return `layer ${layer} attends twice`;
     const geometry = this.geometryOf(call.shape);
@@ -90,8 +115,7 @@ export class StepHandler implements DispatchHandler {
       const step = this.prepare(geometry, call);
       const state = this.cache.layer(layer, call.shape);
       encoder.attend(dispatch.pass, step, call, state);
-      const { pipeline, group, x, y, z } = dispatch;
-      this.pending = { encoder, step, state, pipeline, group, x, y, z };
+      this.pending = { layer, encoder, step, state, stock: holdDispatch(dispatch, program, this.hook) };
       this.attended.add(layer);
       if (step.plan.dense && !this.plan.dense) {
         this.short.add(layer);
@@ -107,21 +131,29 @@ export class StepHandler implements DispatchHandler {
   private finish(dispatch: Dispatch): boolean {
     const { pending } = this;
     if (!pending) return false;
-    this.pending = undefined;
     const output = isMatched(dispatch.program!) ? bufferOf(dispatch, dispatch.program, 'output') : undefined;
     try {
       if (!output) throw new Error('the output of the attention was not seen');
       pending.encoder.combine(dispatch.pass, pending.step, output, pending.state);
+      this.pending = undefined;
       return true;
     } catch (error) {
-      // The runtime's reduction reads what its first program writes: run that now.
-      this.reasons.add(`encoding failed: ${error instanceof Error ? error.message : error}`);
-      const { pass } = dispatch;
-      pass.setPipeline(pending.pipeline);
-      pass.setBindGroup(0, pending.group);
-      pass.dispatchWorkgroups(pending.x, pending.y, pending.z);
+      this.giveBack(dispatch.pass, `encoding failed: ${error instanceof Error ? error.message : error}`);
       return false;
     }
+  }
+
+  /**
+   * The program that follows is not the reduction that was awaited, and may read what the runtime's first program writes: that is
+   * encoded now, and the layer is the runtime's in this step.
+   */
+  private giveBack(pass: GPUComputePassEncoder, reason?: string): void {
+    const { layer, stock } = this.pending!;
+    this.pending = undefined;
+    this.attended.delete(layer);
+    this.short.delete(layer);
+    this.reasons.add(reason ?? 'another program of the runtime took the place of its reduction');
+    this.spare.push(encodeHeld(this.hook.device, pass, stock));
   }
 
   /** The encoder of a shape; the layers of most models have one. */

@@ -1,27 +1,26 @@
-import { shadowMethod } from '../../shadow.ts';
-import type { ProbeText } from '../probe-text.ts';
-import type { OrtSession } from '../runtime.ts';
-import { type SharedCache, sharedCacheObstacle } from './shared-cache.ts';
+import { SiftError } from '../../../errors.ts';
+import type { SessionHook } from '../session-hook.ts';
+import type { Trial } from '../trial.ts';
+import type { SharedCache } from './shared-cache.ts';
 
 /**
- * Decodes the probe's text on a shared cache.
+ * Decodes the trial's text on a shared cache.
  * @param stock the runtime's own logits, [steps][vocabulary]
  * @param bound how far ours may be from them, relative to the largest logit of the step
  * @returns why the session cannot have a shared cache; undefined if it can.
  */
 export async function proveSharedCache(
-  session: OrtSession,
+  trial: Trial,
+  hook: SessionHook,
   sharedCache: SharedCache,
-  text: ProbeText,
   stock: readonly Float32Array[],
   bound: number,
 ): Promise<string | undefined> {
-  const obstacle = sharedCacheObstacle(session);
-  if (obstacle) return obstacle;
-  const original = session.run.bind(session);
-  const restore = shadowMethod(session, 'run', (feeds, ...rest) => sharedCache.run(original, feeds, rest));
   try {
-    const { logits: ours } = await text.decode(stock.map(() => (run) => run()));
+    const ours = await trial.decode(
+      stock.map(() => (run) => run()),
+      (feeds) => sharedCache.run((...args) => hook.trial(...args), feeds, []),
+    );
     const { steps, reasons } = sharedCache.report();
     if (steps !== stock.length + 1) return reasons[0]?.reason ?? 'the runtime did not take it';
     const same = stock.every((row, step) => {
@@ -30,8 +29,7 @@ export async function proveSharedCache(
     });
     return same ? undefined : 'the model computes something else with past and present in one buffer';
   } catch (error) {
+    if (error instanceof SiftError && error.code === 'DISPOSED') throw error;
     return `the runtime refuses past and present in one buffer: ${error instanceof Error ? error.message : error}`;
-  } finally {
-    restore();
   }
 }

@@ -1,4 +1,4 @@
-import type { OrtTensor } from '../runtime.ts';
+import type { OrtTensor, TensorData } from '../runtime.ts';
 import type { KvCache } from './kv-cache.ts';
 
 /** What a tensor that a run put out stands for: the first `length` rows of one tensor of a shared cache. */
@@ -10,6 +10,7 @@ export interface KvView {
 
 /** The runtime's tensor class, as far as it is used. */
 export interface TensorClass {
+  new (type: string, data: TensorData, dims: readonly number[]): OrtTensor;
   fromGpuBuffer(
     buffer: GPUBuffer,
     options: {

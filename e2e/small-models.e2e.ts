@@ -1,0 +1,156 @@
+// Models that only look like those the plugin was built on, and calls that come at a bad time. With every row kept, so that tokens must
+// be stock's; and whatever happens, the page's other pipelines go on.
+import { describe, expect, test } from 'vitest';
+import { smallDecoder } from '../tools/models/small-decoder.ts';
+import { pluginPage } from './plugin-page.ts';
+
+const session = pluginPage('', {
+  plain: smallDecoder(),
+  other: smallDecoder({ queryHeads: 2, kvHeads: 2, headSize: 64, seed: 2 }),
+  sinks: smallDecoder({ layers: 3, sinks: [0, 2] }),
+  'all-sinks': smallDecoder({ sinks: [0, 1] }),
+  hybrid: smallDecoder({ layers: 4, convolutions: [0, 2] }),
+  short: smallDecoder({ positions: 40 }),
+  'too-short': smallDecoder({ positions: 3 }),
+  // Its configuration says more than there is: the run fails.
+  liar: smallDecoder({ positions: 20, statedPositions: 512 }),
+});
+
+const PROMPT = Array.from({ length: 24 }, (_, i) => 20 + ((i * 61) % 4000));
+
+describe('models', () => {
+  for (const [name, routed] of [
+    ['sinks', [1]],
+    ['hybrid', [1, 3]],
+    ['short', [0, 1]],
+  ] as const) {
+    test(`${name}: tokens are stock's, and layers ${routed.join(', ')} are routed`, async () => {
+      const result = await session.page.evaluate(
+        async ([name, prompt]) => {
+          const { loadSmall, enableSift, generate } = window.sift;
+          const generator = await loadSmall(name);
+          const sift = await enableSift(generator, { quality: 'exact', siftFrom: 0 });
+          const ours = await generate(generator, prompt, 12);
+          const report = await sift.report();
+          sift.disable();
+          const stock = await generate(generator, prompt, 12);
+          sift.dispose();
+          await generator.dispose();
+          return { ours, stock, layers: report.layers.map(({ layer }) => layer), reasons: report.reasons };
+        },
+        [name, PROMPT] as const,
+      );
+      expect(result.ours).toEqual(result.stock);
+      expect(result.layers).toEqual(routed);
+      if (name === 'sinks')
+        expect(result.reasons).toContainEqual({
+          reason: 'seen while enabling: the layer has attention sinks',
+          count: 1,
+        });
+    });
+  }
+
+  test('what cannot be tried or sifted is refused with a SiftError, and other pipelines go on', async () => {
+    const result = await session.page.evaluate(async (prompt) => {
+      const { loadSmall, enableSift, generate, failure } = window.sift;
+      const plain = await loadSmall('plain');
+      // With one pipeline sifted, the plugin sees every program of the device.
+      const sift = await enableSift(plain, { siftFrom: 0 });
+      sift.disable();
+      const before = await generate(plain, prompt, 6);
+      const failures: Record<string, { code: string; message: string }> = {};
+      for (const name of ['all-sinks', 'too-short', 'liar']) {
+        const generator = await loadSmall(name);
+        failures[name] = await failure(() => enableSift(generator));
+        await generator.dispose();
+      }
+      const after = await generate(plain, prompt, 6);
+      sift.dispose();
+      await plain.dispose();
+      return { failures, before, after };
+    }, PROMPT);
+    for (const failure of Object.values(result.failures)) expect(failure.code).toBe('UNSUPPORTED_MODEL');
+    expect(result.failures['all-sinks']!.message).toContain('attention sinks');
+    expect(result.failures['too-short']!.message).toContain('3 positions');
+    expect(result.failures.liar!.message).toContain('could not be tried');
+    expect(result.after).toEqual(result.before);
+  });
+});
+
+describe('enabling', () => {
+  test('twice at once: the second call is refused, the first works, and nothing stays behind', async () => {
+    const result = await session.page.evaluate(async (prompt) => {
+      const { loadSmall, enableSift, generate, failure } = window.sift;
+      const generator = await loadSmall('plain');
+      const options = { quality: 'exact', siftFrom: 0 } as const;
+      const first = enableSift(generator, options);
+      const second = await failure(() => enableSift(generator, options));
+      const sift = await first;
+      const third = await failure(() => enableSift(generator, options));
+      await generate(generator, prompt, 3);
+      const { steps } = await sift.report();
+      sift.dispose();
+      const run = Object.hasOwn(Object.values(generator.model.sessions)[0] as object, 'run');
+      const again = await enableSift(generator, options);
+      again.dispose();
+      await generator.dispose();
+      return { second, third, steps, run };
+    }, PROMPT);
+    expect([result.second.code, result.third.code]).toEqual(['INVALID_OPTION', 'INVALID_OPTION']);
+    expect(result.steps).toEqual({ sifted: 0, dense: 2 });
+    expect(result.run).toBe(false);
+  });
+
+  test('two pipelines at once while a third generates: all work, and the shared cache is kept', async () => {
+    const result = await session.page.evaluate(async (prompt) => {
+      const { loadSmall, enableSift, generate } = window.sift;
+      const [a, b, c] = [await loadSmall('plain'), await loadSmall('other'), await loadSmall('hybrid')];
+      const options = { quality: 'exact', siftFrom: 0 } as const;
+      const running = await enableSift(c, options);
+      let going = true;
+      const answers: number[][] = [];
+      const answering = (async () => {
+        while (going) answers.push(await generate(c, prompt, 8));
+      })();
+      const sifts = await Promise.all([enableSift(a, options), enableSift(b, options)]);
+      going = false;
+      await answering;
+      const reports = [];
+      const tokens = [];
+      for (const [i, generator] of [a, b].entries()) {
+        const ours = await generate(generator, prompt, 8);
+        reports.push(await sifts[i]!.report());
+        sifts[i]!.dispose();
+        tokens.push([ours, await generate(generator, prompt, 8)]);
+      }
+      running.dispose();
+      const stock = await generate(c, prompt, 8);
+      for (const generator of [a, b, c]) await generator.dispose();
+      return { tokens, answers, stock, caches: reports.map(({ cache }) => cache) };
+    }, PROMPT);
+    for (const [ours, stock] of result.tokens) expect(ours).toEqual(stock);
+    for (const answer of result.answers) expect(answer).toEqual(result.stock);
+    expect(result.answers.length).toBeGreaterThan(0);
+    for (const cache of result.caches) expect(cache).toMatchObject({ kind: 'shared', reasons: [] });
+  });
+
+  test('a pipeline disposed of meanwhile: DISPOSED, and other pipelines go on', async () => {
+    const result = await session.page.evaluate(async (prompt) => {
+      const { loadSmall, enableSift, generate, failure } = window.sift;
+      const other = await loadSmall('other');
+      const codes: string[] = [];
+      for (const wait of [0, 30, 100, 300]) {
+        const generator = await loadSmall('plain');
+        const outcome = failure(() => enableSift(generator, { siftFrom: 0 }));
+        await new Promise((resolve) => setTimeout(resolve, wait));
+        await generator.dispose();
+        codes.push((await outcome).code);
+      }
+      const tokens = await generate(other, prompt, 4);
+      await other.dispose();
+      return { codes, tokens };
+    }, PROMPT);
+    expect(result.codes).toEqual(Array(4).fill('DISPOSED'));
+    expect(result.tokens).toHaveLength(4);
+  });
+});

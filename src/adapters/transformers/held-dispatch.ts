@@ -1,0 +1,51 @@
+import { bufferOfEntry, type DeviceHook } from './device-hook.ts';
+import type { Dispatch } from './pass-hook.ts';
+import type { MatchedProgram } from './program.ts';
+
+/** A dispatch of the runtime that was not encoded, with all that is needed to encode it later. */
+export interface HeldDispatch {
+  pipeline: GPUComputePipeline;
+  entries: readonly GPUBindGroupEntry[];
+  uniformBinding: number;
+  /** The runtime may write other uniforms to its buffer before the dispatch is encoded, so this is a copy. */
+  uniforms: Uint8Array<ArrayBuffer>;
+  x: number;
+  y: number;
+  z: number;
+}
+
+/** Keeps a dispatch whose uniforms were seen. */
+export function holdDispatch(dispatch: Dispatch, program: MatchedProgram, hook: DeviceHook): HeldDispatch {
+  const { pipeline, entries, x, y, z } = dispatch;
+  const { uniformBinding } = program;
+  const bound = bufferOfEntry(entries.find(({ binding }) => binding === uniformBinding));
+  const bytes = hook.uniformBytes(bound!.buffer)!;
+  const uniforms = new Uint8Array(bytes.byteLength);
+  uniforms.set(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  return { pipeline, entries, uniformBinding, uniforms, x, y, z };
+}
+
+/**
+ * Encodes a dispatch that was kept.
+ * @returns the buffer that its uniforms lie in, to be destroyed when the work has been submitted.
+ */
+export function encodeHeld(device: GPUDevice, pass: GPUComputePassEncoder, held: HeldDispatch): GPUBuffer {
+  const buffer = device.createBuffer({
+    label: 'sift uniforms of the runtime',
+    size: held.uniforms.byteLength,
+    usage: GPUBufferUsage.UNIFORM,
+    mappedAtCreation: true,
+  });
+  new Uint8Array(buffer.getMappedRange()).set(held.uniforms);
+  buffer.unmap();
+  const group = device.createBindGroup({
+    layout: held.pipeline.getBindGroupLayout(0),
+    entries: held.entries.map((entry) =>
+      entry.binding === held.uniformBinding ? { binding: entry.binding, resource: { buffer } } : entry,
+    ),
+  });
+  pass.setPipeline(held.pipeline);
+  pass.setBindGroup(0, group);
+  pass.dispatchWorkgroups(held.x, held.y, held.z);
+  return buffer;
+}

@@ -1,0 +1,35 @@
+import { bufferOf } from './attend-call.ts';
+import type { Dispatch } from './pass-hook.ts';
+import type { MatchedProgram } from './program.ts';
+import { layerOfPastKey, type OrtTensor } from './runtime.ts';
+
+/**
+ * Tells which layer an attention belongs to. Nothing in a dispatch names it: on a shared cache the attention binds the buffer that
+ * was passed to `session.run` as `past_key_values.N.key`; otherwise `CopyKVCache` binds that buffer, beside the present keys that the
+ * attention binds next.
+ */
+export class LayerLocator {
+  private readonly ofPast = new Map<GPUBuffer, number>();
+  private readonly ofPresent = new Map<GPUBuffer, number>();
+
+  /** @param feeds the inputs of the run */
+  constructor(feeds: Record<string, OrtTensor>) {
+    for (const [name, tensor] of Object.entries(feeds)) {
+      const layer = layerOfPastKey(name);
+      if (layer !== undefined && tensor.location === 'gpu-buffer') this.ofPast.set(tensor.gpuBuffer, layer);
+    }
+  }
+
+  /** Takes note of a dispatch of `CopyKVCache`. */
+  noteCopy(dispatch: Dispatch, program: MatchedProgram): void {
+    const past = bufferOf(dispatch, program, 'past_key');
+    const present = bufferOf(dispatch, program, 'present_key');
+    const layer = past && this.ofPast.get(past.buffer);
+    if (present && layer !== undefined) this.ofPresent.set(present.buffer, layer);
+  }
+
+  /** The layer whose keys lie in a buffer. */
+  layerOf(keys: GPUBuffer): number | undefined {
+    return this.ofPresent.get(keys) ?? this.ofPast.get(keys);
+  }
+}
