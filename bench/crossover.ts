@@ -5,11 +5,10 @@ import { parseArgs } from 'node:util';
 import { calibrate } from '../src/kernel/calibrate.ts';
 import { CalibrationInputs } from '../src/kernel/calibration-inputs.ts';
 import { AttentionEncoder, createDeviceResources } from '../src/kernel/encoder.ts';
-import { planStep } from '../src/kernel/params.ts';
 import { canUseSubgroups } from '../src/kernel/pipelines.ts';
 import type { DType } from '../src/kernel/shape.ts';
 import { StepTimer } from '../src/kernel/step-timer.ts';
-import { learnedPolicy, presetPolicy, type ThresholdPolicy } from '../src/tracker/index.ts';
+import { learnedPolicy, planStep, presetPolicy, type ThresholdPolicy } from '../src/policy/index.ts';
 import { describeDevice, openDevice, startDawn } from './dawn.ts';
 import { summarise, type Timing } from './timing.ts';
 

@@ -1,6 +1,6 @@
 import type { AttentionShape } from '../src/kernel/shape.ts';
 import { upload } from '../src/kernel/transfer.ts';
-import { createRandom } from '../src/reference/index.ts';
+import { createRandom } from '../src/oracle/index.ts';
 import normalSource from './wgsl/normal.wgsl?raw';
 
 /** Standard deviation of a head's scores (in natural-log units): the spread that the kept fraction is computed for. */

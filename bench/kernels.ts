@@ -7,7 +7,7 @@ import {
   probabilityPolicy,
   type ThresholdPolicy,
   uniformPolicy,
-} from '../src/tracker/index.ts';
+} from '../src/policy/index.ts';
 import { type InputSet, uniformLevel } from './inputs.ts';
 import type { Variant } from './timing.ts';
 

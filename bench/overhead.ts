@@ -4,7 +4,7 @@ import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import { copySharedWrites } from '../quality/node-runtime.ts';
 import { createSiftAttention } from '../src/kernel/sift-attention.ts';
-import { learnedPolicy, probabilityPolicy, uniformPolicy } from '../src/tracker/index.ts';
+import { learnedPolicy, probabilityPolicy, uniformPolicy } from '../src/policy/index.ts';
 import { describeDevice, openDevice, startDawn } from './dawn.ts';
 import { inForm } from './kernels.ts';
 import { loadOrt } from './ort.ts';

@@ -1,13 +1,12 @@
 import { createDeviceResources, type DeviceResources } from '../src/kernel/encoder.ts';
 import { type PagedKernels, provenPagedKernels } from '../src/kernel/paged-self-test.ts';
-import { planStep } from '../src/kernel/params.ts';
 import { outputError } from '../src/kernel/self-test.ts';
 import type { AttentionShape } from '../src/kernel/shape.ts';
 import { LayerState } from '../src/kernel/state.ts';
 import { download, upload } from '../src/kernel/transfer.ts';
-import { createRandom, siftedAttention } from '../src/reference/index.ts';
+import { createRandom, siftedAttention } from '../src/oracle/index.ts';
+import { planStep, probabilityPolicy, type ThresholdPolicy, uniformPolicy } from '../src/policy/index.ts';
 import { stockLaunchDimensions, stockPagedKernel } from '../src/testing/web-llm/stock-kernel.ts';
-import { probabilityPolicy, type ThresholdPolicy, uniformPolicy } from '../src/tracker/index.ts';
 import { cacheBytes, createInputs, uniformLevel } from './inputs.ts';
 import { type PassTimer, type Timing, timeInTurns, type Variant } from './timing.ts';
 import { SCREEN_SHARE } from './verify.ts';

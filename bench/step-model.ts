@@ -1,6 +1,6 @@
 import type { DecoderConfig } from '../quality/pipeline.ts';
 import type { AttentionShape } from '../src/kernel/shape.ts';
-import { createRandom } from '../src/reference/index.ts';
+import { createRandom } from '../src/oracle/index.ts';
 import { buildLlama } from '../tools/models/llama.ts';
 import type { Tensor } from '../tools/models/safetensors.ts';
 

@@ -11,7 +11,7 @@ import {
   probabilityPolicy,
   type ThresholdPolicy,
   uniformPolicy,
-} from '../src/tracker/index.ts';
+} from '../src/policy/index.ts';
 import { describeDevice, openDevice, startDawn } from './dawn.ts';
 import { cacheBytes, createInputs, destroyInputs, uniformLevel } from './inputs.ts';
 import { inForm, keptFractions, OurAttention, type SiftForm } from './kernels.ts';

@@ -3,7 +3,7 @@ import { ERROR_BOUND, outputError } from '../src/kernel/self-test.ts';
 import type { AttentionShape, DType } from '../src/kernel/shape.ts';
 import { download } from '../src/kernel/transfer.ts';
 import { tuningOf } from '../src/kernel/tuning.ts';
-import { denseAttention, siftedAttention } from '../src/reference/index.ts';
+import { denseAttention, siftedAttention } from '../src/oracle/index.ts';
 import { describeCase, drawCase, drawShape, runCase } from '../src/testing/conformance.ts';
 import { THRESHOLD_TARGETS, wrongThresholds } from '../src/testing/thresholds.ts';
 import type { InputSet } from './inputs.ts';

@@ -6,8 +6,7 @@ import { enableSift, learnedPolicy, type ThresholdPolicy } from '../src/index.ts
 import { outputError } from '../src/kernel/self-test.ts';
 import { LayerState } from '../src/kernel/state.ts';
 import { download } from '../src/kernel/transfer.ts';
-import { attentionScores, siftedAttention } from '../src/reference/index.ts';
-import { SessionTracker } from '../src/tracker/index.ts';
+import { attentionScores, SessionTracker, siftedAttention } from '../src/oracle/index.ts';
 import { type ForcedDecoder, prefill } from './forced.ts';
 import { type Recorded, Recorder } from './recorder.ts';
 

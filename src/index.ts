@@ -39,7 +39,6 @@ export {
 } from './kernel/sift-attention.ts';
 export type { GroupFigures, HeadFigures, HeadStatus, LayerFigures } from './kernel/state.ts';
 export type { SiftFrom, SiftOptions } from './options.ts';
-export type { CacheReport, CrossoverReport, HeadReport, LayerReport, SiftReport } from './report.ts';
 export {
   type Axis,
   type Dropped,
@@ -54,4 +53,5 @@ export {
   type ThresholdPolicy,
   uniformPolicy,
   validatePolicy,
-} from './tracker/index.ts';
+} from './policy/index.ts';
+export type { CacheReport, CrossoverReport, HeadReport, LayerReport, SiftReport } from './report.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { SiftError } from './errors.ts';
 import { resolvePolicy, resolveSiftFrom, type SiftOptions } from './options.ts';
-import { isDense, learnedPolicy, paperPolicy, presetPolicy, uniformPolicy } from './tracker/index.ts';
+import { isDense, learnedPolicy, paperPolicy, presetPolicy, uniformPolicy } from './policy/index.ts';
 
 function failure(options: unknown): SiftError {
   try {

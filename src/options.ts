@@ -7,7 +7,7 @@ import {
   type Quality,
   type ThresholdPolicy,
   validatePolicy,
-} from './tracker/index.ts';
+} from './policy/index.ts';
 
 /** Options of `enableSift`. */
 export interface SiftOptions {

@@ -1,4 +1,4 @@
-import { createRandom } from '../../src/reference/index.ts';
+import { createRandom } from '../../src/oracle/index.ts';
 
 // Words of the forms that the project's models know (models: trained to recall codes by an adjective and a noun).
 export const ADJECTIVES =

@@ -1,6 +1,6 @@
 import type { AttentionShape } from '../kernel/shape.ts';
 import { LayerState } from '../kernel/state.ts';
-import type { ThresholdPolicy } from '../tracker/index.ts';
+import type { ThresholdPolicy } from '../policy/index.ts';
 
 /** What a decode step left to the runtime's kernel, and how often. */
 export type ReasonCounts = Map<string, number>;

@@ -1,7 +1,7 @@
 import { shapeConstants } from '../kernel/shape.ts';
 import type { LayerFigures, LayerState } from '../kernel/state.ts';
+import type { Target, ThresholdPolicy } from '../policy/index.ts';
 import type { CacheReport, CrossoverReport, HeadReport, LayerReport, SiftReport } from '../report.ts';
-import type { Target, ThresholdPolicy } from '../tracker/index.ts';
 import type { CacheState } from './cache-state.ts';
 
 /** What a report is made from. */

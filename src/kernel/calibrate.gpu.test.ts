@@ -1,13 +1,12 @@
 // The crossover as it is measured on the device that runs the tests: the time it takes, and that steps below it are dense.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { planStep, probabilityPolicy, type ThresholdPolicy, uniformPolicy } from '../policy/index.ts';
 import { testDevice } from '../testing/device.ts';
-import { probabilityPolicy, type ThresholdPolicy, uniformPolicy } from '../tracker/index.ts';
 import { CALIBRATION_BUDGET, calibrate } from './calibrate.ts';
 import { CalibrationInputs } from './calibration-inputs.ts';
 import { calibration, forgetCalibrations, storeCalibration } from './calibration-store.ts';
 import { AttentionEncoder, createDeviceResources, type DeviceResources } from './encoder.ts';
 import { pagedKv } from './kv-paged.ts';
-import { planStep } from './params.ts';
 import { canUseSubgroups } from './pipelines.ts';
 
 const SHAPE = { queryHeads: 8, kvHeads: 2, headSize: 32, dtype: 'f32' } as const;

@@ -1,8 +1,7 @@
-import { isDense, type ThresholdPolicy } from '../tracker/index.ts';
+import { isDense, planStep, type ThresholdPolicy } from '../policy/index.ts';
 import { CalibrationInputs, measuringPolicy, memoryLength } from './calibration-inputs.ts';
 import { type CrossoverSample, clearlyApart, crossover, SHORTEST, sampleOf } from './crossover.ts';
 import type { AttentionEncoder } from './encoder.ts';
-import { planStep } from './params.ts';
 import { StepTimer } from './step-timer.ts';
 
 /** What was measured of one shape's kernels on one device. Changes their speed alone. */

@@ -1,7 +1,6 @@
-import { createRandom } from '../reference/index.ts';
-import { type ThresholdPolicy, validatePolicy } from '../tracker/index.ts';
+import { createRandom } from '../oracle/index.ts';
+import { type StepPlan, type ThresholdPolicy, validatePolicy } from '../policy/index.ts';
 import type { AttentionEncoder, PreparedStep } from './encoder.ts';
-import type { StepPlan } from './params.ts';
 import { type AttentionShape, shapeConstants } from './shape.ts';
 import { type LayerFigures, LayerState } from './state.ts';
 import { upload } from './transfer.ts';

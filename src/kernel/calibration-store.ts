@@ -1,4 +1,4 @@
-import { isDense, type ThresholdPolicy } from '../tracker/index.ts';
+import { isDense, type ThresholdPolicy } from '../policy/index.ts';
 import { type Calibration, calibrate } from './calibrate.ts';
 import type { AttentionEncoder } from './encoder.ts';
 import { kernelSources } from './wgsl.ts';

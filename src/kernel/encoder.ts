@@ -1,6 +1,6 @@
-import { type ThresholdPolicy, usesMoments } from '../tracker/index.ts';
+import { type StepPlan, type ThresholdPolicy, usesMoments } from '../policy/index.ts';
 import { CONTIGUOUS_KV, type KvLayout } from './kv-layout.ts';
-import { type Geometry, ParamsRing, type StepPlan } from './params.ts';
+import { type Geometry, ParamsRing } from './params.ts';
 import { createKernels, type Kernel, type Kernels } from './pipelines.ts';
 import { planSplits } from './plan.ts';
 import { Scratch, type ScratchName } from './scratch.ts';

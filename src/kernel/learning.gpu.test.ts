@@ -1,16 +1,15 @@
 // What the kernels learn on the GPU against the tracker in f64: quantiles, fits, thresholds, kept rows, step by step.
 import { beforeAll, describe, expect, test } from 'vitest';
-import { attentionScores, createRandom, siftedAttention } from '../reference/index.ts';
-import { testDevice } from '../testing/device.ts';
-import { storedScore } from '../testing/thresholds.ts';
+import { attentionScores, createRandom, SessionTracker, siftedAttention } from '../oracle/index.ts';
 import {
   learnedPolicy,
   paperPolicy,
-  SessionTracker,
   type ThresholdPolicy,
   uniformPolicy,
   validatePolicy,
-} from '../tracker/index.ts';
+} from '../policy/index.ts';
+import { testDevice } from '../testing/device.ts';
+import { storedScore } from '../testing/thresholds.ts';
 import { canUseSubgroups } from './pipelines.ts';
 import { outputError } from './self-test.ts';
 import type { AttentionShape } from './shape.ts';

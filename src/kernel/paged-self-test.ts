@@ -1,9 +1,9 @@
 import { SiftError } from '../errors.ts';
-import { attentionScores, createRandom, siftedAttention } from '../reference/index.ts';
+import { attentionScores, createRandom, siftedAttention } from '../oracle/index.ts';
+import { planStep } from '../policy/index.ts';
 import { AttentionEncoder, type DeviceResources } from './encoder.ts';
 import { fromFloat16, toFloat16 } from './float16.ts';
 import { pagedKv } from './kv-paged.ts';
-import { planStep } from './params.ts';
 import {
   ERROR_BOUND,
   learnedError,

@@ -1,4 +1,4 @@
-import { isDense, MOMENT_GROWTH, type ThresholdPolicy, usesMoments } from '../tracker/index.ts';
+import { type StepPlan, type ThresholdPolicy, usesMoments } from '../policy/index.ts';
 
 /** Bytes from one parameter slot to the next: the largest `minUniformBufferOffsetAlignment` WebGPU allows. */
 export const PARAMS_STRIDE = 256;
@@ -20,62 +20,6 @@ export const Flag = {
   mean: 2048,
   linear: 4096,
 } as const;
-
-/** What one decode step does with the thresholds. */
-export interface StepPlan {
-  /** Decode step after the prompt: 1 for the first generated token. */
-  step: number;
-  /** Every row is kept. */
-  dense: boolean;
-  /** Place in the learning window where this step's threshold is recorded, or -1. */
-  windowIndex: number;
-  /** The window is full after this step: the power law is fitted. */
-  fit: boolean;
-  /** The mean V row and the covariance of V are measured before this step. */
-  measure: boolean;
-}
-
-/**
- * Whether a cache of `length` keys, one more with every decode step, is at this step the first time longer by another factor
- * {@link MOMENT_GROWTH} than at the first step.
- */
-function hasGrown(step: number, length: number): boolean {
-  const first = Math.max(1, length - step + 1);
-  const times = (keys: number) => Math.floor(Math.log(keys / first) / Math.log(MOMENT_GROWTH));
-  return length > first && times(length) > times(length - 1);
-}
-
-/**
- * What the policy asks of a decode step.
- *
- * Warm-up steps are dense and recorded; with `refitEvery`, later windows are recorded while sifting goes on (the scores
- * are exact in any case, so that learning again costs no V rows). The moments of V are measured before the first step and, with
- * `refitEvery`, again after so many steps and whenever the cache has grown by a tenth.
- *
- * @param step - decode steps since the prompt, this one among them
- * @param length - keys in the cache, this step's among them; left out, growth is not looked at
- */
-export function planStep(policy: ThresholdPolicy, step: number, length = 0): StepPlan {
-  if (isDense(policy)) return { step, dense: true, windowIndex: -1, fit: false, measure: false };
-  const { warmup, refitEvery } = policy;
-  const again = refitEvery > 0 && ((step - 1) % refitEvery === 0 || hasGrown(step, length));
-  const measure = usesMoments(policy) && (step === 1 || again);
-  const learned = policy.target.kind === 'quantile' || policy.target.kind === 'mass';
-  const warmingUp = step <= policy.warmup;
-  if (!learned) return { step, dense: warmingUp, windowIndex: -1, fit: false, measure };
-  // The fit that this step may belong to is due at `due`, and learns from the `window` steps up to it.
-  const later = refitEvery > 0 ? Math.max(0, Math.ceil((step - warmup) / refitEvery)) : 0;
-  const due = warmup + later * refitEvery;
-  const window = later === 0 ? warmup : Math.min(warmup, refitEvery);
-  const windowIndex = step > due ? -1 : step - (due - window) - 1;
-  return {
-    step,
-    dense: warmingUp,
-    windowIndex: Math.max(-1, windowIndex),
-    fit: windowIndex >= 0 && step === due,
-    measure,
-  };
-}
 
 /** The geometry of a dispatch, beside what the policy says. */
 export interface Geometry {

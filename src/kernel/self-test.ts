@@ -4,17 +4,17 @@ import {
   attentionScores,
   createRandom,
   judgedLogProbabilities,
+  quantileIndex,
   type Random,
   siftedAttention,
-} from '../reference/index.ts';
+} from '../oracle/index.ts';
 import {
   learnedPolicy,
   type Normaliser,
   probabilityPolicy,
-  quantileIndex,
   type ThresholdPolicy,
   validatePolicy,
-} from '../tracker/index.ts';
+} from '../policy/index.ts';
 import type { DeviceResources } from './encoder.ts';
 import { fromFloat16, toFloat16 } from './float16.ts';
 import { type AttentionShape, canSiftInOnePass, type DType } from './shape.ts';

@@ -1,5 +1,5 @@
 import { invalidOption, SiftError } from '../errors.ts';
-import { presetPolicy, type ThresholdPolicy } from '../tracker/index.ts';
+import { planStep, presetPolicy, type ThresholdPolicy } from '../policy/index.ts';
 import {
   AttentionEncoder,
   createDeviceResources,
@@ -7,7 +7,6 @@ import {
   type LayerInputs,
 } from './encoder.ts';
 import { CONTIGUOUS_KV } from './kv-layout.ts';
-import { planStep } from './params.ts';
 import { canUseSubgroups } from './pipelines.ts';
 import type { AttentionShape } from './shape.ts';
 import { type LayerFigures, LayerState } from './state.ts';

@@ -1,4 +1,4 @@
-import { type ThresholdPolicy, usesMoments } from '../tracker/index.ts';
+import { type ThresholdPolicy, usesMoments } from '../policy/index.ts';
 import { BindGroupCache } from './bind-groups.ts';
 import type { AttentionShape } from './shape.ts';
 import { momentVecs } from './wgsl.ts';

@@ -40,8 +40,7 @@ import storageF32Source from '../../wgsl/storage-f32.wgsl?raw';
 import storeLseSource from '../../wgsl/store-lse.wgsl?raw';
 import storeScoreSource from '../../wgsl/store-score.wgsl?raw';
 import thresholdSource from '../../wgsl/threshold.wgsl?raw';
-import { ESTIMATE_KEYS, MOMENT_ROWS } from '../reference/estimate.ts';
-import { LINEAR_GAIN } from '../tracker/index.ts';
+import { ESTIMATE_KEYS, LINEAR_GAIN, MOMENT_ROWS } from '../policy/index.ts';
 import { CONTIGUOUS_KV, type KvLayout } from './kv-layout.ts';
 
 import { MAX_SPLITS } from './plan.ts';

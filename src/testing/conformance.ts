@@ -10,8 +10,8 @@ import {
   judgedLogProbabilities,
   type Random,
   siftedAttention,
-} from '../reference/index.ts';
-import { type ThresholdPolicy, validatePolicy } from '../tracker/index.ts';
+} from '../oracle/index.ts';
+import { type ThresholdPolicy, validatePolicy } from '../policy/index.ts';
 
 /** How the scores of a case are spread over the keys. */
 export type Distribution = 'random' | 'uniform' | 'one-hot' | 'peaked';

@@ -3,14 +3,8 @@ import type { AttentionShape } from '../kernel/shape.ts';
 import { createSiftAttention } from '../kernel/sift-attention.ts';
 import { upload } from '../kernel/transfer.ts';
 import { DEFAULT_TUNING, type Tuning } from '../kernel/tuning.ts';
-import { createRandom } from '../reference/index.ts';
-import {
-  learnedPolicy,
-  massThreshold,
-  quantileIndex,
-  type Target,
-  validatePolicy,
-} from '../tracker/index.ts';
+import { createRandom, massThreshold, quantileIndex } from '../oracle/index.ts';
+import { learnedPolicy, type Target, validatePolicy } from '../policy/index.ts';
 
 const SHAPE: AttentionShape = { queryHeads: 2, kvHeads: 1, headSize: 4, dtype: 'f32' };
 /** The second head's scores are these times the first's. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createRandom } from '../../src/reference/index.ts';
+import { createRandom } from '../../src/oracle/index.ts';
 import { DataType, MICROSOFT, OnnxGraph } from './onnx-graph.ts';
 import { ROOT } from './root.ts';
 

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { learnedPolicy } from '../../tracker/index.ts';
+import { learnedPolicy } from '../../policy/index.ts';
 import { CacheRegistry } from './cache.ts';
 
 const SHAPE = { queryHeads: 8, kvHeads: 2, headSize: 64, dtype: 'f32' } as const;

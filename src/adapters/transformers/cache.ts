@@ -1,4 +1,4 @@
-import type { ThresholdPolicy } from '../../tracker/index.ts';
+import type { ThresholdPolicy } from '../../policy/index.ts';
 import { CacheState } from '../cache-state.ts';
 
 export { CacheState };

@@ -1,10 +1,9 @@
 import { SiftError } from '../../errors.ts';
 import { OutputComparison } from '../../kernel/compare.ts';
 import type { AttentionEncoder } from '../../kernel/encoder.ts';
-import { planStep } from '../../kernel/params.ts';
 import type { AttentionShape } from '../../kernel/shape.ts';
 import { LayerState } from '../../kernel/state.ts';
-import { learnedPolicy } from '../../tracker/index.ts';
+import { learnedPolicy, planStep } from '../../policy/index.ts';
 import { type AttendCall, bufferOf, readAttendCall, shapeKey } from './attend-call.ts';
 import type { DeviceHook } from './device-hook.ts';
 import { LayerLocator } from './layer-locator.ts';

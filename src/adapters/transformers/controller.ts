@@ -2,7 +2,6 @@ import { onnxruntimeWeb } from '../../../patches/onnxruntime-web.ts';
 import { invalidOption, SiftError } from '../../errors.ts';
 import { AttentionEncoder, createDeviceResources, type DeviceResources } from '../../kernel/encoder.ts';
 import { CONTIGUOUS_KV } from '../../kernel/kv-layout.ts';
-import { planStep } from '../../kernel/params.ts';
 import { selfTest } from '../../kernel/self-test.ts';
 import type { AttentionShape } from '../../kernel/shape.ts';
 import { firstProven, kernelWays } from '../../kernel/ways.ts';
@@ -13,8 +12,8 @@ import {
   type SiftFrom,
   type SiftOptions,
 } from '../../options.ts';
+import { isDense, planStep, type ThresholdPolicy } from '../../policy/index.ts';
 import type { CrossoverReport, SiftReport } from '../../report.ts';
-import { isDense, type ThresholdPolicy } from '../../tracker/index.ts';
 import { setCrossover, shortReason } from '../crossover.ts';
 import { buildReport, stockCacheReport } from '../report.ts';
 import { shadowMethod } from '../shadow.ts';

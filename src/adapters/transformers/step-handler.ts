@@ -1,7 +1,7 @@
 import type { AttentionEncoder, PreparedStep } from '../../kernel/encoder.ts';
-import type { StepPlan } from '../../kernel/params.ts';
 import type { AttentionShape } from '../../kernel/shape.ts';
 import type { LayerState } from '../../kernel/state.ts';
+import type { StepPlan } from '../../policy/index.ts';
 import { type AttendCall, bufferOf, readAttendCall, shapeKey } from './attend-call.ts';
 import type { CacheState } from './cache.ts';
 import type { DeviceHook } from './device-hook.ts';

@@ -7,8 +7,8 @@ import {
   type SiftFrom,
   type SiftOptions,
 } from '../../options.ts';
+import type { ThresholdPolicy } from '../../policy/index.ts';
 import type { SiftReport } from '../../report.ts';
-import type { ThresholdPolicy } from '../../tracker/index.ts';
 import { buildReport, stockCacheReport } from '../report.ts';
 import { shadowMethod } from '../shadow.ts';
 import type { Sift } from '../sift.ts';

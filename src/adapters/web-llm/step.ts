@@ -1,6 +1,6 @@
 import type { PreparedStep } from '../../kernel/encoder.ts';
 import type { PagedKernels } from '../../kernel/paged-self-test.ts';
-import type { StepPlan } from '../../kernel/params.ts';
+import type { StepPlan } from '../../policy/index.ts';
 import type { CacheState } from '../cache-state.ts';
 import type { Launch } from './engine.ts';
 import { type PagedCall, readPagedCall } from './paged-call.ts';

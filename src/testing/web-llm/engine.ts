@@ -1,4 +1,4 @@
-import { denseAttention } from '../../reference/index.ts';
+import { denseAttention } from '../../oracle/index.ts';
 import { HostMemory, type LibraryOptions, TestLibrary } from './library.ts';
 import type { RuntimeContext, RuntimeEngine, RuntimePipeline, WebLlmInternals } from './runtime.ts';
 

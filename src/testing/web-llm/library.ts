@@ -1,6 +1,6 @@
 import type { KernelInfo, Launch } from '../../adapters/web-llm/engine.ts';
 import type { AttentionShape } from '../../kernel/shape.ts';
-import { createRandom, type Random } from '../../reference/index.ts';
+import { createRandom, type Random } from '../../oracle/index.ts';
 import type { Handle, RuntimeContext } from './runtime.ts';
 import { appendKernel, stockLaunchDimensions, stockPagedKernel } from './stock-kernel.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createRandom } from '../reference/index.ts';
+import { createRandom } from '../oracle/index.ts';
 import { keyToBits, orderedKey, selectF32, selectF64 } from './select.ts';
 
 const bitsOf = (value: number) => new Uint32Array(new Float32Array([value]).buffer)[0]!;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createRandom } from '../reference/index.ts';
+import { createRandom } from '../oracle/index.ts';
 import { massThreshold, quantile, quantileIndex } from './quantile.ts';
 
 describe('quantile', () => {

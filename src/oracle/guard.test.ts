@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { GUARD, isDrifting, judgeFit, NO_MASS, updateMass } from './guard.ts';
+import { GUARD } from '../policy/index.ts';
+import { isDrifting, judgeFit, NO_MASS, updateMass } from './guard.ts';
 import { fitPowerLaw } from './powerlaw.ts';
 
 const average = (masses: number[]) => masses.reduce(updateMass, NO_MASS);

@@ -7,8 +7,8 @@ import {
   probabilityPolicy,
   type ThresholdPolicy,
   uniformPolicy,
-} from './policy.ts';
-import { validatePolicy } from './policy-validate.ts';
+  validatePolicy,
+} from '../policy/index.ts';
 
 describe('policies', () => {
   it('has the paper exactly', () => {

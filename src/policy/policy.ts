@@ -1,5 +1,3 @@
-import { validatePolicy } from './policy-validate.ts';
-
 /**
  * What a threshold aims at. `quantile` and `mass` are learned per layer and query head during the warm-up;
  * `uniform` and `probability` are known beforehand.
@@ -36,11 +34,11 @@ export type Axis = 'step' | 'length';
  * - `none`: nothing (paper).
  * - `renormalise`: the output is divided by the mass that was kept.
  * - `mean`: the mean V row of the cache.
- * - `linear`: the mean V row and {@link LINEAR_GAIN} of Cov(v, k) q, how V rows change with their scores: the first-order
+ * - `linear`: the mean V row and `LINEAR_GAIN` of Cov(v, k) q, how V rows change with their scores: the first-order
  *   expansion of the dropped rows' softmax in the query.
  *
  * Mean and covariance are taken from the cache at the first decode step and, unless `refitEvery` is 0, again every `refitEvery` steps
- * and whenever the cache has grown by a factor of {@link MOMENT_GROWTH}.
+ * and whenever the cache has grown by a factor of `MOMENT_GROWTH`.
  */
 export type Dropped = 'none' | 'renormalise' | 'mean' | 'linear';
 
@@ -52,15 +50,6 @@ export type Dropped = 'none' | 'renormalise' | 'mean' | 'linear';
  *   be done (no subgroups, groups of more than 8 query heads, a step that learns): exact.
  */
 export type Normaliser = 'exact' | 'estimate';
-
-/** Share of the first-order term that `linear` adds; rows above the threshold, which are read, have their part of it. */
-export const LINEAR_GAIN = 0.5;
-
-/**
- * Growth of the cache after which the moments of V are measured again. After short prompts they are soon those of other text
- * (docs/quality.md).
- */
-export const MOMENT_GROWTH = 1.1;
 
 /** How thresholds are found and what is done with the rows they keep. Plain data, frozen, the same for all heads. */
 export interface ThresholdPolicy {
@@ -81,120 +70,10 @@ export interface ThresholdPolicy {
   readonly keepNewest: boolean;
   /** The row(s) with the maximum score are always kept. */
   readonly keepLargest: boolean;
-  /** 0: one fit, and one look at V, per request. Otherwise anew every so many decode steps (see ThresholdTracker and {@link Dropped}). */
+  /** 0: one fit, and one look at V, per request. Otherwise anew every so many decode steps (see `planStep` and {@link Dropped}). */
   readonly refitEvery: number;
   /** A non-finite fit, beta > 0 or the loss of half of the probability makes the head dense until its next fit. */
   readonly guard: boolean;
-}
-
-/** Options of the policies that learn a quantile. */
-export interface QuantileOptions {
-  /** Share of the rows to drop, in [0, 1); 0 is dense. Default 0.875. */
-  readonly tau?: number;
-  /** Warm-up in decode steps. Default 64. */
-  readonly warmup?: number;
-}
-
-/**
- * The paper's settings exactly: quantile target, decode-step axis, free exponent, one fit per request, output
- * not renormalised, no sharing in a group, no row always kept, no guard.
- *
- * Source: SiftAttention, arXiv 2506.05300, the power-law threshold with tau and warm-up w (w = 64 by default).
- *
- * @param options - `tau` in [0, 1), `warmup` an integer in 2..4096
- * @throws SiftError INVALID_OPTION
- */
-export function paperPolicy(options: QuantileOptions = {}): ThresholdPolicy {
-  const { tau = 0.875, warmup = 64 } = options;
-  return validatePolicy({
-    name: 'paper',
-    target: { kind: 'quantile', tau },
-    axis: 'step',
-    exponent: { kind: 'free' },
-    warmup,
-    dropped: 'none',
-    normaliser: 'exact',
-    shareGroup: false,
-    keepNewest: false,
-    keepLargest: false,
-    refitEvery: 0,
-    guard: false,
-  });
-}
-
-/** What the policies of this project do with the kept rows, unlike the paper's. */
-const SAFE_ROWS = {
-  dropped: 'renormalise',
-  normaliser: 'exact',
-  shareGroup: true,
-  keepNewest: true,
-  keepLargest: true,
-  refitEvery: 0,
-} as const;
-
-/**
- * The quantile policy of this project: the threshold falls as 1/S (exponent fixed at -1 on the length axis), its
- * level comes from the warm-up; renormalised, shared in the group, newest and largest rows kept, guarded.
- *
- * @param options - `tau` in [0, 1), `warmup` an integer in 1..4096
- * @throws SiftError INVALID_OPTION
- */
-export function learnedPolicy(options: QuantileOptions = {}): ThresholdPolicy {
-  const { tau = 0.875, warmup = 64 } = options;
-  return validatePolicy({
-    name: 'learned',
-    target: { kind: 'quantile', tau },
-    axis: 'length',
-    exponent: { kind: 'fixed', beta: -1 },
-    warmup,
-    ...SAFE_ROWS,
-    // What the guard made dense is learned again.
-    refitEvery: 512,
-    guard: true,
-  });
-}
-
-/**
- * Keep p >= c / S: nothing is learned, there is no warm-up. `axis` and `exponent` say the same as the formula. What is dropped is
- * made up for by its linear estimate, and probabilities are judged by an estimate of the normaliser: the settings that read the
- * fewest V rows at a given distance (docs/quality.md).
- *
- * @param options - `c` a finite number >= 0 in units of the uniform probability 1/S; 0 is dense
- * @throws SiftError INVALID_OPTION
- */
-export function uniformPolicy(options: { readonly c: number }): ThresholdPolicy {
-  return validatePolicy({
-    name: 'uniform',
-    target: { kind: 'uniform', c: options.c },
-    axis: 'length',
-    exponent: { kind: 'fixed', beta: -1 },
-    warmup: 0,
-    dropped: 'linear',
-    normaliser: 'estimate',
-    shareGroup: true,
-    keepNewest: true,
-    keepLargest: false,
-    refitEvery: 512,
-    guard: false,
-  });
-}
-
-/**
- * Keep p >= p0, one probability for all heads and lengths: nothing is learned, there is no warm-up.
- *
- * @param options - `p` a probability in [0, 1); 0 is dense
- * @throws SiftError INVALID_OPTION
- */
-export function probabilityPolicy(options: { readonly p: number }): ThresholdPolicy {
-  return validatePolicy({
-    name: 'probability',
-    target: { kind: 'probability', p: options.p },
-    axis: 'length',
-    exponent: { kind: 'fixed', beta: 0 },
-    warmup: 0,
-    ...SAFE_ROWS,
-    guard: false,
-  });
 }
 
 /** Whether the policy needs the mean and the covariance of V. */
@@ -221,3 +100,6 @@ export function isDense(policy: ThresholdPolicy): boolean {
 export function isLearned(policy: ThresholdPolicy): boolean {
   return policy.target.kind === 'quantile' || policy.target.kind === 'mass';
 }
+
+/** Points that a fit needs at the least: the parameters it estimates, and one more where it needs a residual. */
+export const MIN_POINTS: { readonly [kind in Exponent['kind']]: number } = { free: 2, fixed: 1, prior: 3 };

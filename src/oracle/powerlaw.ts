@@ -1,6 +1,5 @@
 import { invalidOption } from '../errors.ts';
-import type { Exponent } from './policy.ts';
-import { MIN_POINTS } from './policy-validate.ts';
+import { type Exponent, MIN_POINTS } from '../policy/index.ts';
 
 /**
  * Natural log of the smallest normal f32 (2^-126), about -87.34: stands for the logarithm of a probability that

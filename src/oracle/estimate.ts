@@ -1,11 +1,4 @@
-/**
- * Keys that the log-normaliser is estimated from when rows are chosen in one pass: the first, the newest, and a sample of those
- * between.
- */
-export const ESTIMATE_KEYS = { sink: 16, newest: 48, samples: 64 } as const;
-
-/** Rows of a cache that the moments of V are taken from at most. */
-export const MOMENT_ROWS = 4096;
+import { ESTIMATE_KEYS } from '../policy/index.ts';
 
 /** Place `i` of `count` that are spread evenly over `length` (wgsl/spread.wgsl). */
 export function spread(i: number, count: number, length: number): number {

@@ -1,9 +1,6 @@
 import { invalidOption } from '../errors.ts';
-import type { GuardReason, MassAverage } from './guard.ts';
-import { isDrifting, judgeFit, NO_MASS, updateMass } from './guard.ts';
-import type { ThresholdPolicy } from './policy.ts';
-import { isDense, isLearned } from './policy.ts';
-import { MIN_POINTS } from './policy-validate.ts';
+import { isDense, isLearned, MIN_POINTS, type ThresholdPolicy } from '../policy/index.ts';
+import { type GuardReason, isDrifting, judgeFit, type MassAverage, NO_MASS, updateMass } from './guard.ts';
 import type { PowerLawFit } from './powerlaw.ts';
 import { clampedLog, clampLogThreshold, evaluatePowerLaw, fitPowerLaw } from './powerlaw.ts';
 import { massThreshold, quantile } from './quantile.ts';

@@ -1,14 +1,18 @@
 import { invalidOption } from '../errors.ts';
-import type { Dropped, Exponent, Normaliser, Target, ThresholdPolicy } from './policy.ts';
+import {
+  type Dropped,
+  type Exponent,
+  MIN_POINTS,
+  type Normaliser,
+  type Target,
+  type ThresholdPolicy,
+} from './policy.ts';
 
 const DROPPED: readonly Dropped[] = ['none', 'renormalise', 'mean', 'linear'];
 const NORMALISERS: readonly Normaliser[] = ['exact', 'estimate'];
 
 /** The longest warm-up, in decode steps. */
 export const MAX_WARMUP = 4096;
-
-/** Points that a fit needs at the least: the parameters it estimates, and one more where it needs a residual. */
-export const MIN_POINTS: { readonly [kind in Exponent['kind']]: number } = { free: 2, fixed: 1, prior: 3 };
 
 function checkNumber(option: string, value: unknown, ok: (x: number) => boolean, allowed: string): void {
   if (typeof value !== 'number' || !ok(value)) throw invalidOption(option, value, allowed);

@@ -1,4 +1,5 @@
-import { MOMENT_ROWS, spread } from './estimate.ts';
+import { MOMENT_ROWS } from '../policy/index.ts';
+import { spread } from './estimate.ts';
 import type { ResolvedInputs } from './inputs.ts';
 
 /** What stands for the V rows of a KV head that are not read. */

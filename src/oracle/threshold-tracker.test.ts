@@ -1,15 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { createRandom } from '../reference/index.ts';
+import { createRandom, ThresholdTracker } from '../oracle/index.ts';
 import {
   learnedPolicy,
   paperPolicy,
   probabilityPolicy,
   type ThresholdPolicy,
   uniformPolicy,
-} from './policy.ts';
-import { validatePolicy } from './policy-validate.ts';
+  validatePolicy,
+} from '../policy/index.ts';
 import { LOG_FLOOR } from './powerlaw.ts';
-import { ThresholdTracker } from './tracker.ts';
 
 /** Observes log theta = `law(step, length)` at steps first..last with length = prompt + step. */
 function feed(

@@ -1,14 +1,5 @@
+import { GUARD } from '../policy/index.ts';
 import type { PowerLawFit } from './powerlaw.ts';
-
-/** The constants of the guard, in one place: the kernel uses the same. */
-export const GUARD = {
-  /** Weight of the past in the exponential moving average of the kept mass. */
-  decay: 0.9,
-  /** The probability mass that a head must keep on average. */
-  leastMass: 0.5,
-  /** The average is judged from the observation after this many that follow a fit. */
-  graceSteps: 16,
-} as const;
 
 /** Why a head is dense though its warm-up is over. */
 export type GuardReason = 'failed-fit' | 'rising-threshold' | 'kept-mass';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { learnedPolicy, uniformPolicy } from './policy.ts';
-import { SessionTracker } from './session.ts';
+import { SessionTracker } from '../oracle/index.ts';
+import { learnedPolicy, uniformPolicy } from '../policy/index.ts';
 
 const SHAPE = { layers: 2, batch: 2, queryHeads: 3 };
 const HEADS = 6;

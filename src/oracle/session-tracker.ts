@@ -1,6 +1,6 @@
 import { invalidOption } from '../errors.ts';
-import type { ThresholdPolicy } from './policy.ts';
-import { ThresholdTracker } from './tracker.ts';
+import type { ThresholdPolicy } from '../policy/index.ts';
+import { ThresholdTracker } from './threshold-tracker.ts';
 
 /** The heads that share one KV cache. */
 export interface SessionShape {

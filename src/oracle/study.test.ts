@@ -3,16 +3,15 @@
  * beside the tracker on synthetic scores: S normal scores give a tau-quantile that falls as 1/S.
  */
 import { describe, expect, it } from 'vitest';
-import { createRandom } from '../reference/index.ts';
+import { createRandom, ThresholdTracker } from '../oracle/index.ts';
 import {
   learnedPolicy,
   paperPolicy,
   probabilityPolicy,
   type ThresholdPolicy,
   uniformPolicy,
-} from './policy.ts';
-import { validatePolicy } from './policy-validate.ts';
-import { ThresholdTracker } from './tracker.ts';
+  validatePolicy,
+} from '../policy/index.ts';
 
 const WARMUP = 64;
 

@@ -1,5 +1,5 @@
 import { invalidOption } from '../errors.ts';
-import { type Dropped, LINEAR_GAIN, type Normaliser } from '../tracker/index.ts';
+import { type Dropped, LINEAR_GAIN, type Normaliser } from '../policy/index.ts';
 import { type AttentionScores, accumulateValues, attentionScores } from './attention.ts';
 import { estimateLogNormaliser } from './estimate.ts';
 import type { AttentionInputs, ResolvedInputs } from './inputs.ts';
@@ -7,7 +7,7 @@ import { resolveInputs } from './inputs.ts';
 import { addDropped, type ValueMoments, valueMoments } from './moments.ts';
 
 /** What is done with the rows above the threshold; a ThresholdPolicy fits. Everything defaults to the paper's. */
-export interface SiftOptions {
+export interface SiftedAttentionOptions {
   /** What stands for the mass of the rows that are not read. Default `'none'`. */
   readonly dropped?: Dropped;
   /** What the probabilities are judged with. Default `'exact'`. */
@@ -84,7 +84,7 @@ function decide(
   x: ResolvedInputs,
   logProbabilities: Float64Array,
   logThresholds: ArrayLike<number>,
-  options: SiftOptions,
+  options: SiftedAttentionOptions,
 ): Decision {
   const { batch, queryHeads, kvHeads, capacity, groupSize } = x;
   const kept = new Uint8Array(batch * queryHeads * capacity);
@@ -137,7 +137,7 @@ function countBytes(x: ResolvedInputs, groupRows: Uint32Array, elementBytes: num
 export function siftedAttention(
   inputs: AttentionInputs,
   logThresholds: ArrayLike<number>,
-  options: SiftOptions = {},
+  options: SiftedAttentionOptions = {},
 ): SiftedAttention {
   const x = resolveInputs(inputs);
   const { batch, queryHeads, kvHeads, headSize, capacity, groupSize } = x;

@@ -1,4 +1,5 @@
-import { probabilityPolicy, type ThresholdPolicy, uniformPolicy } from './policy.ts';
+import { probabilityPolicy, uniformPolicy } from './policies.ts';
+import type { ThresholdPolicy } from './policy.ts';
 
 /**
  * How close to exact attention, against how many V rows are read. Measured on a model of 20M parameters, 4,096 tokens of prompt

@@ -1,0 +1,29 @@
+// Numbers of the method that the kernels, the oracle and the docs share: each is written down here alone.
+
+/** Share of the first-order term that a `linear` correction adds; rows above the threshold, which are read, have their part of it. */
+export const LINEAR_GAIN = 0.5;
+
+/** Rows of a cache that the moments of V are taken from at most. */
+export const MOMENT_ROWS = 4096;
+
+/**
+ * Growth of the cache after which the moments of V are measured again. After short prompts they are soon those of other text
+ * (docs/quality.md).
+ */
+export const MOMENT_GROWTH = 1.1;
+
+/**
+ * Keys that the log-normaliser is estimated from when rows are chosen in one pass: the first ones (sinks), the newest, and a sample of
+ * those between.
+ */
+export const ESTIMATE_KEYS = { sink: 16, newest: 48, samples: 64 } as const;
+
+/** The guard of a head whose threshold was learned. */
+export const GUARD = {
+  /** Weight of the past in the exponential moving average of the kept mass. */
+  decay: 0.9,
+  /** The probability mass that a head must keep on average. */
+  leastMass: 0.5,
+  /** The average is judged from the observation after this many that follow a fit. */
+  graceSteps: 16,
+} as const;

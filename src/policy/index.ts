@@ -1,0 +1,23 @@
+export { ESTIMATE_KEYS, GUARD, LINEAR_GAIN, MOMENT_GROWTH, MOMENT_ROWS } from './constants.ts';
+export {
+  learnedPolicy,
+  paperPolicy,
+  probabilityPolicy,
+  type QuantileOptions,
+  uniformPolicy,
+} from './policies.ts';
+export {
+  type Axis,
+  type Dropped,
+  type Exponent,
+  isDense,
+  isLearned,
+  MIN_POINTS,
+  type Normaliser,
+  type Target,
+  type ThresholdPolicy,
+  usesMoments,
+} from './policy.ts';
+export { presetPolicy, QUALITIES, type Quality } from './presets.ts';
+export { planStep, type StepPlan } from './step-plan.ts';
+export { MAX_WARMUP, validatePolicy } from './validate.ts';
