@@ -2,12 +2,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
-import { calibrate } from '../src/kernel/calibrate.ts';
-import { CalibrationInputs } from '../src/kernel/calibration-inputs.ts';
-import { AttentionEncoder, createDeviceResources } from '../src/kernel/encoder.ts';
-import { canUseSubgroups } from '../src/kernel/pipelines.ts';
+import { calibrate } from '../src/kernel/calibration/calibrate.ts';
+import { CalibrationInputs } from '../src/kernel/calibration/calibration-inputs.ts';
+import { StepTimer } from '../src/kernel/calibration/step-timer.ts';
+import { fastestVariant } from '../src/kernel/proof/variants.ts';
 import type { DType } from '../src/kernel/shape.ts';
-import { StepTimer } from '../src/kernel/step-timer.ts';
+import { AttentionEncoder, createStepResources } from '../src/kernel/step/encoder.ts';
 import { learnedPolicy, planStep, presetPolicy, type ThresholdPolicy } from '../src/policy/index.ts';
 import { describeDevice, openDevice, startDawn } from './dawn.ts';
 import { summarise, type Timing } from './timing.ts';
@@ -84,7 +84,8 @@ for (const headSize of list(options['head-size'])) {
     let last = { workgroups: 0, siftWorkgroups: 0 };
     let encoder: AttentionEncoder | undefined;
     for (const device of [withoutStamps, withStamps]) {
-      encoder = await AttentionEncoder.create(createDeviceResources(device), shape, canUseSubgroups(device));
+      const variant = fastestVariant(device, shape);
+      encoder = await AttentionEncoder.create(createStepResources(device), shape, variant, policy);
       for (let i = 0; i < Number(options.calibrations); i++) {
         const calibration = await calibrate(encoder, policy);
         last = calibration;

@@ -1,5 +1,5 @@
+import { upload } from '../src/kernel/gpu/transfer.ts';
 import type { AttentionShape } from '../src/kernel/shape.ts';
-import { upload } from '../src/kernel/transfer.ts';
 import { createRandom } from '../src/oracle/index.ts';
 import normalSource from './wgsl/normal.wgsl?raw';
 

@@ -1,7 +1,7 @@
-import { createDeviceResources } from '../src/kernel/encoder.ts';
 import type { AttentionShape } from '../src/kernel/shape.ts';
 import { createSiftAttention, type DecodeStep, type SiftAttention } from '../src/kernel/sift-attention.ts';
-import type { Tuning } from '../src/kernel/tuning.ts';
+import { createStepResources } from '../src/kernel/step/encoder.ts';
+import type { Tuning } from '../src/kernel/step/tuning.ts';
 import {
   learnedPolicy,
   probabilityPolicy,
@@ -95,7 +95,7 @@ export async function createVariants(
   output: GPUBuffer,
   tuning: Partial<Tuning>,
 ): Promise<OurVariants> {
-  const resources = createDeviceResources(device);
+  const resources = createStepResources(device);
   const make = async (name: string, policy: ThresholdPolicy) => {
     const attention = await createSiftAttention(device, shape, { policy, resources, tuning });
     return new OurAttention(name, attention, length, sets, output);

@@ -1,9 +1,16 @@
-import { createDeviceResources, type DeviceResources } from '../src/kernel/encoder.ts';
-import { type PagedKernels, provenPagedKernels } from '../src/kernel/paged-self-test.ts';
-import { outputError } from '../src/kernel/self-test.ts';
+import { download, upload } from '../src/kernel/gpu/transfer.ts';
+import { pagedSelfTest } from '../src/kernel/proof/paged-self-test.ts';
+import { outputError } from '../src/kernel/proof/test-cases.ts';
+import { firstProven, kernelVariants } from '../src/kernel/proof/variants.ts';
 import type { AttentionShape } from '../src/kernel/shape.ts';
-import { LayerState } from '../src/kernel/state.ts';
-import { download, upload } from '../src/kernel/transfer.ts';
+import {
+  type AttentionEncoder,
+  createStepResources,
+  type PreparedStep,
+  type StepResources,
+} from '../src/kernel/step/encoder.ts';
+import { LayerState } from '../src/kernel/step/layer-state.ts';
+import { pagedKv } from '../src/kernel/text/kv-paged.ts';
 import { createRandom, siftedAttention } from '../src/oracle/index.ts';
 import { planStep, probabilityPolicy, type ThresholdPolicy, uniformPolicy } from '../src/policy/index.ts';
 import { stockLaunchDimensions, stockPagedKernel } from '../src/testing/web-llm/stock-kernel.ts';
@@ -134,27 +141,27 @@ class StockPaged implements Variant {
 /** Our kernels as the web-llm adapter encodes them, the log-sum-exp included. */
 class OurPaged implements Variant {
   readonly states: LayerState[];
-  private step: ReturnType<PagedKernels['encoder']['prepare']> | undefined;
+  private step: PreparedStep | undefined;
   private readonly zero: GPUBuffer;
 
   constructor(
     readonly name: string,
-    private readonly kernels: PagedKernels,
+    private readonly encoder: AttentionEncoder,
     readonly policy: ThresholdPolicy,
     private readonly length: number,
     private readonly sets: readonly PagedSet[],
     private readonly output: GPUBuffer,
     private readonly lse: GPUBuffer,
   ) {
-    const { device } = kernels.encoder.resources;
+    const { device } = encoder.resources;
     // Every set of inputs stands for a layer.
-    this.states = sets.map(() => new LayerState(device, kernels.encoder.shape, 1, policy));
+    this.states = sets.map(() => new LayerState(device, encoder.shape, 1, policy));
     this.zero = upload(device, [0], 'i32');
   }
 
   /** A request's first step, in which the moments of V are measured, on every set. */
   first(): void {
-    const { device } = this.kernels.encoder.resources;
+    const { device } = this.encoder.resources;
     const commands = device.createCommandEncoder();
     const pass = commands.beginComputePass();
     this.begin(1);
@@ -164,7 +171,7 @@ class OurPaged implements Variant {
   }
 
   begin(step = 2): void {
-    const { encoder } = this.kernels;
+    const { encoder } = this;
     this.step = encoder.prepare({
       ...{ batch: 1, lengths: { buffer: this.zero }, lengthBias: this.length, maxLength: this.length },
       ...{ capacity: TABLE.values, scale: 1 / Math.sqrt(encoder.shape.headSize) },
@@ -173,11 +180,11 @@ class OurPaged implements Variant {
   }
 
   encode(pass: GPUComputePassEncoder, call: number): void {
-    const { encoder } = this.kernels;
+    const { encoder } = this;
     const at = call % this.sets.length;
     const { q, pages, table } = this.sets[at]!;
     const cache = { buffer: pages };
-    const inputs = { q: { buffer: q }, keys: cache, values: cache, kv: [{ buffer: table }] };
+    const inputs = { q: { buffer: q }, keys: cache, values: cache, pageTable: { buffer: table } };
     encoder.attend(pass, this.step!, inputs, this.states[at]!);
     encoder.combine(pass, this.step!, { buffer: this.output }, this.states[at]!, { buffer: this.lse });
   }
@@ -218,7 +225,7 @@ async function firstGroup(device: GPUDevice, shape: AttentionShape, length: numb
 }
 
 async function measure(
-  resources: DeviceResources,
+  resources: StepResources,
   timer: PassTimer,
   model: string,
   shape: AttentionShape,
@@ -234,13 +241,16 @@ async function measure(
   const sets = await createSets(device, shape, length, setCount);
   const output = upload(device, new Float32Array(queryHeads * headSize), dtype);
   const lse = upload(device, new Float32Array(queryHeads), 'f32');
-  const kernels = await provenPagedKernels(resources, shape, PAGE_SIZE);
-  const make = (name: string, policy: ThresholdPolicy) =>
-    new OurPaged(name, kernels, policy, length, sets, output, lse);
+  const c = uniformLevel(options.kept, shape);
+  const policy = uniformPolicy({ c });
+  const encoder = await firstProven(kernelVariants(device, shape, pagedKv(PAGE_SIZE)), (variant) =>
+    pagedSelfTest(resources, shape, PAGE_SIZE, variant, policy),
+  );
+  const make = (name: string, of: ThresholdPolicy) =>
+    new OurPaged(name, encoder, of, length, sets, output, lse);
   const stock = await StockPaged.create(device, shape, length, sets, output);
   const dense = make('dense', probabilityPolicy({ p: 0 }));
-  const c = uniformLevel(options.kept, shape);
-  const sift = make('sift', uniformPolicy({ c }));
+  const sift = make('sift', policy);
   sift.first();
   try {
     const inputs = await firstGroup(device, shape, length, sets[0]!);
@@ -309,7 +319,7 @@ export async function runPaged(
   },
 ): Promise<PagedRow[]> {
   const rows: PagedRow[] = [];
-  const resources = createDeviceResources(device);
+  const resources = createStepResources(device);
   for (const [model, queryHeads, kvHeads, headSize] of PAGED_MODELS) {
     for (const keys of options.lengths) {
       const length = Math.ceil(keys / PAGE_SIZE) * PAGE_SIZE;

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { AttentionShape, DType } from '../src/kernel/shape.ts';
-import type { Tuning } from '../src/kernel/tuning.ts';
+import type { Tuning } from '../src/kernel/step/tuning.ts';
 import { RuntimeCapture } from './capture.ts';
 import type { CapturedProgram } from './captured.ts';
 import { describeDevice, openDevice, startDawn } from './dawn.ts';

@@ -1,11 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { createDeviceResources } from '../src/kernel/encoder.ts';
-import { outputError } from '../src/kernel/self-test.ts';
+import { download } from '../src/kernel/gpu/transfer.ts';
+import { outputError } from '../src/kernel/proof/test-cases.ts';
 import type { AttentionShape, DType } from '../src/kernel/shape.ts';
 import { createSiftAttention } from '../src/kernel/sift-attention.ts';
-import { download } from '../src/kernel/transfer.ts';
-import type { Tuning } from '../src/kernel/tuning.ts';
+import { createStepResources } from '../src/kernel/step/encoder.ts';
+import type { Tuning } from '../src/kernel/step/tuning.ts';
 import {
   learnedPolicy,
   probabilityPolicy,
@@ -42,7 +42,7 @@ const { values: options } = parseArgs({
     /** Kernels to time alone, by name. */
     kernels: {
       type: 'string',
-      default: 'dense,denseLearn,sift,scores,gather,combine,combineLearn',
+      default: 'dense,denseLearn,sift,scores,gather,combine,learn',
     },
     subgroups: { type: 'string', default: 'true' },
     json: { type: 'string' },
@@ -112,7 +112,7 @@ for (const headSize of options['head-size'].split(',').map(Number)) {
     const results = new Map<string, Float32Array>();
     const kept = new Map<string, number>();
     for (const tuning of tunings) {
-      const resources = createDeviceResources(device);
+      const resources = createStepResources(device);
       const add = async (name: string, policy: ThresholdPolicy, kernels: string[]) => {
         const subgroups = options.subgroups === 'true';
         const attention = await createSiftAttention(device, shape, {
@@ -149,7 +149,7 @@ for (const headSize of options['head-size'].split(',').map(Number)) {
           await add(`${form} ${name}`, inForm(uniformPolicy({ c }), form), kernels);
         }
       }
-      await add('warmup', learnedPolicy({ warmup: 4096 }), ['denseLearn', 'combineLearn']);
+      await add('warmup', learnedPolicy({ warmup: 4096 }), ['denseLearn', 'learn']);
       own.push({
         destroy: () => {
           resources.scratch.destroy();

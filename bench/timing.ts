@@ -1,4 +1,4 @@
-import { PassStamps } from '../src/kernel/pass-stamps.ts';
+import { PassStamps } from '../src/kernel/calibration/pass-stamps.ts';
 import copySource from './wgsl/copy.wgsl?raw';
 
 /** Microseconds of one call: the median and the 10th and 90th percentile over the samples. */

@@ -1,8 +1,8 @@
-import { canUseSubgroups } from '../src/kernel/pipelines.ts';
-import { ERROR_BOUND, outputError } from '../src/kernel/self-test.ts';
+import { download } from '../src/kernel/gpu/transfer.ts';
+import { ERROR_BOUND, outputError } from '../src/kernel/proof/test-cases.ts';
+import { canUseSubgroups } from '../src/kernel/proof/variants.ts';
 import type { AttentionShape, DType } from '../src/kernel/shape.ts';
-import { download } from '../src/kernel/transfer.ts';
-import { tuningOf } from '../src/kernel/tuning.ts';
+import { tuningOf } from '../src/kernel/step/tuning.ts';
 import { denseAttention, siftedAttention } from '../src/oracle/index.ts';
 import { describeCase, drawCase, drawShape, runCase } from '../src/testing/conformance.ts';
 import { THRESHOLD_TARGETS, wrongThresholds } from '../src/testing/thresholds.ts';

@@ -3,7 +3,7 @@
 
 import type { HubPipeline, HubTensor } from '../src/adapters/transformers/runtime.ts';
 import { enableSift, type SiftReport } from '../src/index.ts';
-import { fromFloat16 } from '../src/kernel/float16.ts';
+import { fromFloat16 } from '../src/kernel/gpu/float16.ts';
 import { divergence, logSoftmax, mostLikely, type SequenceFigures, siftFigures } from './measure.ts';
 import type { NamedPolicy } from './policy-syntax.ts';
 import type { Hits, Item } from './tasks/index.ts';

@@ -1,5 +1,5 @@
-import { AttentionEncoder, type LayerInputs, type PreparedStep } from '../src/kernel/encoder.ts';
-import type { LayerState } from '../src/kernel/state.ts';
+import { AttentionEncoder, type LayerInputs, type PreparedStep } from '../src/kernel/step/encoder.ts';
+import type { LayerState } from '../src/kernel/step/layer-state.ts';
 
 /** One layer of a step of the model. */
 export interface Recorded {

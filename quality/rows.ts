@@ -3,9 +3,9 @@
 // The kernel says which rows it read through its output: with V one-hot (row i has a 1 at element i mod 64, every other row of a
 // block of 64 is 0 elsewhere) element d of the output is the probability of row d of that block, and 0 if the row was dropped.
 import { enableSift, learnedPolicy, type ThresholdPolicy } from '../src/index.ts';
-import { outputError } from '../src/kernel/self-test.ts';
-import { LayerState } from '../src/kernel/state.ts';
-import { download } from '../src/kernel/transfer.ts';
+import { download } from '../src/kernel/gpu/transfer.ts';
+import { outputError } from '../src/kernel/proof/test-cases.ts';
+import { LayerState } from '../src/kernel/step/layer-state.ts';
 import { attentionScores, SessionTracker, siftedAttention } from '../src/oracle/index.ts';
 import { type ForcedDecoder, prefill } from './forced.ts';
 import { type Recorded, Recorder } from './recorder.ts';

@@ -37,7 +37,7 @@ export {
   type SiftAttentionOptions,
   type StepShape,
 } from './kernel/sift-attention.ts';
-export type { GroupFigures, HeadFigures, HeadStatus, LayerFigures } from './kernel/state.ts';
+export type { GroupFigures, HeadFigures, HeadStatus, LayerFigures } from './kernel/step/layer-state.ts';
 export type { SiftFrom, SiftOptions } from './options.ts';
 export {
   type Axis,

@@ -1,4 +1,4 @@
-import type { HeadStatus } from './kernel/state.ts';
+import type { HeadStatus } from './kernel/step/layer-state.ts';
 
 /** What one query head did. Fractions are over the sifted steps of the conversation. */
 export interface HeadReport {

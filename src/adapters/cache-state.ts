@@ -1,5 +1,5 @@
 import type { AttentionShape } from '../kernel/shape.ts';
-import { LayerState } from '../kernel/state.ts';
+import { LayerState } from '../kernel/step/layer-state.ts';
 import type { ThresholdPolicy } from '../policy/index.ts';
 
 /** What a decode step left to the runtime's kernel, and how often. */

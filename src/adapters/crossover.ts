@@ -1,5 +1,5 @@
-import { applyCalibration, calibration } from '../kernel/calibration-store.ts';
-import type { AttentionEncoder } from '../kernel/encoder.ts';
+import { applyCalibration, calibration } from '../kernel/calibration/calibration-store.ts';
+import type { AttentionEncoder } from '../kernel/step/encoder.ts';
 import type { SiftFrom } from '../options.ts';
 import { isDense, type ThresholdPolicy } from '../policy/index.ts';
 import type { CrossoverReport } from '../report.ts';

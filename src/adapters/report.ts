@@ -1,5 +1,5 @@
 import { shapeConstants } from '../kernel/shape.ts';
-import type { LayerFigures, LayerState } from '../kernel/state.ts';
+import type { LayerFigures, LayerState } from '../kernel/step/layer-state.ts';
 import type { Target, ThresholdPolicy } from '../policy/index.ts';
 import type { CacheReport, CrossoverReport, HeadReport, LayerReport, SiftReport } from '../report.ts';
 import type { CacheState } from './cache-state.ts';

@@ -1,16 +1,16 @@
 import { invalidOption, SiftError } from '../errors.ts';
-import { planStep, presetPolicy, type ThresholdPolicy } from '../policy/index.ts';
+import { planStep, presetPolicy, type ThresholdPolicy, validatePolicy } from '../policy/index.ts';
+import { fastestVariant } from './proof/variants.ts';
+import { type AttentionShape, validateShape } from './shape.ts';
 import {
   AttentionEncoder,
-  createDeviceResources,
-  type DeviceResources,
+  createStepResources,
+  destroyStepResources,
   type LayerInputs,
-} from './encoder.ts';
-import { CONTIGUOUS_KV } from './kv-layout.ts';
-import { canUseSubgroups } from './pipelines.ts';
-import type { AttentionShape } from './shape.ts';
-import { type LayerFigures, LayerState } from './state.ts';
-import { type Tuning, tuningOf } from './tuning.ts';
+  type StepResources,
+} from './step/encoder.ts';
+import { type LayerFigures, LayerState } from './step/layer-state.ts';
+import type { Tuning } from './step/tuning.ts';
 
 /** Options of {@link createSiftAttention}. */
 export interface SiftAttentionOptions {
@@ -23,7 +23,7 @@ export interface SiftAttentionOptions {
   /** Use subgroup operations; default: if the device has them. */
   subgroups?: boolean;
   /** Share scratch buffers with other instances on the device. */
-  resources?: DeviceResources;
+  resources?: StepResources;
   /** Keys from which steps sift; shorter ones read every row. Default 0. */
   siftFrom?: number;
   /** @internal Other than the device's own, for measurements. */
@@ -131,10 +131,7 @@ export class SiftAttention {
     this.destroyed = true;
     for (const state of this.states) state.destroy();
     this.zeros.destroy();
-    if (this.ownsResources) {
-      this.encoder.resources.scratch.destroy();
-      this.encoder.resources.params.destroy();
-    }
+    if (this.ownsResources) destroyStepResources(this.encoder.resources);
   }
 
   private state(layer: number): LayerState {
@@ -148,25 +145,22 @@ export class SiftAttention {
  * Decode attention on plain GPU buffers: `softmax(scale * q K^T) V` for one query token per sequence, reading only the V rows
  * whose probability is at or above each head's threshold. K and V are [batch, kvHeads, capacity, headSize].
  *
- * @throws {SiftError} `INVALID_OPTION` for a shape out of range, `SELF_TEST_FAILED` if the device rejects a kernel.
+ * @throws {SiftError} `INVALID_OPTION` for a shape, an option or a policy out of range, `SELF_TEST_FAILED` if the device rejects a kernel.
  */
 export async function createSiftAttention(
   device: GPUDevice,
   shape: AttentionShape,
   options: SiftAttentionOptions = {},
 ): Promise<SiftAttention> {
-  const {
-    policy = presetPolicy('balanced'),
-    layers = 1,
-    batch = 1,
-    subgroups = canUseSubgroups(device),
-  } = options;
+  const { layers = 1, batch = 1 } = options;
+  const policy = validatePolicy(options.policy ?? presetPolicy('balanced'));
   for (const [name, value] of Object.entries({ layers, batch })) {
     if (!Number.isInteger(value) || value < 1) throw invalidOption(name, value, 'an integer of at least 1');
   }
-  const resources = options.resources ?? createDeviceResources(device);
-  const tuning = { ...tuningOf(device), ...options.tuning };
-  const encoder = await AttentionEncoder.create(resources, shape, subgroups, CONTIGUOUS_KV, tuning);
+  validateShape(shape);
+  const variant = fastestVariant(device, shape, options);
+  const resources = options.resources ?? createStepResources(device);
+  const encoder = await AttentionEncoder.create(resources, shape, variant, policy);
   encoder.siftFrom = options.siftFrom ?? 0;
   return new SiftAttention(encoder, policy, layers, batch, options.resources === undefined);
 }

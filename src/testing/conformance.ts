@@ -1,9 +1,9 @@
-import { fromFloat16, toFloat16 } from '../kernel/float16.ts';
-import { clearKeys, clearThreshold, outputError } from '../kernel/self-test.ts';
+import { fromFloat16, toFloat16 } from '../kernel/gpu/float16.ts';
+import { download, upload } from '../kernel/gpu/transfer.ts';
+import { clearKeys, clearThreshold, outputError } from '../kernel/proof/test-cases.ts';
 import { type AttentionShape, canSiftInOnePass, type DType } from '../kernel/shape.ts';
 import { createSiftAttention } from '../kernel/sift-attention.ts';
-import { download, upload } from '../kernel/transfer.ts';
-import type { Tuning } from '../kernel/tuning.ts';
+import type { Tuning } from '../kernel/step/tuning.ts';
 import {
   attentionScores,
   createRandom,

@@ -1,8 +1,8 @@
-import { fromFloat16, toFloat16 } from '../kernel/float16.ts';
+import { fromFloat16, toFloat16 } from '../kernel/gpu/float16.ts';
+import { upload } from '../kernel/gpu/transfer.ts';
 import type { AttentionShape } from '../kernel/shape.ts';
 import { createSiftAttention } from '../kernel/sift-attention.ts';
-import { upload } from '../kernel/transfer.ts';
-import { DEFAULT_TUNING, type Tuning } from '../kernel/tuning.ts';
+import { DEFAULT_TUNING, type Tuning } from '../kernel/step/tuning.ts';
 import { createRandom, massThreshold, quantileIndex } from '../oracle/index.ts';
 import { learnedPolicy, type Target, validatePolicy } from '../policy/index.ts';
 

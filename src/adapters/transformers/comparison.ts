@@ -1,8 +1,8 @@
 import { SiftError } from '../../errors.ts';
-import { OutputComparison } from '../../kernel/compare.ts';
-import type { AttentionEncoder } from '../../kernel/encoder.ts';
+import { OutputComparison } from '../../kernel/proof/output-comparison.ts';
 import type { AttentionShape } from '../../kernel/shape.ts';
-import { LayerState } from '../../kernel/state.ts';
+import type { AttentionEncoder } from '../../kernel/step/encoder.ts';
+import { LayerState } from '../../kernel/step/layer-state.ts';
 import { learnedPolicy, planStep } from '../../policy/index.ts';
 import { type AttendCall, bufferOf, readAttendCall, shapeKey } from './attend-call.ts';
 import type { DeviceHook } from './device-hook.ts';

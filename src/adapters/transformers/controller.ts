@@ -1,10 +1,14 @@
 import { onnxruntimeWeb } from '../../../patches/onnxruntime-web.ts';
 import { invalidOption, SiftError } from '../../errors.ts';
-import { AttentionEncoder, createDeviceResources, type DeviceResources } from '../../kernel/encoder.ts';
-import { CONTIGUOUS_KV } from '../../kernel/kv-layout.ts';
-import { selfTest } from '../../kernel/self-test.ts';
+import { selfTest } from '../../kernel/proof/self-test.ts';
+import { firstProven, kernelVariants } from '../../kernel/proof/variants.ts';
 import type { AttentionShape } from '../../kernel/shape.ts';
-import { firstProven, kernelWays } from '../../kernel/ways.ts';
+import {
+  type AttentionEncoder,
+  createStepResources,
+  destroyStepResources,
+  type StepResources,
+} from '../../kernel/step/encoder.ts';
 import {
   resolveCache,
   resolvePolicy,
@@ -42,7 +46,7 @@ import { StepHandler } from './step-handler.ts';
 
 /** Sessions that have sift or are being enabled, to refuse it twice. */
 const taken = new WeakSet<OrtSession>();
-const resourcesOf = new WeakMap<GPUDevice, DeviceResources>();
+const resourcesOf = new WeakMap<GPUDevice, StepResources>();
 /** Settles when nothing is being enabled on a device: probes and measurements of one would disturb another's. */
 const enabling = new WeakMap<GPUDevice, Promise<void>>();
 
@@ -112,13 +116,17 @@ async function enableOn(
   { policy, siftFrom, cache }: Wanted,
 ): Promise<Sift> {
   const hook = DeviceHook.of(runtime.device, parser, onnxruntimeWeb);
-  const resources = resourcesOf.get(runtime.device) ?? createDeviceResources(runtime.device);
+  const resources = resourcesOf.get(runtime.device) ?? createStepResources(runtime.device);
   resourcesOf.set(runtime.device, resources);
   hook.acquire();
   try {
     const encoders = new Map<string, AttentionEncoder>();
     const createEncoders = async (shapes: readonly AttentionShape[]) => {
-      for (const shape of shapes) encoders.set(shapeKey(shape), await provenEncoder(resources, shape));
+      for (const shape of shapes) {
+        const variants = kernelVariants(resources.device, shape);
+        const encoder = await firstProven(variants, (variant) => selfTest(resources, shape, variant, policy));
+        encoders.set(shapeKey(shape), encoder);
+      }
       return encoders;
     };
     const probed = { model: target.model, session, sessionHook, deviceHook: hook, resources };
@@ -150,19 +158,10 @@ async function enableOn(
 }
 
 /** The device's last user frees what its users shared. */
-function releaseDevice(hook: DeviceHook, resources: DeviceResources): void {
+function releaseDevice(hook: DeviceHook, resources: StepResources): void {
   if (!hook.release()) return;
   resourcesOf.delete(hook.device);
-  resources.scratch.destroy();
-  resources.params.destroy();
-}
-
-/** Kernels that have passed the self-test on this device. */
-function provenEncoder(resources: DeviceResources, shape: AttentionShape): Promise<AttentionEncoder> {
-  return firstProven(kernelWays(resources.device, shape), async (way) => {
-    await selfTest(resources, shape, way);
-    return AttentionEncoder.create(resources, shape, way.subgroups, CONTIGUOUS_KV, way.tuning);
-  });
+  destroyStepResources(resources);
 }
 
 /** What was found out about a pipeline when sift was enabled. */
@@ -203,7 +202,7 @@ class TransformersSift implements Sift {
     private readonly session: OrtSession,
     private readonly sessionHook: SessionHook,
     private readonly hook: DeviceHook,
-    private readonly resources: DeviceResources,
+    private readonly resources: StepResources,
     private readonly findings: Findings,
   ) {
     const { sharedCache } = findings;

@@ -1,6 +1,6 @@
 import { SiftError } from '../../errors.ts';
-import type { AttentionEncoder, DeviceResources } from '../../kernel/encoder.ts';
 import type { AttentionShape } from '../../kernel/shape.ts';
+import type { AttentionEncoder, StepResources } from '../../kernel/step/encoder.ts';
 import { shapeKey } from './attend-call.ts';
 import { ComparedKernels, Comparison, STOCK_BOUND } from './comparison.ts';
 import type { DeviceHook } from './device-hook.ts';
@@ -28,7 +28,7 @@ export interface ProbeTarget {
   session: OrtSession;
   sessionHook: SessionHook;
   deviceHook: DeviceHook;
-  resources: DeviceResources;
+  resources: StepResources;
 }
 
 async function withHandler<T>(hook: DeviceHook, handler: DispatchHandler, run: () => Promise<T>): Promise<T> {

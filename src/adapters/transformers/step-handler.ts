@@ -1,6 +1,6 @@
-import type { AttentionEncoder, PreparedStep } from '../../kernel/encoder.ts';
 import type { AttentionShape } from '../../kernel/shape.ts';
-import type { LayerState } from '../../kernel/state.ts';
+import type { AttentionEncoder, PreparedStep } from '../../kernel/step/encoder.ts';
+import type { LayerState } from '../../kernel/step/layer-state.ts';
 import type { StepPlan } from '../../policy/index.ts';
 import { type AttendCall, bufferOf, readAttendCall, shapeKey } from './attend-call.ts';
 import type { CacheState } from './cache.ts';

@@ -1,7 +1,14 @@
 import { webLlm } from '../../../patches/web-llm.ts';
 import { SiftError } from '../../errors.ts';
-import { createDeviceResources, type DeviceResources } from '../../kernel/encoder.ts';
-import { type PagedKernels, provenPagedKernels } from '../../kernel/paged-self-test.ts';
+import { pagedSelfTest } from '../../kernel/proof/paged-self-test.ts';
+import { firstProven, kernelVariants } from '../../kernel/proof/variants.ts';
+import {
+  type AttentionEncoder,
+  createStepResources,
+  destroyStepResources,
+  type StepResources,
+} from '../../kernel/step/encoder.ts';
+import { pagedKv } from '../../kernel/text/kv-paged.ts';
 import type { SiftFrom } from '../../options.ts';
 import { isDense, planStep, type ThresholdPolicy } from '../../policy/index.ts';
 import type { CrossoverReport } from '../../report.ts';
@@ -20,8 +27,8 @@ const LATE =
 /** What is ready once the kernels are compiled and tested. */
 interface Ready {
   registration: Registration;
-  resources: DeviceResources;
-  kernels: PagedKernels;
+  resources: StepResources;
+  encoder: AttentionEncoder;
   zero: GPUBuffer;
 }
 
@@ -149,17 +156,20 @@ export class PipelineSift {
 
   private async prepare(registration: Registration): Promise<void> {
     const { device } = registration.context;
-    const resources = createDeviceResources(device);
+    const resources = createStepResources(device);
     const { shape, pageSize } = registration.program;
     const zero = device.createBuffer({ label: 'sift zero', size: 4, usage: GPUBufferUsage.STORAGE });
     try {
-      const kernels = await provenPagedKernels(resources, shape, pageSize);
-      this.crossover = await setCrossover(kernels.encoder, this.policy, this.siftFrom, pageSize);
+      const variants = kernelVariants(device, shape, pagedKv(pageSize));
+      const encoder = await firstProven(variants, (variant) =>
+        pagedSelfTest(resources, shape, pageSize, variant, this.policy),
+      );
+      this.crossover = await setCrossover(encoder, this.policy, this.siftFrom, pageSize);
       const proof = await Proof.create(device, shape);
       if (this.disposed) throw new SiftError('DISPOSED', 'disposed of while the kernels were compiled');
       this.proof = proof;
       this.cache = new CacheState(device, this.policy, 1);
-      this.state = { registration, resources, kernels, zero };
+      this.state = { registration, resources, encoder, zero };
     } catch (error) {
       free({ resources, zero });
       throw error;
@@ -206,7 +216,7 @@ export class PipelineSift {
     const proof = this.proof instanceof Proof ? this.proof : undefined;
     return new PagedStep(
       state.registration,
-      state.kernels,
+      state.encoder,
       cache,
       this.layers,
       state.zero,
@@ -252,7 +262,7 @@ export class PipelineSift {
     if (step.short) {
       cache.shortSteps++;
       cache.countShort(step.attended);
-      cache.count(shortReason(this.state!.kernels.encoder.siftFrom, this.siftFrom));
+      cache.count(shortReason(this.state!.encoder.siftFrom, this.siftFrom));
     } else if (step.proof)
       cache.count("first step: the runtime's attention was used, and ours held against it");
     else cache.count(isDense(this.policy) ? 'every row is kept (tau 0)' : 'warm-up');
@@ -272,8 +282,7 @@ export class PipelineSift {
 }
 
 function free({ resources, zero }: Pick<Ready, 'resources' | 'zero'>): void {
-  resources.scratch.destroy();
-  resources.params.destroy();
+  destroyStepResources(resources);
   zero.destroy();
 }
 

@@ -1,4 +1,4 @@
-import { OutputComparison } from '../../kernel/compare.ts';
+import { OutputComparison } from '../../kernel/proof/output-comparison.ts';
 import type { AttentionShape } from '../../kernel/shape.ts';
 
 /** Difference from the runtime's own attention that is rounding, over the largest output. */

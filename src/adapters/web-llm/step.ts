@@ -1,5 +1,4 @@
-import type { PreparedStep } from '../../kernel/encoder.ts';
-import type { PagedKernels } from '../../kernel/paged-self-test.ts';
+import type { AttentionEncoder, PreparedStep } from '../../kernel/step/encoder.ts';
 import type { StepPlan } from '../../policy/index.ts';
 import type { CacheState } from '../cache-state.ts';
 import type { Launch } from './engine.ts';
@@ -26,7 +25,7 @@ export class PagedStep {
    */
   constructor(
     private readonly registration: Registration,
-    private readonly kernels: PagedKernels,
+    private readonly encoder: AttentionEncoder,
     private readonly cache: CacheState,
     private readonly layers: Map<GPUBuffer, number>,
     private readonly zero: GPUBuffer,
@@ -66,10 +65,10 @@ export class PagedStep {
     if (typeof call === 'string') return call;
     const layer = this.layers.get(call.pages.buffer) ?? this.layers.size;
     if (this.attended.has(layer)) return 'a layer attends twice in a step (a sequence in several parts)';
-    const { encoder } = this.kernels;
+    const { encoder } = this;
     const step = this.prepare(call);
     const state = this.cache.layer(layer, program.shape);
-    const inputs = { q: call.q, keys: call.pages, values: call.pages, kv: [call.table] };
+    const inputs = { q: call.q, keys: call.pages, values: call.pages, pageTable: call.table };
     const output = this.proof ? { buffer: this.proof.output } : call.output;
     const lse = this.proof ? { buffer: this.proof.lse } : call.lse;
     encodePass(context, (pass) => {
@@ -85,7 +84,7 @@ export class PagedStep {
   private prepare(call: PagedCall): PreparedStep {
     const known = this.prepared.get(call.scale);
     if (known && known.capacity === call.tableOffset) return known;
-    const step = this.kernels.encoder.prepare({
+    const step = this.encoder.prepare({
       batch: 1,
       lengths: { buffer: this.zero },
       lengthBias: this.length,

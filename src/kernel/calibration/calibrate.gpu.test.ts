@@ -1,0 +1,110 @@
+// The crossover as it is measured on the device that runs the tests: the time it takes, and that steps below it are dense.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { planStep, probabilityPolicy, type ThresholdPolicy, uniformPolicy } from '../../policy/index.ts';
+import { testDevice } from '../../testing/device.ts';
+import { fastestVariant } from '../proof/variants.ts';
+import { AttentionEncoder, createStepResources, type StepResources } from '../step/encoder.ts';
+import { pagedKv } from '../text/kv-paged.ts';
+import { CALIBRATION_BUDGET, calibrate } from './calibrate.ts';
+import { CalibrationInputs } from './calibration-inputs.ts';
+import { calibration, forgetCalibrations, storeCalibration } from './calibration-store.ts';
+
+const SHAPE = { queryHeads: 8, kvHeads: 2, headSize: 32, dtype: 'f32' } as const;
+const POLICY = uniformPolicy({ c: 1 });
+const EXACT: ThresholdPolicy = { ...POLICY, normaliser: 'exact' };
+
+let device: GPUDevice;
+let resources: StepResources;
+let encoder: AttentionEncoder;
+beforeAll(async () => {
+  device = await testDevice({ timestamps: true });
+  resources = createStepResources(device);
+  encoder = await AttentionEncoder.create(resources, SHAPE, fastestVariant(device, SHAPE), POLICY, EXACT);
+});
+afterAll(() => device.destroy());
+
+/** Share of V rows that a group reads in one sifted step on the inputs that are measured. */
+async function keptGroup(of: AttentionEncoder, policy: ThresholdPolicy, pageSize?: number): Promise<number> {
+  const length = 2048;
+  const inputs = (await CalibrationInputs.create(of, policy, length, pageSize))!;
+  const commands = device.createCommandEncoder();
+  const pass = commands.beginComputePass();
+  inputs.encode(pass, inputs.prepare(planStep(inputs.policy, 2)), 0);
+  pass.end();
+  device.queue.submit([commands.finish()]);
+  const { groups } = await inputs.figures();
+  inputs.destroy();
+  return groups.reduce((sum, { lastUnion }) => sum + lastUnion, 0) / groups.length / length;
+}
+
+describe('calibration', () => {
+  test('what is measured reads about 15% of V, contiguous and paged', async () => {
+    const variant = fastestVariant(device, SHAPE, { kv: pagedKv(16) });
+    const paged = await AttentionEncoder.create(resources, SHAPE, variant, POLICY, EXACT);
+    const shares = {
+      exact: [await keptGroup(encoder, EXACT), await keptGroup(paged, EXACT, 16)],
+      // Judged by an estimate from some hundred keys: near.
+      estimate: [await keptGroup(encoder, POLICY), await keptGroup(paged, POLICY, 16)],
+    };
+    console.log(`V rows read: ${JSON.stringify(shares)}`);
+    for (const [kind, low, high] of [
+      ['exact', 0.13, 0.17],
+      ['estimate', 0.1, 0.35],
+    ] as const) {
+      for (const share of shares[kind]) {
+        expect(share).toBeGreaterThan(low);
+        expect(share).toBeLessThan(high);
+      }
+    }
+  });
+
+  test('stays in its budget, leaves the encoder as it was, and gives a crossover', async () => {
+    const before = { ...encoder.tuning };
+    // The pipelines' first use is no part of it: enableSift has run the self-test before.
+    await calibrate(encoder, POLICY, undefined, 1);
+    const errors: string[] = [];
+    device.addEventListener('uncapturederror', (event) => errors.push(event.error.message));
+    const found = await calibrate(encoder, POLICY);
+    console.log(JSON.stringify(found));
+    expect(errors).toEqual([]);
+    expect(encoder.siftFrom).toBe(0);
+    expect(encoder.tuning).toEqual(before);
+    expect(found.samples.length).toBeGreaterThan(0);
+    for (const { dense, sift } of found.samples) {
+      expect(dense).toBeGreaterThan(0);
+      expect(sift).toBeGreaterThan(0);
+    }
+    expect(found.siftFrom).toBeGreaterThanOrEqual(0);
+    // A pass that has begun is waited for; a machine that does other work is given as much again, and time for slow passes.
+    const slowest = Math.max(...found.samples.flatMap(({ dense, sift }) => [dense, sift])) / 1000;
+    expect(found.milliseconds).toBeLessThan(2 * CALIBRATION_BUDGET + 4 * slowest);
+  });
+
+  test('is measured once a device, and remembered if nothing else ran beside', async () => {
+    localStorage.clear();
+    const [first, again] = await Promise.all([calibration(encoder, POLICY), calibration(encoder, POLICY)]);
+    expect(again).toBe(first);
+    expect(first.source).toBe('measured');
+    const stored = () =>
+      Object.keys(localStorage).filter((key) => key.startsWith('sift-attention/calibration/'));
+    expect(stored()).toHaveLength(first.steady ? 1 : 0);
+
+    // On a machine that is never quiet the round trip is of what would have been stored.
+    storeCalibration(encoder, POLICY, { ...first, siftFrom: Number.POSITIVE_INFINITY });
+    expect(stored()).toHaveLength(1);
+    forgetCalibrations(device);
+    const recalled = await calibration(encoder, POLICY);
+    expect(recalled).toEqual({ ...first, siftFrom: Number.POSITIVE_INFINITY, source: 'remembered' });
+
+    // What cannot be read is measured anew.
+    localStorage.setItem(stored()[0]!, '{"version":1,"siftFrom":"soon"}');
+    forgetCalibrations(device);
+    expect((await calibration(encoder, POLICY)).source).toBe('measured');
+  });
+
+  test('a policy that keeps every row has its workgroups measured, no crossover', async () => {
+    const found = await calibrate(encoder, probabilityPolicy({ p: 0 }));
+    expect(found.samples).toEqual([]);
+    expect(found.siftFrom).toBe(0);
+  });
+});

@@ -1,0 +1,209 @@
+import { createRandom } from '../../oracle/index.ts';
+import { type StepPlan, type ThresholdPolicy, validatePolicy } from '../../policy/index.ts';
+import { upload } from '../gpu/transfer.ts';
+import { type AttentionShape, shapeConstants } from '../shape.ts';
+import type { AttentionEncoder, PreparedStep } from '../step/encoder.ts';
+import { type LayerFigures, LayerState } from '../step/layer-state.ts';
+
+/** Share of V rows that a sifted step reads. */
+const KEPT = 0.15;
+/** Standard deviation of a head's scores. */
+const SPREAD = 2;
+/** Bytes of K and V together: at most, and as a share of the largest buffer, which tells small devices from large ones. */
+const MEMORY = 256 * 2 ** 20;
+const SHARE = 1 / 8;
+/** Rows that are drawn; the cache repeats them. A prime, so that pages and heads begin at different ones. */
+const TILE = 509;
+/** K and V that are read in turn, so that short caches do not stay in the processor's. */
+const MAX_SETS = 8;
+const SET_MEMORY = 32 * 2 ** 20;
+
+/** Keys that may be measured within the memory set aside and the device's limits. */
+export function memoryLength(device: GPUDevice, shape: AttentionShape): number {
+  const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
+  // K and V share a buffer where the cache is paged.
+  const bytes = Math.min(MEMORY, SHARE * maxBufferSize, maxStorageBufferBindingSize);
+  return Math.max(256, 2 ** Math.floor(Math.log2(bytes / (2 * keyBytes(shape)))));
+}
+
+/** Bytes of one key's K rows. */
+function keyBytes(shape: AttentionShape): number {
+  return shape.kvHeads * shape.headSize * shapeConstants(shape).elementBytes;
+}
+
+/** A policy that runs the kernels of the given one, at a level that {@link CalibrationInputs} sets; nothing is learned. */
+export function measuringPolicy(policy: ThresholdPolicy, c = 1): ThresholdPolicy {
+  return validatePolicy({
+    ...policy,
+    name: 'calibration',
+    target: { kind: 'uniform', c },
+    axis: 'length',
+    exponent: { kind: 'fixed', beta: -1 },
+    warmup: 0,
+    refitEvery: 0,
+    guard: false,
+  });
+}
+
+interface Rows {
+  q: Float32Array;
+  /** [TILE, headSize] */
+  tile: Float32Array;
+  /** The level in units of 1 / length at which a group reads {@link KEPT} of its rows. */
+  c: number;
+}
+
+/** Queries and rows with normal scores; every group has the same queries, so that one level fits all. */
+function drawRows(shape: AttentionShape): Rows {
+  const { queryHeads, headSize } = shape;
+  const { group } = shapeConstants(shape);
+  const random = createRandom(20261124);
+  const tile = random.normals(TILE * headSize);
+  const own = random.normals(group * headSize);
+  const scale = 1 / Math.sqrt(headSize);
+  const largest = new Float64Array(TILE);
+  for (let head = 0; head < group; head++) {
+    const q = own.subarray(head * headSize, (head + 1) * headSize);
+    const norm = Math.sqrt(q.reduce((sum, x) => sum + x * x, 0));
+    for (let i = 0; i < headSize; i++) q[i]! *= (SPREAD * Math.sqrt(headSize)) / norm;
+    const weights = Array.from({ length: TILE }, (_, row) => {
+      let score = 0;
+      for (let i = 0; i < headSize; i++) score += q[i]! * tile[row * headSize + i]!;
+      return Math.exp(score * scale);
+    });
+    const sum = weights.reduce((a, b) => a + b, 0);
+    weights.forEach((weight, row) => {
+      largest[row] = Math.max(largest[row]!, (weight / sum) * TILE);
+    });
+  }
+  const q = new Float32Array(queryHeads * headSize);
+  for (let at = 0; at < q.length; at += own.length) q.set(own, at);
+  return { q, tile, c: largest.sort()[Math.floor((1 - KEPT) * TILE)]! };
+}
+
+/** The tensors of one layer's attention, several sets of K and V, and where thresholds and figures go. */
+export class CalibrationInputs {
+  private constructor(
+    private readonly encoder: AttentionEncoder,
+    readonly policy: ThresholdPolicy,
+    private readonly length: number,
+    private readonly capacity: number,
+    private readonly sets: readonly { keys: GPUBufferBinding; values: GPUBufferBinding; state: LayerState }[],
+    private readonly common: Record<'q' | 'output' | 'lse' | 'zero', { buffer: GPUBuffer }>,
+    private readonly table: GPUBufferBinding[],
+    private readonly buffers: readonly GPUBuffer[],
+  ) {}
+
+  /** Allocates and fills; undefined if the memory is not there. */
+  static async create(
+    encoder: AttentionEncoder,
+    policy: ThresholdPolicy,
+    length: number,
+    pageSize: number | undefined,
+  ): Promise<CalibrationInputs | undefined> {
+    const { shape, resources } = encoder;
+    const { device } = resources;
+    const { q, tile, c } = drawRows(shape);
+    const keys = pageSize === undefined ? length : Math.ceil(length / pageSize) * pageSize;
+    const setBytes = Math.ceil((keys * keyBytes(shape)) / 256) * 256;
+    const sets = Math.max(1, Math.min(MAX_SETS, Math.floor(SET_MEMORY / (2 * setBytes))));
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+    device.pushErrorScope('validation');
+    device.pushErrorScope('out-of-memory');
+    // A paged cache holds both K and V.
+    const sizes = pageSize === undefined ? [sets * setBytes, sets * setBytes] : [2 * sets * setBytes];
+    const cache = sizes.map((size) => device.createBuffer({ label: 'sift calibration', size, usage }));
+    const errors = await Promise.all([device.popErrorScope(), device.popErrorScope()]);
+    if (errors.some((error) => error !== null)) {
+      for (const buffer of cache) buffer.destroy();
+      return undefined;
+    }
+    fill(device, cache, tile, shape);
+    const common = {
+      q: { buffer: upload(device, q, shape.dtype) },
+      output: { buffer: upload(device, new Float32Array(q.length), shape.dtype) },
+      lse: { buffer: upload(device, new Float32Array(shape.queryHeads), 'f32') },
+      zero: { buffer: upload(device, [0], 'i32') },
+    };
+    const pages = pageSize === undefined ? 0 : keys / pageSize;
+    const tables = Array.from({ length: pageSize === undefined ? 0 : sets }, (_, set) =>
+      upload(
+        device,
+        Int32Array.from({ length: pages }, (_, i) => set * pages + i),
+        'i32',
+      ),
+    );
+    const level = measuringPolicy(policy, c);
+    const range = (buffer: GPUBuffer, set: number): GPUBufferBinding =>
+      pageSize === undefined ? { buffer, offset: set * setBytes, size: setBytes } : { buffer };
+    return new CalibrationInputs(
+      encoder,
+      level,
+      length,
+      pageSize === undefined ? length : 0,
+      Array.from({ length: sets }, (_, set) => ({
+        keys: range(cache[0]!, set),
+        values: range(cache.at(-1)!, set),
+        state: new LayerState(device, shape, 1, level),
+      })),
+      common,
+      tables.map((buffer) => ({ buffer })),
+      [...cache, ...tables, ...Object.values(common).map(({ buffer }) => buffer)],
+    );
+  }
+
+  prepare(plan: StepPlan): PreparedStep {
+    const { encoder, length, capacity, policy, common } = this;
+    return encoder.prepare({
+      batch: 1,
+      lengths: common.zero,
+      lengthBias: length,
+      maxLength: length,
+      capacity,
+      scale: 1 / Math.sqrt(encoder.shape.headSize),
+      policy,
+      plan,
+    });
+  }
+
+  /** @param call counts on, for the rotation of K and V */
+  encode(pass: GPUComputePassEncoder, step: PreparedStep, call: number): void {
+    const set = call % this.sets.length;
+    const { keys, values, state } = this.sets[set]!;
+    const { q, output, lse } = this.common;
+    const table = this.table[set];
+    this.encoder.attend(pass, step, { q, keys, values, ...(table && { pageTable: table }) }, state);
+    this.encoder.combine(pass, step, output, state, table && lse);
+  }
+
+  /** What the steps on the first set did. */
+  figures(): Promise<LayerFigures> {
+    return this.sets[0]!.state.read();
+  }
+
+  destroy(): void {
+    for (const { state } of this.sets) state.destroy();
+    for (const buffer of this.buffers) buffer.destroy();
+  }
+}
+
+/** Fills buffers with the tile's rows, over and over. */
+function fill(
+  device: GPUDevice,
+  buffers: readonly GPUBuffer[],
+  tile: Float32Array,
+  shape: AttentionShape,
+): void {
+  const repeated = new Float32Array(8 * tile.length);
+  for (let at = 0; at < repeated.length; at += tile.length) repeated.set(tile, at);
+  const source = upload(device, repeated, shape.dtype);
+  const bytes = repeated.length * shapeConstants(shape).elementBytes;
+  const commands = device.createCommandEncoder();
+  for (const buffer of buffers) {
+    for (let at = 0; at < buffer.size; at += bytes) {
+      commands.copyBufferToBuffer(source, 0, buffer, at, Math.min(bytes, buffer.size - at));
+    }
+  }
+  device.queue.submit([commands.finish()]);
+  source.destroy();
+}

@@ -1,0 +1,158 @@
+import { isDense, type ThresholdPolicy } from '../../policy/index.ts';
+import type { AttentionEncoder } from '../step/encoder.ts';
+import { policyKernels } from '../step/step-kinds.ts';
+import { kernelOf } from '../text/kernels.ts';
+import { type Calibration, calibrate } from './calibrate.ts';
+
+/** A calibration, and where it is from. */
+export interface KnownCalibration extends Calibration {
+  /** `measured` in this page or process, or `remembered` from an earlier load of the page. */
+  source: 'measured' | 'remembered';
+}
+
+/** Of what is stored; another version is measured anew. */
+const VERSION = 1;
+const PREFIX = 'sift-attention/calibration/';
+/** Drivers and browsers change: what is older is measured anew. */
+const MAX_AGE = 30 * 24 * 3600 * 1000;
+
+/** Measured on a device so far, or being measured. */
+const known = new WeakMap<GPUDevice, Map<string, Promise<KnownCalibration>>>();
+
+/**
+ * The calibration of an encoder, measured once for each device, shape, element type, layout of the cache and way of sifting; where
+ * there is a `localStorage` (not in workers) also once for all loads of a page. Never throws: what cannot be measured stays dense,
+ * with the usual numbers of workgroups.
+ */
+export function calibration(
+  encoder: AttentionEncoder,
+  policy: ThresholdPolicy,
+  pageSize?: number,
+): Promise<KnownCalibration> {
+  const { device } = encoder.resources;
+  const onDevice = known.get(device) ?? new Map<string, Promise<KnownCalibration>>();
+  known.set(device, onDevice);
+  const key = keyOf(encoder, policy, pageSize);
+  const found = onDevice.get(key) ?? find(encoder, policy, pageSize, key);
+  onDevice.set(key, found);
+  return found;
+}
+
+/** @internal Stores a calibration for the next load of the page. */
+export function storeCalibration(
+  encoder: AttentionEncoder,
+  policy: ThresholdPolicy,
+  { siftFrom, workgroups, siftWorkgroups, samples, milliseconds, steady }: Calibration,
+): void {
+  remember(keyOf(encoder, policy, undefined), {
+    siftFrom,
+    workgroups,
+    siftWorkgroups,
+    samples,
+    milliseconds,
+    steady,
+  });
+}
+
+/** @internal Forgets what was measured of a device in this page; what is stored stays. */
+export function forgetCalibrations(device: GPUDevice): void {
+  known.delete(device);
+}
+
+/** Makes an encoder work as calibrated. */
+export function applyCalibration(encoder: AttentionEncoder, found: Calibration): void {
+  const { workgroups, siftWorkgroups, siftFrom } = found;
+  encoder.tuning = { ...encoder.tuning, workgroups, siftWorkgroups };
+  encoder.siftFrom = siftFrom;
+}
+
+async function find(
+  encoder: AttentionEncoder,
+  policy: ThresholdPolicy,
+  pageSize: number | undefined,
+  key: string,
+): Promise<KnownCalibration> {
+  const stored = recall(key);
+  if (stored) return { ...stored, source: 'remembered' };
+  try {
+    const measured = await calibrate(encoder, policy, pageSize);
+    // Later loads of the page try again.
+    if (measured.steady) remember(key, measured);
+    return { ...measured, source: 'measured' };
+  } catch {
+    const { workgroups, siftWorkgroups } = encoder.tuning;
+    const nothing = { siftFrom: Number.POSITIVE_INFINITY, samples: [], milliseconds: 0, steady: false };
+    return { ...nothing, workgroups, siftWorkgroups, source: 'measured' };
+  }
+}
+
+/** All that the times depend on, but the driver. */
+function keyOf(encoder: AttentionEncoder, policy: ThresholdPolicy, pageSize: number | undefined): string {
+  const { device } = encoder.resources;
+  const { vendor, architecture, device: chip, description } = device.adapterInfo;
+  const { queryHeads, kvHeads, headSize, dtype } = encoder.shape;
+  // What is learned, and from how many steps, is another matter than how a step runs.
+  const { name, target, axis, exponent, warmup, refitEvery, guard, ...way } = policy;
+  return JSON.stringify([
+    [vendor, architecture, chip, description],
+    [queryHeads, kvHeads, headSize, dtype, pageSize ?? null],
+    isDense(policy) ? 'dense' : way,
+    encoder.tuning,
+    textHash(encoder, policy),
+  ]);
+}
+
+/** Changes with the kernels that a policy uses: FNV-1a of their texts. */
+function textHash({ shape, variant }: AttentionEncoder, policy: ThresholdPolicy): string {
+  let value = 0x811c9dc5;
+  for (const name of policyKernels(policy, shape, variant.subgroupSize > 0)) {
+    for (const { text } of kernelOf(name, variant).modules) {
+      for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193);
+    }
+  }
+  return (value >>> 0).toString(16);
+}
+
+/** What is stored: a calibration as JSON, which has no Infinity. */
+interface Stored extends Omit<Calibration, 'siftFrom'> {
+  version: number;
+  date: number;
+  siftFrom: number | null;
+}
+
+function storage(): Storage | undefined {
+  try {
+    return globalThis.localStorage;
+  } catch {
+    // Pages without an origin, or with storage switched off.
+    return undefined;
+  }
+}
+
+function recall(key: string): Calibration | undefined {
+  try {
+    const text = storage()?.getItem(PREFIX + key);
+    if (!text) return undefined;
+    const { version, date, ...found } = JSON.parse(text) as Stored;
+    const { workgroups, siftWorkgroups, samples } = found;
+    const usable =
+      version === VERSION &&
+      Date.now() - date < MAX_AGE &&
+      [workgroups, siftWorkgroups].every((count) => Number.isInteger(count) && count > 0) &&
+      (found.siftFrom === null || found.siftFrom >= 0) &&
+      Array.isArray(samples);
+    return usable ? { ...found, siftFrom: found.siftFrom ?? Number.POSITIVE_INFINITY } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function remember(key: string, found: Calibration): void {
+  try {
+    const siftFrom = Number.isFinite(found.siftFrom) ? found.siftFrom : null;
+    const stored: Stored = { ...found, siftFrom, version: VERSION, date: Date.now() };
+    storage()?.setItem(PREFIX + key, JSON.stringify(stored));
+  } catch {
+    // Full, or not allowed: measured again next time.
+  }
+}

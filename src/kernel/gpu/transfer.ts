@@ -1,0 +1,46 @@
+import type { DType } from '../shape.ts';
+import { fromFloat16, packFloat16 } from './float16.ts';
+
+/** Uploads numbers as a storage buffer of the element type; sizes are rounded up to 16 bytes. */
+export function upload(device: GPUDevice, values: ArrayLike<number>, dtype: DType | 'i32'): GPUBuffer {
+  const data =
+    dtype === 'f16'
+      ? packFloat16(values)
+      : dtype === 'i32'
+        ? Int32Array.from(values)
+        : Float32Array.from(values);
+  const buffer = device.createBuffer({
+    size: Math.max(16, Math.ceil(data.byteLength / 16) * 16),
+    usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
+    mappedAtCreation: true,
+  });
+  new Uint8Array(buffer.getMappedRange()).set(new Uint8Array(data.buffer));
+  buffer.unmap();
+  return buffer;
+}
+
+/** Reads `count` elements back. */
+export async function download(
+  device: GPUDevice,
+  buffer: GPUBuffer,
+  count: number,
+  dtype: DType,
+): Promise<Float32Array> {
+  const bytes = Math.ceil((count * (dtype === 'f16' ? 2 : 4)) / 4) * 4;
+  const staging = device.createBuffer({
+    size: bytes,
+    usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
+  });
+  const encoder = device.createCommandEncoder();
+  encoder.copyBufferToBuffer(buffer, 0, staging, 0, bytes);
+  device.queue.submit([encoder.finish()]);
+  await staging.mapAsync(GPUMapMode.READ);
+  const raw = staging.getMappedRange().slice(0);
+  staging.destroy();
+  if (dtype === 'f32') return new Float32Array(raw).slice(0, count);
+  // Not Float32Array.from, which makes a list of numbers first: caches have a hundred million.
+  const bits = new Uint16Array(raw);
+  const numbers = new Float32Array(count);
+  for (let i = 0; i < count; i++) numbers[i] = fromFloat16(bits[i]!);
+  return numbers;
+}

@@ -1,0 +1,58 @@
+import type { AttentionShape } from '../shape.ts';
+import { assembleComparison } from '../text/assemble.ts';
+
+const WORKGROUP_SIZE = 64;
+
+/** Compares attention outputs of one sequence on the GPU: the proof that ours and another kernel agree on real data. */
+export class OutputComparison {
+  private constructor(
+    private readonly device: GPUDevice,
+    private readonly pipeline: GPUComputePipeline,
+    private readonly result: GPUBuffer,
+  ) {}
+
+  static async create(device: GPUDevice, shape: AttentionShape): Promise<OutputComparison> {
+    const module = device.createShaderModule({
+      label: 'sift compare',
+      code: assembleComparison(shape, WORKGROUP_SIZE),
+    });
+    const pipeline = await device.createComputePipelineAsync({
+      layout: 'auto',
+      compute: { module, entryPoint: 'main' },
+    });
+    const result = device.createBuffer({
+      size: 8,
+      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC,
+    });
+    return new OutputComparison(device, pipeline, result);
+  }
+
+  /** Adds a comparison of two [1, queryHeads, headSize] outputs. */
+  encode(pass: GPUComputePassEncoder, ours: GPUBufferBinding, other: GPUBufferBinding): void {
+    const group = this.device.createBindGroup({
+      layout: this.pipeline.getBindGroupLayout(0),
+      entries: [ours, other, { buffer: this.result }].map((resource, binding) => ({ binding, resource })),
+    });
+    pass.setPipeline(this.pipeline);
+    pass.setBindGroup(0, group);
+    pass.dispatchWorkgroups(1);
+  }
+
+  /** The largest difference over all comparisons, relative to the largest element; and that element. */
+  async read(): Promise<{ relative: number; largest: number }> {
+    const staging = this.device.createBuffer({
+      size: 8,
+      usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
+    });
+    const encoder = this.device.createCommandEncoder();
+    encoder.copyBufferToBuffer(this.result, 0, staging, 0, 8);
+    this.device.queue.submit([encoder.finish()]);
+    await staging.mapAsync(GPUMapMode.READ);
+    const [difference = Number.NaN, largest = Number.NaN] = new Float32Array(
+      staging.getMappedRange().slice(0),
+    );
+    staging.destroy();
+    this.result.destroy();
+    return { relative: largest > 0 ? difference / largest : difference, largest };
+  }
+}

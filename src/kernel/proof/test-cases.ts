@@ -1,0 +1,219 @@
+import { SiftError } from '../../errors.ts';
+import {
+  type AttentionInputs,
+  attentionScores,
+  judgedLogProbabilities,
+  quantileIndex,
+  type Random,
+} from '../../oracle/index.ts';
+import {
+  learnedPolicy,
+  type Normaliser,
+  probabilityPolicy,
+  type StepPlan,
+  type ThresholdPolicy,
+  usesMoments,
+  validatePolicy,
+} from '../../policy/index.ts';
+import { fromFloat16, toFloat16 } from '../gpu/float16.ts';
+import type { AttentionShape, DType } from '../shape.ts';
+import type { StepKind } from '../step/step-kinds.ts';
+
+/** Relative error that a head's output may have against the f64 reference. */
+export const ERROR_BOUND = { f32: 1e-5, f16: 2e-3 } as const;
+
+/**
+ * A probability threshold around c / length that no row lies so close to that f32 rounding could decide otherwise.
+ * @param logProbabilities natural logarithms of all probabilities it will be held against.
+ */
+export function clearThreshold(random: Random, logProbabilities: ArrayLike<number>, length: number): number {
+  let best = 0.5 / length;
+  let clearance = 0;
+  for (let attempt = 0; attempt < 16; attempt++) {
+    const log = Math.log((0.1 + 2 * random.uniform()) / length);
+    let nearest = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < logProbabilities.length; i++) {
+      nearest = Math.min(nearest, Math.abs(logProbabilities[i]! - log));
+    }
+    if (nearest > clearance) {
+      clearance = nearest;
+      best = Math.exp(log);
+    }
+  }
+  return Math.min(0.9, best);
+}
+
+/** Nats around a threshold that must be free of scores for a screen in half precision to decide as f64 does. */
+const SCREEN_MARGIN = 0.03;
+
+/**
+ * Draws the f16 keys again that lie so close to a head's threshold that a screen in half precision could decide otherwise than f64.
+ * Changes `inputs.k`.
+ * @param logThresholds [batch, queryHeads], natural logarithms
+ */
+export function clearKeys(
+  random: Random,
+  inputs: AttentionInputs & { k: Float64Array },
+  logThresholds: ArrayLike<number>,
+  normaliser: Normaliser,
+): void {
+  const { k, queryHeads, kvHeads, headSize, capacity } = inputs;
+  const group = queryHeads / kvHeads;
+  // The normaliser moves with the keys, by less each time.
+  for (let attempt = 0; attempt < 20; attempt++) {
+    const judged = judgedLogProbabilities(inputs, attentionScores(inputs), normaliser);
+    const close = new Set<number>();
+    judged.forEach((log, i) => {
+      const head = Math.floor(i / capacity);
+      const row = Math.floor((head % queryHeads) / group) + Math.floor(head / queryHeads) * kvHeads;
+      if (Math.abs(log - logThresholds[head]!) < SCREEN_MARGIN) close.add(row * capacity + (i % capacity));
+    });
+    if (close.size === 0) return;
+    for (const row of close) {
+      for (let d = 0; d < headSize; d++) k[row * headSize + d] = fromFloat16(toFloat16(random.normal()));
+    }
+  }
+}
+
+/**
+ * Largest error over the heads, each relative to its largest element.
+ * An f16 output below the smallest normal number has an absolute precision only.
+ */
+export function outputError(got: ArrayLike<number>, want: ArrayLike<number>, shape: AttentionShape): number {
+  let error = 0;
+  for (let head = 0; head < want.length / shape.headSize; head++) {
+    let scale = 0;
+    let worst = 0;
+    for (let i = head * shape.headSize; i < (head + 1) * shape.headSize; i++) {
+      scale = Math.max(scale, Math.abs(want[i]!));
+      const difference = Math.abs(got[i]! - want[i]!);
+      worst = Math.max(worst, Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference);
+    }
+    error = Math.max(error, worst / (Math.max(scale, shape.dtype === 'f16' ? 2 ** -14 : 0) || 1));
+  }
+  return error;
+}
+
+const TAU = 0.875;
+/** Learns in its first step, where the fit with the exponent 0 is the threshold of that step. */
+const LEARNING = validatePolicy({
+  ...learnedPolicy({ tau: TAU, warmup: 1 }),
+  exponent: { kind: 'fixed', beta: 0 },
+  refitEvery: 0,
+});
+
+/** Nats that a learned threshold may be off from what is stored of the score: as much as f32 scores may. */
+export const THRESHOLD_BOUND = 1e-4;
+
+/**
+ * How far the thresholds are off that heads have learned in the step of the kind `learning`, in nats, from what is stored of the score
+ * (wgsl/score-codes.wgsl): of |s| + 1 the f16 below or above.
+ */
+export function learnedError(heads: readonly { logAlpha: number }[], inputs: AttentionInputs): number {
+  const { capacity } = inputs;
+  const { scores, logProbabilities } = attentionScores(inputs);
+  return heads.reduce((worst, { logAlpha }, h) => {
+    const logSum = scores[h * capacity]! - logProbabilities[h * capacity]!;
+    const sorted = scores.slice(h * capacity, (h + 1) * capacity).sort();
+    const score = sorted[quantileIndex(TAU, capacity)]!;
+    const magnitude = Math.abs(score) + 1;
+    const nearest = toFloat16(magnitude);
+    const below = fromFloat16(nearest) > magnitude ? nearest - 1 : nearest;
+    const got = (logAlpha + logSum) * (score < 0 ? -1 : 1) + 1;
+    const error = Math.min(Math.abs(got - fromFloat16(below)), Math.abs(got - fromFloat16(below + 1)));
+    return Math.max(worst, Number.isNaN(error) ? Number.POSITIVE_INFINITY : error);
+  }, 0);
+}
+
+/** A step that makes the kernels of its kind run, and what it must do. */
+export interface TestCase {
+  kind: StepKind;
+  policy: ThresholdPolicy;
+  plan: StepPlan;
+  /** The threshold, a probability that no row lies close to; 0: every row is kept. */
+  p: number;
+}
+
+/**
+ * A case of each kind of step, with the flags of the policy that the kernels are for.
+ *
+ * @param inputs f16 keys that lie close to a threshold of the one-pass kernel are drawn again, in `inputs.k`: run that case last
+ */
+export function testCases(
+  kinds: readonly StepKind[],
+  policy: ThresholdPolicy,
+  inputs: AttentionInputs & { k: Float64Array },
+  dtype: DType,
+  random: Random,
+): TestCase[] {
+  // The case that may change the keys is made first and run last.
+  const order: readonly StepKind[] = ['sift', 'exact', 'exactLearn', 'learn', 'dense'];
+  return order
+    .filter((kind) => kinds.includes(kind))
+    .map((kind) => testCase(kind, policy, inputs, dtype, random))
+    .reverse();
+}
+
+function testCase(
+  kind: StepKind,
+  policy: ThresholdPolicy,
+  inputs: AttentionInputs & { k: Float64Array },
+  dtype: DType,
+  random: Random,
+): TestCase {
+  const plan = {
+    step: 1,
+    dense: kind === 'dense' || kind === 'learn',
+    windowIndex: -1,
+    fit: false,
+    measure: false,
+  };
+  if (kind === 'dense') return { kind, policy: probabilityPolicy({ p: 0 }), plan, p: 0 };
+  // A head that has learned nothing yet keeps every row.
+  if (kind !== 'sift' && kind !== 'exact')
+    return { kind, policy: LEARNING, plan: { ...plan, windowIndex: 0, fit: true }, p: 0 };
+  const normaliser = kind === 'sift' ? 'estimate' : 'exact';
+  const { lengths } = inputs;
+  const length = typeof lengths === 'number' ? lengths : Math.max(...Array.from(lengths));
+  const judged = judgedLogProbabilities(inputs, attentionScores(inputs), normaliser);
+  const p = clearThreshold(random, judged, length);
+  if (dtype === 'f16' && kind === 'sift') {
+    const heads = inputs.batch * inputs.queryHeads;
+    clearKeys(random, inputs, new Float64Array(heads).fill(Math.log(p)), normaliser);
+  }
+  const { dropped, shareGroup, keepNewest } = policy;
+  const keepLargest = kind === 'exact' && policy.keepLargest;
+  const tested = {
+    ...probabilityPolicy({ p }),
+    normaliser,
+    dropped,
+    shareGroup,
+    keepNewest,
+    keepLargest,
+  } as const;
+  return { kind, policy: tested, plan: { ...plan, measure: usesMoments(policy) }, p };
+}
+
+/** What came of a case. */
+export interface TestOutcome {
+  /** Largest error of a head's output, over its largest element. */
+  error: number;
+  /** Nats that learned thresholds are off; 0 where nothing is learned. */
+  learnedError: number;
+}
+
+/** @throws {SiftError} `SELF_TEST_FAILED` if an outcome is out of its bounds */
+export function checkOutcome(kind: StepKind, { error, learnedError }: TestOutcome, dtype: DType): void {
+  if (!(error < ERROR_BOUND[dtype])) {
+    throw new SiftError(
+      'SELF_TEST_FAILED',
+      `The ${kind} step of this device differs from the reference by ${error.toExponential(2)}; allowed: ${ERROR_BOUND[dtype]}.`,
+    );
+  }
+  if (!(learnedError < THRESHOLD_BOUND)) {
+    throw new SiftError(
+      'SELF_TEST_FAILED',
+      `The thresholds that this device learns differ from the reference by ${learnedError.toExponential(2)} nats; allowed: ${THRESHOLD_BOUND}.`,
+    );
+  }
+}

@@ -1,0 +1,66 @@
+import { BUFFERS, PARAMS_BYTES } from '../text/schema.ts';
+import type { CompiledKernel } from './kernel-set.ts';
+
+/** The buffers of a dispatch, by slot (`BUFFER_SLOT`). */
+export type BoundBuffers = (GPUBufferBinding | undefined)[];
+
+/** A bind group and what it binds. */
+interface Entry {
+  group: GPUBindGroup;
+  params: GPUBuffer;
+  buffers: GPUBuffer[];
+  offsets: number[];
+  sizes: (number | undefined)[];
+}
+
+/** Bind groups that a layer may need in turns: its outputs and queries may alternate between two sets of buffers. */
+const KEPT = 2;
+
+/**
+ * The bind groups of one layer's kernels, made again only where a buffer has changed. Few are kept, since a bind group keeps
+ * its buffers alive.
+ */
+export class BindGroupCache {
+  private readonly entries = new Map<CompiledKernel, Entry[]>();
+
+  /**
+   * @param params uniform buffer at binding 0, with a dynamic offset
+   * @throws {Error} if a buffer of the kernel is not bound
+   */
+  get(device: GPUDevice, compiled: CompiledKernel, params: GPUBuffer, bound: BoundBuffers): GPUBindGroup {
+    const known = this.entries.get(compiled) ?? [];
+    if (known.length === 0) this.entries.set(compiled, known);
+    for (const entry of known) if (matches(entry, compiled.slots, params, bound)) return entry.group;
+    const all = compiled.slots.map((slot) => {
+      const binding = bound[slot];
+      if (!binding) throw new Error(`no buffer for ${Object.keys(BUFFERS)[slot]} of ${compiled.kernel.name}`);
+      return binding;
+    });
+    const group = device.createBindGroup({
+      layout: compiled.layout,
+      entries: [
+        { binding: 0, resource: { buffer: params, size: PARAMS_BYTES } },
+        ...all.map((resource, i) => ({ binding: i + 1, resource })),
+      ],
+    });
+    known.unshift({
+      group,
+      params,
+      buffers: all.map(({ buffer }) => buffer),
+      offsets: all.map(({ offset }) => offset ?? 0),
+      sizes: all.map(({ size }) => size),
+    });
+    known.length = Math.min(known.length, KEPT);
+    return group;
+  }
+}
+
+function matches(entry: Entry, slots: readonly number[], params: GPUBuffer, bound: BoundBuffers): boolean {
+  if (entry.params !== params) return false;
+  const { buffers, offsets, sizes } = entry;
+  for (let i = 0; i < slots.length; i++) {
+    const b = bound[slots[i]!];
+    if (!b || buffers[i] !== b.buffer || offsets[i] !== (b.offset ?? 0) || sizes[i] !== b.size) return false;
+  }
+  return true;
+}

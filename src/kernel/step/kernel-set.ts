@@ -1,0 +1,85 @@
+import { SiftError } from '../../errors.ts';
+import type { AttentionShape } from '../shape.ts';
+import { assemble } from '../text/assemble.ts';
+import { kernelConstants } from '../text/constants.ts';
+import type { Kernel, KernelName } from '../text/kernel.ts';
+import { kernelOf } from '../text/kernels.ts';
+import { BUFFERS, type BufferName, bindGroupEntries } from '../text/schema.ts';
+import type { KernelVariant } from '../text/variant.ts';
+
+/** A number for every buffer's name, to look bindings up by. */
+export const BUFFER_SLOT = Object.fromEntries(Object.keys(BUFFERS).map((name, i) => [name, i])) as Record<
+  BufferName,
+  number
+>;
+
+/** A compiled kernel. */
+export interface CompiledKernel {
+  readonly kernel: Kernel;
+  readonly constants: ReturnType<typeof kernelConstants>;
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+  /** Slots of its buffers, in the order of its bindings. */
+  readonly slots: readonly number[];
+}
+
+/** Compiled kernels by name: those that a policy uses. */
+export type KernelSet = Readonly<Partial<Record<KernelName, CompiledKernel>>>;
+
+/** Kernels compiled so far, or being compiled, by device and by what they were assembled for. */
+const compiled = new WeakMap<GPUDevice, Map<string, Promise<CompiledKernel>>>();
+
+/**
+ * The named kernels of a shape, each compiled once on a device. One that was rejected is tried again at the next call.
+ * @throws {SiftError} `SELF_TEST_FAILED` if the device rejects a kernel, with the compiler's messages.
+ */
+export async function compileKernels(
+  device: GPUDevice,
+  shape: AttentionShape,
+  variant: KernelVariant,
+  names: readonly KernelName[],
+): Promise<KernelSet> {
+  const known = compiled.get(device) ?? new Map<string, Promise<CompiledKernel>>();
+  compiled.set(device, known);
+  const { queryHeads, kvHeads, headSize, dtype } = shape;
+  const { subgroupSize, halfScreen, kv, tuning } = variant;
+  const entries = names.map(async (name) => {
+    const of = [queryHeads, kvHeads, headSize, dtype, subgroupSize, halfScreen, kv.name, tuning];
+    const key = `${name} ${JSON.stringify(of)}`;
+    const kernel = known.get(key) ?? compile(device, kernelOf(name, variant), shape, variant);
+    known.set(key, kernel);
+    kernel.catch(() => known.delete(key));
+    return [name, await kernel] as const;
+  });
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+async function compile(
+  device: GPUDevice,
+  kernel: Kernel,
+  shape: AttentionShape,
+  variant: KernelVariant,
+): Promise<CompiledKernel> {
+  const label = `sift ${kernel.name}`;
+  const layout = device.createBindGroupLayout({ label, entries: bindGroupEntries(kernel.buffers) });
+  const module = device.createShaderModule({ label, code: assemble(kernel, shape, variant) });
+  try {
+    const pipeline = await device.createComputePipelineAsync({
+      label,
+      layout: device.createPipelineLayout({ label, bindGroupLayouts: [layout] }),
+      compute: { module, entryPoint: 'main' },
+    });
+    const slots = kernel.buffers.map(({ name }) => BUFFER_SLOT[name]);
+    return { kernel, constants: kernelConstants(kernel, shape, variant), pipeline, layout, slots };
+  } catch (cause) {
+    const { messages } = await module.getCompilationInfo();
+    const errors = messages
+      .filter((m) => m.type === 'error')
+      .map((m) => `${m.lineNum}:${m.linePos} ${m.message}`);
+    throw new SiftError(
+      'SELF_TEST_FAILED',
+      `The ${kernel.name} kernel does not compile on this device: ${errors.join('; ') || String(cause)}`,
+      { cause },
+    );
+  }
+}

@@ -1,0 +1,142 @@
+import { type ThresholdPolicy, usesMoments } from '../../policy/index.ts';
+import type { AttentionShape } from '../shape.ts';
+import { momentVecs } from '../text/constants.ts';
+import { GROUP_BYTES, HEAD_BYTES, HEAD_STATUS, headOffset } from '../text/schema.ts';
+import { BindGroupCache } from './bind-groups.ts';
+
+/**
+ * - `learning`: the warm-up has not ended, or the policy learns nothing.
+ * - `fitted`: the power law gives the threshold.
+ * - `guarded`: the head lost half of its probability: it is dense until the next fit.
+ * - `unfit`: the fit was not finite, or rose with x: the head is dense until the next fit.
+ */
+export type HeadStatus = (typeof HEAD_STATUS)[number];
+
+/** What a query head has learned and done. */
+export interface HeadFigures {
+  status: HeadStatus;
+  logAlpha: number;
+  beta: number;
+  r2: number;
+  /** Threshold of the last sifted step as a natural logarithm of a probability. */
+  logThreshold: number;
+  /** Rows the head itself kept at the last sifted step, of `lastLength`. */
+  lastKept: number;
+  lastLength: number;
+  /** Probability mass that took part at the last sifted step. */
+  lastMass: number;
+  /** Rows the head itself kept, over all sifted steps, and the rows there were. */
+  keptRows: number;
+  totalRows: number;
+  /** Sum over the sifted steps of the mass that took part. */
+  massSum: number;
+  siftedSteps: number;
+}
+
+/** V rows a KV group read. */
+export interface GroupFigures {
+  lastUnion: number;
+  unionRows: number;
+}
+
+/** The figures of one layer: `heads` is [batch * queryHeads], `groups` [batch * kvHeads]. */
+export interface LayerFigures {
+  heads: HeadFigures[];
+  groups: GroupFigures[];
+}
+
+/** The GPU-side state of one layer of one KV cache: fits, running figures and the learning window. */
+export class LayerState {
+  /** Fits and figures of the heads, then the moments of V if the policy needs them (wgsl/layer-state.wgsl). */
+  readonly heads: GPUBuffer;
+  readonly groups: GPUBuffer;
+  readonly window: GPUBuffer;
+  readonly layerBinding: GPUBufferBinding;
+  readonly groupsBinding: GPUBufferBinding;
+  readonly windowBinding: GPUBufferBinding;
+  readonly bindGroups = new BindGroupCache();
+
+  constructor(
+    private readonly device: GPUDevice,
+    readonly shape: AttentionShape,
+    readonly batch: number,
+    policy: Pick<ThresholdPolicy, 'warmup' | 'dropped'>,
+  ) {
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+    const rows = batch * shape.queryHeads;
+    const moments = usesMoments(policy) ? batch * shape.kvHeads * momentVecs(shape) * 16 : 0;
+    this.heads = device.createBuffer({ label: 'sift heads', size: rows * HEAD_BYTES + moments, usage });
+    this.groups = device.createBuffer({
+      label: 'sift groups',
+      size: batch * shape.kvHeads * GROUP_BYTES,
+      usage,
+    });
+    this.window = device.createBuffer({
+      label: 'sift window',
+      size: rows * Math.max(1, policy.warmup) * 8,
+      usage,
+    });
+    this.layerBinding = { buffer: this.heads };
+    this.groupsBinding = { buffer: this.groups };
+    this.windowBinding = { buffer: this.window };
+  }
+
+  /** Forgets everything: a new conversation begins. */
+  reset(encoder: GPUCommandEncoder): void {
+    for (const buffer of this.buffers()) encoder.clearBuffer(buffer);
+  }
+
+  /** Reads the figures back as they are when all work submitted so far is done. The decode loop never calls this. */
+  async read(): Promise<LayerFigures> {
+    const { heads, groups } = this;
+    const headBytes = this.batch * this.shape.queryHeads * HEAD_BYTES;
+    const staging = this.device.createBuffer({
+      size: headBytes + groups.size,
+      usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
+    });
+    const encoder = this.device.createCommandEncoder();
+    encoder.copyBufferToBuffer(heads, 0, staging, 0, headBytes);
+    encoder.copyBufferToBuffer(groups, 0, staging, headBytes, groups.size);
+    this.device.queue.submit([encoder.finish()]);
+    await staging.mapAsync(GPUMapMode.READ);
+    const data = new DataView(staging.getMappedRange().slice(0));
+    staging.destroy();
+    return decodeFigures(data, headBytes);
+  }
+
+  destroy(): void {
+    for (const buffer of this.buffers()) buffer.destroy();
+  }
+
+  private buffers(): GPUBuffer[] {
+    return [this.heads, this.groups, this.window];
+  }
+}
+
+function decodeFigures(data: DataView, headBytes: number): LayerFigures {
+  const f = (at: number) => data.getFloat32(at, true);
+  const u = (at: number) => data.getUint32(at, true);
+  const wide = (at: number) => u(at) + u(at + 4) * 2 ** 32;
+  const heads: HeadFigures[] = [];
+  for (let at = 0; at < headBytes; at += HEAD_BYTES) {
+    heads.push({
+      logAlpha: f(at + headOffset('log_alpha')),
+      beta: f(at + headOffset('beta')),
+      r2: f(at + headOffset('r2')),
+      status: HEAD_STATUS[u(at + headOffset('status'))] ?? 'unfit',
+      logThreshold: f(at + headOffset('log_eta')),
+      lastKept: u(at + headOffset('kept_last')),
+      lastLength: u(at + headOffset('length_last')),
+      lastMass: f(at + headOffset('mass_last')),
+      keptRows: wide(at + headOffset('kept_lo')),
+      totalRows: wide(at + headOffset('rows_lo')),
+      massSum: f(at + headOffset('mass_sum')),
+      siftedSteps: u(at + headOffset('steps')),
+    });
+  }
+  const groups: GroupFigures[] = [];
+  for (let at = headBytes; at < data.byteLength; at += GROUP_BYTES) {
+    groups.push({ unionRows: wide(at), lastUnion: u(at + 8) });
+  }
+  return { heads, groups };
+}

@@ -1,0 +1,114 @@
+import { isLearned, type StepPlan, type ThresholdPolicy, usesMoments } from '../../policy/index.ts';
+import { FLAG, type FlagName, PARAMS, PARAMS_BYTES, type ParamName } from '../text/schema.ts';
+
+/** Bytes from one parameter slot to the next: the largest `minUniformBufferOffsetAlignment` WebGPU allows. */
+export const PARAMS_STRIDE = 256;
+
+/** The size and the layout of a dispatch's inputs, beside what the policy says. */
+export interface StepGeometry {
+  batch: number;
+  lengthBias: number;
+  capacity: number;
+  scoreStride: number;
+  splits: number;
+  chunk: number;
+  scale: number;
+}
+
+/** Level and exponent of a policy that learns nothing, or the prior of one that does. */
+function law(policy: ThresholdPolicy): { logAlpha: number; beta: number; variance: number } {
+  const { target, exponent } = policy;
+  if (target.kind === 'uniform') return { logAlpha: Math.log(target.c), beta: -1, variance: 0 };
+  if (target.kind === 'probability') return { logAlpha: Math.log(target.p), beta: 0, variance: 0 };
+  if (exponent.kind === 'free') return { logAlpha: 0, beta: 0, variance: -1 };
+  return { logAlpha: 0, beta: exponent.beta, variance: exponent.kind === 'fixed' ? 0 : exponent.variance };
+}
+
+function flagsOf(policy: ThresholdPolicy, plan: StepPlan): number {
+  const { target } = policy;
+  const set: Record<FlagName, boolean> = {
+    renormalise: policy.dropped === 'renormalise',
+    share: policy.shareGroup,
+    newest: policy.keepNewest,
+    largest: policy.keepLargest,
+    length_axis: policy.axis === 'length' || target.kind === 'uniform',
+    mass: target.kind === 'mass',
+    analytic: !isLearned(policy),
+    guard: policy.guard,
+    dense: plan.dense,
+    record: plan.windowIndex >= 0,
+    fit: plan.fit,
+    correct: usesMoments(policy),
+    linear: policy.dropped === 'linear',
+  };
+  let flags = 0;
+  for (const name in set) if (set[name as FlagName]) flags |= FLAG[name as FlagName];
+  return flags;
+}
+
+/** Writes the `Params` of WGSL. */
+export function writeParams(
+  view: DataView,
+  geometry: StepGeometry,
+  policy: ThresholdPolicy,
+  plan: StepPlan,
+): void {
+  const { target } = policy;
+  const { logAlpha, beta, variance } = law(policy);
+  const values: Record<ParamName, number> = {
+    length_bias: geometry.lengthBias,
+    capacity: geometry.capacity,
+    score_stride: geometry.scoreStride,
+    splits: geometry.splits,
+    chunk: geometry.chunk,
+    step: plan.step,
+    window: Math.max(1, policy.warmup),
+    window_index: Math.max(0, plan.windowIndex),
+    flags: flagsOf(policy, plan),
+    scale: geometry.scale,
+    target_value: target.kind === 'quantile' ? target.tau : target.kind === 'mass' ? target.epsilon : 0,
+    log_alpha: logAlpha,
+    beta,
+    beta_variance: variance,
+    batch: geometry.batch,
+    pad: 0,
+  };
+  PARAMS.forEach(([name, type], i) => {
+    if (type === 'u32') view.setUint32(4 * i, values[name], true);
+    else view.setFloat32(4 * i, values[name], true);
+  });
+}
+
+/**
+ * A ring of parameter slots in one uniform buffer. `queue.writeBuffer` takes effect before work that is encoded but not yet
+ * submitted, so a slot must not be written again while such work may still read it.
+ */
+export class ParamsRing {
+  readonly buffer: GPUBuffer;
+  private next = 0;
+  private readonly staging = new DataView(new ArrayBuffer(PARAMS_BYTES));
+
+  constructor(
+    private readonly device: GPUDevice,
+    private readonly slots = 256,
+  ) {
+    this.buffer = device.createBuffer({
+      label: 'sift params',
+      size: slots * PARAMS_STRIDE,
+      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    });
+  }
+
+  /** Fills the next slot and returns its dynamic offset in bytes. */
+  push(geometry: StepGeometry, policy: ThresholdPolicy, plan: StepPlan): number {
+    const offset = this.next * PARAMS_STRIDE;
+    this.next = (this.next + 1) % this.slots;
+    writeParams(this.staging, geometry, policy, plan);
+    this.device.queue.writeBuffer(this.buffer, offset, this.staging.buffer);
+    return offset;
+  }
+
+  destroy(): void {
+    this.buffer.destroy();
+  }
+}

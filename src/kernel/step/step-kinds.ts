@@ -1,0 +1,78 @@
+import { isDense, isLearned, type StepPlan, type ThresholdPolicy, usesMoments } from '../../policy/index.ts';
+import { type AttentionShape, canSiftInOnePass } from '../shape.ts';
+import type { KernelName } from '../text/kernel.ts';
+
+/**
+ * How a decode step goes through the kernels.
+ *
+ * - `dense`: every row is read.
+ * - `learn`: every row is read, and the exact threshold of the step is recorded.
+ * - `sift`: one pass, rows chosen by an estimate of the normaliser.
+ * - `exact`: two passes, rows chosen by the exact normaliser.
+ * - `exactLearn`: the same, and the exact threshold is recorded.
+ */
+export type StepKind = 'dense' | 'learn' | 'sift' | 'exact' | 'exactLearn';
+
+/** The kernels of a step, in order; the runtime's two programs of an attention are replaced by either part. */
+export interface StepKernels {
+  attend: readonly KernelName[];
+  finish: readonly KernelName[];
+}
+
+const TWO_PASSES = ['scores', 'gather'] as const;
+
+/** The kernels of a kind of step. Without subgroups a dense step is an exact one that keeps every row. */
+export function stepKernels(kind: StepKind, subgroups: boolean): StepKernels {
+  switch (kind) {
+    case 'dense':
+      return { attend: subgroups ? ['dense'] : TWO_PASSES, finish: ['combine'] };
+    case 'learn':
+      return { attend: subgroups ? ['denseLearn'] : TWO_PASSES, finish: ['learn'] };
+    case 'sift':
+      return { attend: ['sift'], finish: ['combine'] };
+    case 'exact':
+      return { attend: TWO_PASSES, finish: ['combine'] };
+    case 'exactLearn':
+      return { attend: TWO_PASSES, finish: ['combine', 'learn'] };
+  }
+}
+
+/** Whether a policy sifts in one pass on a device: it leaves no scores behind, and one workgroup serves all heads of a group. */
+function siftsInOnePass(policy: ThresholdPolicy, shape: AttentionShape, subgroups: boolean): boolean {
+  return policy.normaliser === 'estimate' && canSiftInOnePass(shape, subgroups);
+}
+
+/** The kind of a step. */
+export function stepKind(
+  policy: ThresholdPolicy,
+  plan: Pick<StepPlan, 'dense' | 'windowIndex'>,
+  shape: AttentionShape,
+  subgroups: boolean,
+): StepKind {
+  const learns = plan.windowIndex >= 0;
+  if (plan.dense) return learns ? 'learn' : 'dense';
+  if (learns) return 'exactLearn';
+  return siftsInOnePass(policy, shape, subgroups) ? 'sift' : 'exact';
+}
+
+/** The kinds of steps that a policy has on a device: dense ones where sifting would not pay, too. */
+export function stepKinds(policy: ThresholdPolicy, shape: AttentionShape, subgroups: boolean): StepKind[] {
+  if (isDense(policy)) return ['dense'];
+  const sifted = siftsInOnePass(policy, shape, subgroups) ? 'sift' : 'exact';
+  if (!isLearned(policy)) return ['dense', sifted];
+  return ['dense', 'learn', sifted, ...(policy.refitEvery > 0 ? (['exactLearn'] as const) : [])];
+}
+
+/** The kernels that a policy uses on a device: what is compiled, and no more. */
+export function policyKernels(
+  policy: ThresholdPolicy,
+  shape: AttentionShape,
+  subgroups: boolean,
+): KernelName[] {
+  const names = stepKinds(policy, shape, subgroups).flatMap((kind) => {
+    const { attend, finish } = stepKernels(kind, subgroups);
+    return [...attend, ...finish];
+  });
+  if (usesMoments(policy) && !isDense(policy)) names.push('moments');
+  return [...new Set(names)];
+}

@@ -1,0 +1,55 @@
+import { type AttentionShape, shapeConstants } from '../shape.ts';
+import { type ConstantValue, declareConstants, kernelConstants } from './constants.ts';
+import type { Kernel } from './kernel.ts';
+import type { WgslModule } from './module.ts';
+import * as wgsl from './modules.ts';
+import { bindingDeclarations, SHARED_DECLARATIONS } from './schema.ts';
+import { unroll } from './unroll.ts';
+import type { KernelVariant } from './variant.ts';
+
+function storageModule(shape: AttentionShape): WgslModule {
+  if (shape.dtype === 'f32') return wgsl.libStorageF32;
+  return shapeConstants(shape).wordElements === 8 ? wgsl.libStorageF16x8 : wgsl.libStorageF16x4;
+}
+
+/** Of all constants, those that the modules name at their heads. */
+function needed(
+  modules: readonly WgslModule[],
+  all: Readonly<Record<string, ConstantValue>>,
+): Record<string, ConstantValue> {
+  const names = new Set(modules.flatMap(({ constants }) => constants));
+  return Object.fromEntries(
+    [...names].map((name) => {
+      const value = all[name];
+      if (value === undefined)
+        throw new Error(`There is no constant ${name} (src/kernel/text/constants.ts).`);
+      return [name, value];
+    }),
+  );
+}
+
+/** The complete WGSL of a kernel for one shape. */
+export function assemble(kernel: Kernel, shape: AttentionShape, variant: KernelVariant): string {
+  const kv = kernel.readsKv ? variant.kv.modules : [];
+  const modules = [wgsl.libCommon, storageModule(shape), ...kernel.modules, ...kv];
+  const all = { ...kernelConstants(kernel, shape, variant), ...variant.kv.constants };
+  const constants = needed(modules, all);
+  const code = [
+    declareConstants(constants),
+    SHARED_DECLARATIONS,
+    bindingDeclarations(kernel.buffers),
+    ...modules.map(({ text }) => text),
+  ].join('\n');
+  // Loops run over whole slots and branches on subgroup votes, which the analysis cannot know.
+  const head = variant.subgroupSize > 0 ? 'enable subgroups;\ndiagnostic(off, subgroup_uniformity);\n' : '';
+  const f16 = modules.includes(wgsl.siftPairsF16) ? 'enable f16;\n' : '';
+  return f16 + head + (variant.tuning.unrolled ? unroll(code, all) : code);
+}
+
+/** The WGSL that compares two attention outputs of a shape. */
+export function assembleComparison(shape: AttentionShape, workgroupSize: number): string {
+  const { words } = shapeConstants(shape);
+  const modules = [storageModule(shape), wgsl.proofCompare];
+  const constants = needed(modules, { QUERY_HEADS: shape.queryHeads, WORDS: words, WG: workgroupSize });
+  return [declareConstants(constants), ...modules.map(({ text }) => text)].join('\n');
+}

@@ -1,0 +1,42 @@
+/**
+ * Unrolls the loops of WGSL text that are marked `// unroll`: `for (var j = 0u; j < N; j++) { // unroll`, with N a product of known
+ * constants. Each turn becomes a block in which `j` is a constant, so that arrays indexed by it can live in registers:
+ * compilers do not unroll such loops reliably.
+ * @throws {Error} if a loop is not closed or its bound is not known.
+ */
+export function unroll(code: string, constants: Readonly<Record<string, unknown>>): string {
+  const head = /for \(var (\w+) = 0u; \1 < ([^;]+); \1\+\+\) \{ \/\/ unroll\n/g;
+  let result = '';
+  let done = 0;
+  for (let match = head.exec(code); match; match = head.exec(code)) {
+    const [text, name, bound] = match;
+    const from = match.index + text.length;
+    const to = closing(code, from);
+    const body = unroll(code.slice(from, to), constants);
+    result += code.slice(done, match.index);
+    const count = evaluate(bound!, constants);
+    for (let i = 0; i < count; i++) result += `{ const ${name} = ${i}u;\n${body}}\n`;
+    done = to + 1;
+    head.lastIndex = done;
+  }
+  return result + code.slice(done);
+}
+
+/** The place of the brace that closes the block whose inside begins at `from`. */
+function closing(code: string, from: number): number {
+  let depth = 1;
+  for (let at = from; at < code.length; at++) {
+    if (code[at] === '{') depth++;
+    if (code[at] === '}' && --depth === 0) return at;
+  }
+  throw new Error('An unrolled loop is not closed.');
+}
+
+function evaluate(product: string, constants: Readonly<Record<string, unknown>>): number {
+  return product.split('*').reduce((value, factor) => {
+    const name = factor.trim();
+    const number = Number(constants[name] ?? name.replace(/u$/, ''));
+    if (!Number.isInteger(number)) throw new Error(`${name} is not a constant of the kernel.`);
+    return value * number;
+  }, 1);
+}

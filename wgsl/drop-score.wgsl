@@ -1,2 +1,0 @@
-// Nothing needs the scores.
-fn store_scores(p: ptr<function, PerHead>, head0: u32, heads: u32, key: u32, end: u32, lane: u32) {}

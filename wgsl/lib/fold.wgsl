@@ -1,0 +1,91 @@
+// Sums over what the lanes of a workgroup hold: the slots of a team exchange halves, so that each slot is left with whole sums of its
+// own; then the teams add theirs up in workgroup memory, TEAM_SLOTS of ACC at a time.
+// (TEAM_SLOTS is at most 8.)
+//   ACC_ROUNDS   ceil(ACC / TEAM_SLOTS)
+// Constants: ACC, WG, TEAM_SLOTS, LANES, ACC_ROUNDS, LANE_WORDS, V4, TEAM, VECS, TEAMS, SPLIT_VECS
+
+alias Sums = array<vec4f, ACC>;
+alias Folded = array<vec4f, 8>;
+var<workgroup> spill: array<vec4f, WG>;
+
+// Slot s of the team gets the sum over its slots of value s.
+fn fold_slots(values: ptr<function, Folded>, team_slot: u32) -> vec4f {
+  if (TEAM_SLOTS > 1u) {
+    let odd = (team_slot & 1u) != 0u;
+    for (var i = 0u; i < 4u; i++) { // unroll
+      if (2u * i < TEAM_SLOTS) {
+        let a = (*values)[2u * i];
+        let b = (*values)[2u * i + 1u];
+        (*values)[i] = select(a, b, odd) + subgroupShuffleXor(select(b, a, odd), LANES);
+      }
+    }
+  }
+  if (TEAM_SLOTS > 2u) {
+    let odd = (team_slot & 2u) != 0u;
+    for (var i = 0u; i < 2u; i++) { // unroll
+      if (4u * i < TEAM_SLOTS) {
+        let a = (*values)[2u * i];
+        let b = (*values)[2u * i + 1u];
+        (*values)[i] = select(a, b, odd) + subgroupShuffleXor(select(b, a, odd), 2u * LANES);
+      }
+    }
+  }
+  if (TEAM_SLOTS > 4u) {
+    let odd = (team_slot & 4u) != 0u;
+    let a = (*values)[0];
+    let b = (*values)[1];
+    (*values)[0] = select(a, b, odd) + subgroupShuffleXor(select(b, a, odd), min(4u * LANES, 64u));
+  }
+  return (*values)[0];
+}
+
+// Adds up the workgroup's sums and writes them as a split's output. Every invocation must call it.
+fn write_sums(sums: ptr<function, Sums>, lid: u32, tl: u32, head0: u32, heads: u32, split: u32) {
+  for (var r = 0u; r < ACC_ROUNDS; r++) { // unroll
+    var values: Folded;
+    for (var s = 0u; s < TEAM_SLOTS; s++) { // unroll
+      values[s] = (*sums)[min(r * TEAM_SLOTS + s, ACC - 1u)];
+    }
+    spill[lid] = fold_slots(&values, tl / LANES);
+    workgroupBarrier();
+    let i = r * TEAM_SLOTS + lid / LANES;                // the place in Sums of what this invocation adds up
+    let h = i / (LANE_WORDS * V4);
+    let n = i / V4 % LANE_WORDS;
+    let v = (lid % LANES + n * LANES) * V4 + i % V4;
+    if (lid < TEAM && h < heads && v < VECS) {
+      var out = spill[lid];
+      for (var t = 1u; t < TEAMS; t++) { out += spill[t * TEAM + lid]; }
+      split_output[((head0 + h) * params.splits + split) * SPLIT_VECS + v] = out;
+    }
+    workgroupBarrier();
+  }
+}
+
+// The sum over the lanes of a slot.
+fn lanes_sum(value: vec4f) -> vec4f {
+  var sum = value;
+  if (LANES > 1u) { sum += quadSwapX(sum); }
+  if (LANES > 2u) { sum += quadSwapY(sum); }
+  if (LANES > 4u) { sum += subgroupShuffleXor(sum, 4u); }
+  if (LANES > 8u) { sum += subgroupShuffleXor(sum, 8u); }
+  if (LANES > 16u) { sum += subgroupShuffleXor(sum, 16u); }
+  return sum;
+}
+
+// The largest values, and the sums, over the lanes of a team.
+fn team_max(value: vec2f) -> vec2f {
+  var m = max(value, quadSwapX(value));
+  m = max(m, quadSwapY(m));
+  if (TEAM > 4u) { m = max(m, subgroupShuffleXor(m, 4u)); }
+  if (TEAM > 8u) { m = max(m, subgroupShuffleXor(m, 8u)); }
+  if (TEAM > 16u) { m = max(m, subgroupShuffleXor(m, 16u)); }
+  return m;
+}
+fn team_add(value: vec2f) -> vec2f {
+  var sum = value + quadSwapX(value);
+  sum += quadSwapY(sum);
+  if (TEAM > 4u) { sum += subgroupShuffleXor(sum, 4u); }
+  if (TEAM > 8u) { sum += subgroupShuffleXor(sum, 8u); }
+  if (TEAM > 16u) { sum += subgroupShuffleXor(sum, 16u); }
+  return sum;
+}

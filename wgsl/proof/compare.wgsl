@@ -1,0 +1,24 @@
+// Compares two attention outputs: the largest difference and the largest element of the second, as bit patterns of
+// non-negative floats (which order like integers). It runs within a pass of the runtime's, and has no parameters.
+// Constants: WG, QUERY_HEADS, WORDS
+
+@group(0) @binding(0) var<storage, read> ours: array<Word>;
+@group(0) @binding(1) var<storage, read> stock: array<Word>;
+@group(0) @binding(2) var<storage, read_write> result: array<atomic<u32>, 2>;
+
+fn largest(v: vec4f) -> f32 { return max(max(v.x, v.y), max(v.z, v.w)); }
+
+@compute @workgroup_size(WG)
+fn main(@builtin(local_invocation_index) lid: u32) {
+  for (var i = lid; i < QUERY_HEADS * WORDS; i += WG) {
+    let lo = word_lo(ours[i]);
+    let hi = word_hi(ours[i]);
+    let stock_lo = word_lo(stock[i]);
+    let stock_hi = word_hi(stock[i]);
+    let difference = max(largest(abs(lo - stock_lo)), largest(abs(hi - stock_hi)));
+    // A NaN compares false with everything: report it as a huge difference.
+    let finite = difference <= 3.0e38;
+    atomicMax(&result[0], bitcast<u32>(select(3.0e38, difference, finite)));
+    atomicMax(&result[1], bitcast<u32>(max(largest(abs(stock_lo)), largest(abs(stock_hi)))));
+  }
+}

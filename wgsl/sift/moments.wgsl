@@ -1,0 +1,74 @@
+// The mean V row of a KV head and Cov(v, k), from at most MOMENT_ROWS rows of the cache, spread evenly: what combine.wgsl puts in the place
+// of rows that are not read. Sums are taken about the mean of a few rows, which keeps them small. Every workgroup does COLUMNS vec4f of k and all
+// of v.
+// Grid: (ceil(VECS / COLUMNS), KV_HEADS, batch).
+// Buffers: lengths, keys, values, layer_state (written)
+// Constants: WG, VECS, MOMENT_ROWS, MOMENTS, V4
+
+const COLUMNS = max(1u, WG / VECS);
+const STAGE = max(1u, min(16u, 256u / VECS));            // rows brought into workgroup memory at a time
+const ORIGINS = 16u;
+var<workgroup> k_stage: array<vec4f, STAGE * VECS>;
+var<workgroup> v_stage: array<vec4f, STAGE * VECS>;
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
+  let batch = wid.z;
+  let kv_head = wid.y;
+  let length = u32(lengths[batch]) + params.length_bias;
+  let rows = min(length, MOMENT_ROWS);
+  let column = wid.x * COLUMNS + lid / VECS;             // vec4f of k
+  let of_k = min(column, VECS - 1u);
+  let of_v = lid % VECS;                                 // vec4f of v
+  var k_origin = vec4f(0.0);
+  var v_origin = vec4f(0.0);
+  for (var i = 0u; i < ORIGINS; i++) {
+    let key = spread(i, ORIGINS, length);
+    k_origin += key_vec(batch, kv_head, key, of_k) / f32(ORIGINS);
+    v_origin += value_vec(batch, kv_head, key, of_v) / f32(ORIGINS);
+  }
+  var product: array<vec4f, 4>;                          // sum of dk[e] * dv
+  var k_sum = vec4f(0.0);
+  var v_sum = vec4f(0.0);
+  for (var base = 0u; base < rows; base += STAGE) {
+    workgroupBarrier();
+    for (var i = lid; i < STAGE * VECS; i += WG) {
+      let key = spread(min(base + i / VECS, rows - 1u), rows, length);
+      k_stage[i] = key_vec(batch, kv_head, key, i % VECS);
+      v_stage[i] = value_vec(batch, kv_head, key, i % VECS);
+    }
+    workgroupBarrier();
+    for (var r = 0u; r < min(STAGE, rows - base); r++) {
+      let dk = k_stage[r * VECS + of_k] - k_origin;
+      let dv = v_stage[r * VECS + of_v] - v_origin;
+      k_sum += dk;
+      v_sum += dv;
+      product[0] += dk.x * dv;
+      product[1] += dk.y * dv;
+      product[2] += dk.z * dv;
+      product[3] += dk.w * dv;
+    }
+  }
+  let n = f32(rows);
+  let at = moments_begin(batch, kv_head);
+  if (column < VECS && lid < COLUMNS * VECS) {
+    let k_mean = k_sum / n;
+    let v_mean = v_sum / n;
+    for (var e = 0u; e < 4u; e++) {
+      layer_state[at + VECS + (4u * column + e) * VECS + of_v] = bitcast<vec4u>(product[e] / n - k_mean[e] * v_mean);
+    }
+    if (column == 0u) { layer_state[at + of_v] = bitcast<vec4u>(v_origin + v_mean); }
+    if (column == 0u && of_v == 0u) { layer_state[at + MOMENTS - 1u] = bitcast<vec4u>(vec4f(n, 0.0, 0.0, 0.0)); }
+  }
+}
+
+fn half_word(word: Word, second: bool) -> vec4f {
+  if (second) { return word_hi(word); }
+  return word_lo(word);
+}
+fn key_vec(batch: u32, kv_head: u32, key: u32, vec: u32) -> vec4f {
+  return half_word(keys[k_row(batch, kv_head, key) + vec / V4], vec % V4 == 1u);
+}
+fn value_vec(batch: u32, kv_head: u32, key: u32, vec: u32) -> vec4f {
+  return half_word(values[v_row(batch, kv_head, key) + vec / V4], vec % V4 == 1u);
+}

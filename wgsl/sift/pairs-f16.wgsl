@@ -1,0 +1,19 @@
+// The values of two heads side by side in f16.
+
+alias Pair = vec2<f16>;
+fn pair_of(x: f32, y: f32) -> Pair { return Pair(f16(x), f16(y)); }
+// Adds the products of four elements of a word, from element 4 * part on, and of the queries from `at` on.
+fn pair_dot(query: ptr<function, Pairs>, at: u32, w: Word, part: u32, c: Pair) -> Pair {
+  let a = bitcast<vec2<f16>>(w[2u * part]);
+  let b = bitcast<vec2<f16>>(w[2u * part + 1u]);
+  let sum = fma((*query)[at + 1u], a.yy, fma((*query)[at], a.xx, c));
+  return fma((*query)[at + 3u], b.yy, fma((*query)[at + 2u], b.xx, sum));
+}
+// y where the mask is set. By bits: drivers select a vector by its elements.
+fn pair_select(x: Pair, y: Pair, mask: u32) -> Pair {
+  return bitcast<Pair>(bitcast<u32>(x) ^ ((bitcast<u32>(x) ^ bitcast<u32>(y)) & mask));
+}
+fn pair_swap_x(p: Pair) -> Pair { return bitcast<Pair>(quadSwapX(bitcast<u32>(p))); }
+fn pair_swap_y(p: Pair) -> Pair { return bitcast<Pair>(quadSwapY(bitcast<u32>(p))); }
+fn pair_xor(p: Pair, mask: u32) -> Pair { return bitcast<Pair>(subgroupShuffleXor(bitcast<u32>(p), mask)); }
+fn pair_shuffle(p: Pair, id: u32) -> Pair { return bitcast<Pair>(subgroupShuffle(bitcast<u32>(p), id)); }

@@ -1,6 +1,0 @@
-// The whole softmax of a head, from its splits.
-fn splits_softmax(head: u32, lid: u32) -> vec2f {
-  var part = vec2f(LOWEST, 0.0);
-  for (var i = lid; i < params.splits; i += WG) { part = merge_softmax(part, partials[head * params.splits + i]); }
-  return workgroup_softmax(part, lid);
-}
