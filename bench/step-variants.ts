@@ -1,5 +1,5 @@
 import type { Decoder } from '../quality/pipeline.ts';
-import { shadowMethod } from '../src/adapters/shadow.ts';
+import { intercept } from '../src/adapters/shared/interception.ts';
 import { SharedCache } from '../src/adapters/transformers/kv/shared-cache.ts';
 import type { TensorClass } from '../src/adapters/transformers/kv/views.ts';
 import type { HubTensor, OrtTensor } from '../src/adapters/transformers/runtime.ts';
@@ -77,10 +77,16 @@ export async function runVariant(
         cache: variant === 'sift' ? 'stock' : 'shared',
       })
     : undefined;
-  const original = session.run.bind(session);
   const shared = variant === 'shared' ? new SharedCache(device, session, past.Tensor) : undefined;
-  const restore =
-    shared && shadowMethod(session, 'run', (feeds, ...rest) => shared.run(original, feeds, rest));
+  const inPlace =
+    shared &&
+    intercept(
+      session,
+      'run',
+      (run) =>
+        (feeds, ...rest) =>
+          shared.run(run.bind(session), feeds, rest),
+    );
   const routing = timeRouting();
   try {
     const ms: number[] = [];
@@ -110,7 +116,7 @@ export async function runVariant(
     };
   } finally {
     routing.stop();
-    restore?.();
+    inPlace?.remove();
     sift?.dispose();
   }
 }

@@ -1,6 +1,6 @@
-import type { Sift } from './adapters/sift.ts';
-import { enableTransformers } from './adapters/transformers/controller.ts';
-import { enableWebLlm } from './adapters/web-llm/controller.ts';
+import type { Sift } from './adapters/shared/sift.ts';
+import { enableTransformers } from './adapters/transformers/enable.ts';
+import { enableWebLlm } from './adapters/web-llm/enable.ts';
 import { isWebLlm } from './adapters/web-llm/engine.ts';
 import type { SiftOptions } from './options.ts';
 
@@ -26,7 +26,7 @@ export async function enableSift(pipeline: unknown, options: SiftOptions = {}): 
   return enableTransformers(pipeline, options);
 }
 
-export type { Sift } from './adapters/sift.ts';
+export type { Sift } from './adapters/shared/sift.ts';
 export { SiftError, type SiftErrorCode } from './errors.ts';
 export type { AttentionShape, DType } from './kernel/shape.ts';
 export {

@@ -66,6 +66,8 @@ export interface CrossoverReport {
 /** What the plugin did, for the latest conversation. Plain data: `JSON.stringify` keeps all of it. */
 export interface SiftReport {
   enabled: boolean;
+  /** Why the GPU device is gone, if it is: figures that lay on it are then missing. */
+  lost: string | null;
   /** Name of the policy and what was asked of it. */
   policy: { name: string; target: string; requestedKept: number | null; warmup: number };
   runtime: { name: string; version: string | null; tested: boolean };
@@ -73,6 +75,8 @@ export interface SiftReport {
   steps: { sifted: number; dense: number };
   /** Of the dense steps, those that were shorter than the crossover: sifting them would have been no gain. */
   shortSteps: number;
+  /** Decode steps of which no layer came to our kernels: the runtime did all of them (see `reasons`). */
+  stockSteps: number;
   /** For every shape of the model's attention. */
   crossover: CrossoverReport[];
   /** Prompts since the plugin was enabled. */

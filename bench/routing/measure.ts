@@ -2,7 +2,9 @@
 // makes them and made again with the plugin and without, in Node or a browser.
 import type { InferenceSession } from 'onnxruntime-web';
 import { Decoder, type DecoderConfig } from '../../quality/pipeline.ts';
-import { shadowMethod } from '../../src/adapters/shadow.ts';
+import { StepAccount } from '../../src/adapters/shared/conversation.ts';
+import { intercept } from '../../src/adapters/shared/interception.ts';
+import type { DeviceHook } from '../../src/adapters/transformers/device-hook.ts';
 import { isMatched } from '../../src/adapters/transformers/program.ts';
 import type { OrtSession } from '../../src/adapters/transformers/runtime.ts';
 import { StepHandler } from '../../src/adapters/transformers/step-handler.ts';
@@ -162,20 +164,22 @@ async function recordStep(decoder: Decoder, device: GPUDevice, timer: RunTimer):
   if (!handler) throw new Error('The step was not routed.');
   // A handler serves one step; what it was made from serves the others.
   const parts = handler as unknown as Record<
-    'hook' | 'encoders' | 'layers' | 'cache' | 'plan' | 'locator',
+    'hook' | 'encoders' | 'conversation' | 'account' | 'locator',
     never
   >;
-  const hook = parts.hook as { handler: StepHandler | undefined };
+  const hook = parts.hook as DeviceHook;
+  const { plan, length } = parts.account as StepAccount;
   return {
     calls: recording!.calls,
     around,
     route: (run) => {
-      const next = new StepHandler(parts.hook, parts.encoders, parts.layers, parts.cache, parts.plan, {});
-      hook.handler = Object.assign(next, { locator: parts.locator });
+      const account = new StepAccount(plan, length);
+      const next = new StepHandler(hook, parts.encoders, parts.conversation, account, {});
+      Object.assign(next, { locator: parts.locator });
+      hook.claim(next);
       const result = run();
-      const { reasons } = next;
-      hook.handler = undefined;
-      if (reasons.size > 0) throw new Error(`Not routed: ${[...reasons].join('; ')}`);
+      hook.free(next);
+      if (account.reasons.size > 0) throw new Error(`Not routed: ${[...account.reasons].join('; ')}`);
       return result;
     },
   };
@@ -254,14 +258,13 @@ class RunTimer {
   cover(session: OrtSession, side: 'inner' | 'outer'): () => void {
     const { at } = this;
     const [before, after] = side === 'inner' ? (['enter', 'exit'] as const) : (['start', 'end'] as const);
-    const run = session.run.bind(session);
-    return shadowMethod(session, 'run', (...args) => {
+    const interception = intercept(session, 'run', (run) => async (...args) => {
       at[before] = performance.now();
-      return run(...args).then((outputs) => {
-        at[after] = performance.now();
-        return outputs;
-      });
+      const outputs = await run.apply(session, args);
+      at[after] = performance.now();
+      return outputs;
     });
+    return () => interception.remove();
   }
 }
 

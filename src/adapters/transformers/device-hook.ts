@@ -1,5 +1,5 @@
-import { shadowMethod } from '../shadow.ts';
-import type { WgslParser } from '../wgsl-parser.ts';
+import { type Interception, intercept } from '../shared/interception.ts';
+import type { WgslParser } from '../shared/wgsl-parser.ts';
 import { type DispatchHandler, type HookState, PassHook, type TaggedGroup } from './pass-hook.ts';
 import type { RuntimePatch } from './patch.ts';
 import { matchProgram, type Program } from './program.ts';
@@ -32,11 +32,11 @@ export class DeviceHook implements HookState {
     return hook;
   }
 
-  /** Receives dispatches while set; set only while a session with sift runs. */
+  /** Receives dispatches while set; set only while a session with sift runs, see {@link claim}. */
   handler: DispatchHandler | undefined;
   readonly pipelines = new WeakMap<GPUComputePipeline, Program | 'other'>();
   private users = 0;
-  private restore: (() => void)[] = [];
+  private interceptions: Interception[] = [];
   private readonly modules = new WeakMap<GPUShaderModule, Program>();
   private readonly uniforms = new UniformRecord();
 
@@ -59,9 +59,23 @@ export class DeviceHook implements HookState {
   release(): boolean {
     if (--this.users > 0) return false;
     this.handler = undefined;
-    for (const restore of this.restore) restore();
-    this.restore = [];
+    for (const interception of this.interceptions) interception.remove();
+    this.interceptions = [];
     return true;
+  }
+
+  /**
+   * Gives the dispatches to a handler, from now until {@link free}.
+   * @returns false if another has them
+   */
+  claim(handler: DispatchHandler): boolean {
+    if (this.handler) return false;
+    this.handler = handler;
+    return true;
+  }
+
+  free(handler: DispatchHandler): void {
+    if (this.handler === handler) this.handler = undefined;
   }
 
   /** The bytes last written to a uniform buffer while a handler was active. */
@@ -72,48 +86,42 @@ export class DeviceHook implements HookState {
   private install(): void {
     const { device } = this;
     const { queue } = device;
-    const createShaderModule = device.createShaderModule.bind(device);
-    const createPipeline = device.createComputePipeline.bind(device);
-    const createPipelineAsync = device.createComputePipelineAsync.bind(device);
-    const createBindGroup = device.createBindGroup.bind(device);
-    const createCommandEncoder = device.createCommandEncoder.bind(device);
-    const writeBuffer = queue.writeBuffer.bind(queue);
     const remember = (pipeline: GPUComputePipeline, descriptor: GPUComputePipelineDescriptor) => {
       this.pipelines.set(pipeline, this.modules.get(descriptor.compute.module) ?? 'other');
       return pipeline;
     };
-    this.restore = [
-      shadowMethod(device, 'createShaderModule', (descriptor) => {
-        const module = createShaderModule(descriptor);
-        const program = matchProgram(
-          this.parser,
-          this.patch,
-          descriptor.label ?? '',
-          String(descriptor.code),
-        );
+    // Each does its part only while it is active: one that another library has buried may be called together with a newer one.
+    this.interceptions = [
+      intercept(device, 'createShaderModule', (original, it) => (descriptor) => {
+        const module = original.call(device, descriptor);
+        if (!it.active) return module;
+        const { label = '', code } = descriptor;
+        const program = matchProgram(this.parser, this.patch, label, String(code));
         if (program) this.modules.set(module, program);
         return module;
       }),
-      shadowMethod(device, 'createComputePipeline', (descriptor) =>
-        remember(createPipeline(descriptor), descriptor),
-      ),
-      shadowMethod(device, 'createComputePipelineAsync', async (descriptor) =>
-        remember(await createPipelineAsync(descriptor), descriptor),
-      ),
-      shadowMethod(device, 'createBindGroup', (descriptor) => {
-        const group: TaggedGroup = createBindGroup(descriptor);
-        if (this.handler) PassHook.tag(group, descriptor.entries);
+      intercept(device, 'createComputePipeline', (original, it) => (descriptor) => {
+        const pipeline = original.call(device, descriptor);
+        return it.active ? remember(pipeline, descriptor) : pipeline;
+      }),
+      intercept(device, 'createComputePipelineAsync', (original, it) => async (descriptor) => {
+        const pipeline = await original.call(device, descriptor);
+        return it.active ? remember(pipeline, descriptor) : pipeline;
+      }),
+      intercept(device, 'createBindGroup', (original, it) => (descriptor) => {
+        const group: TaggedGroup = original.call(device, descriptor);
+        if (this.handler && it.active) PassHook.tag(group, descriptor.entries);
         return group;
       }),
-      shadowMethod(device, 'createCommandEncoder', (descriptor) => {
-        const encoder = createCommandEncoder(descriptor);
-        if (this.handler) this.hookEncoder(encoder);
+      intercept(device, 'createCommandEncoder', (original, it) => (descriptor) => {
+        const encoder = original.call(device, descriptor);
+        if (this.handler && it.active) this.hookEncoder(encoder);
         return encoder;
       }),
-      shadowMethod(queue, 'writeBuffer', (buffer, offset, data, dataOffset, size) => {
-        writeBuffer(buffer, offset, data as BufferSource, dataOffset, size);
+      intercept(queue, 'writeBuffer', (original, it) => (buffer, offset, data, dataOffset, size) => {
+        original.call(queue, buffer, offset, data as BufferSource, dataOffset, size);
         // The runtime recycles uniform buffers: their contents count at the time of the dispatch, so they are copied.
-        if (this.handler) this.uniforms.write(buffer, offset, data, dataOffset, size);
+        if (this.handler && it.active) this.uniforms.write(buffer, offset, data, dataOffset, size);
       }),
     ];
   }

@@ -1,8 +1,9 @@
 import { SiftError } from '../../errors.ts';
 import type { AttentionShape } from '../../kernel/shape.ts';
-import type { AttentionEncoder, StepResources } from '../../kernel/step/encoder.ts';
+import type { AttentionEncoder } from '../../kernel/step/encoder.ts';
+import { STOCK_BOUND } from '../shared/stock-comparison.ts';
 import { shapeKey } from './attend-call.ts';
-import { ComparedKernels, Comparison, STOCK_BOUND } from './comparison.ts';
+import { ComparingHandler, type Comparisons, createComparisons } from './comparison.ts';
 import type { DeviceHook } from './device-hook.ts';
 import { proveSharedCache } from './kv/proof.ts';
 import { SharedCache, sharedCacheObstacle } from './kv/shared-cache.ts';
@@ -28,15 +29,15 @@ export interface ProbeTarget {
   session: OrtSession;
   sessionHook: SessionHook;
   deviceHook: DeviceHook;
-  resources: StepResources;
 }
 
 async function withHandler<T>(hook: DeviceHook, handler: DispatchHandler, run: () => Promise<T>): Promise<T> {
-  hook.handler = handler;
+  // Within a turn no other run of this library is under way, but another copy of it may have one on the device.
+  while (!hook.claim(handler)) await new Promise((resolve) => setTimeout(resolve));
   try {
     return await run();
   } finally {
-    if (hook.handler === handler) hook.handler = undefined;
+    hook.free(handler);
   }
 }
 
@@ -55,17 +56,13 @@ export async function probe(
 ): Promise<ProbeResult> {
   const observer = await observe(target);
   const shapes = new Map([...observer.layers.values()].map((shape) => [shapeKey(shape), shape]));
-  const kernels = await ComparedKernels.create(
-    target.deviceHook.device,
-    await createEncoders([...shapes.values()]),
-  );
+  const comparisons = await createComparisons(await createEncoders([...shapes.values()]));
   try {
     return await Trial.hold(target.model, target.sessionHook, (trial) =>
-      prove(target, trial, observer, kernels, wantsSharedCache),
+      prove(target, trial, observer, comparisons, wantsSharedCache),
     );
   } finally {
-    kernels.destroy();
-    target.resources.scratch.collect();
+    for (const comparison of comparisons.values()) comparison.destroy();
   }
 }
 
@@ -99,26 +96,26 @@ async function prove(
   { session, sessionHook, deviceHook }: ProbeTarget,
   trial: Trial,
   observer: Observer,
-  kernels: ComparedKernels,
+  comparisons: Comparisons,
   wantsSharedCache: boolean,
 ): Promise<ProbeResult> {
-  let comparison: Comparison | undefined;
+  let compared: ComparingHandler | undefined;
   const stock = await trial.decode([
     (run, feeds) => {
-      comparison = new Comparison(deviceHook, kernels, feeds);
-      return withHandler(deviceHook, comparison, run);
+      compared = new ComparingHandler(deviceHook, comparisons, feeds);
+      return withHandler(deviceHook, compared, run);
     },
     (run) => run(),
   ]);
-  await kernels.check();
-  const compared = comparison!.layers;
-  const layers = new Map([...observer.layers].filter(([layer]) => compared.has(layer)));
+  const both = compared!.layers;
+  const layers = new Map([...observer.layers].filter(([layer]) => both.has(layer)));
   if (layers.size === 0) {
     throw new SiftError(
       'UNSUPPORTED_MODEL',
       'The attention of a decode step changed from one step to the next.',
     );
   }
+  for (const comparison of comparisons.values()) await comparison.check();
   const result = { layers, reasons: [...observer.reasons] };
   if (!wantsSharedCache) return { ...result, sharedCache: 'asked for' };
   const others = layerCount(session) - layers.size;

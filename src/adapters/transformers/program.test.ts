@@ -1,7 +1,7 @@
 // Self-written WGSL with the interface of the runtime's programs; the end-to-end tests meet the real ones.
 import { beforeAll, describe, expect, test } from 'vitest';
 import { onnxruntimeWeb } from '../../../patches/onnxruntime-web.ts';
-import { loadParser, type WgslParser } from '../wgsl-parser.ts';
+import { loadParser, type WgslParser } from '../shared/wgsl-parser.ts';
 import { isMatched, matchProgram } from './program.ts';
 
 const UNIFORMS = [

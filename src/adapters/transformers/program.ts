@@ -1,6 +1,6 @@
 import type { TypeInfo, VariableInfo, WgslReflect } from 'wgsl_reflect';
 import type { DType } from '../../kernel/shape.ts';
-import type { WgslParser } from '../wgsl-parser.ts';
+import type { WgslParser } from '../shared/wgsl-parser.ts';
 import type { ProgramPattern, ProgramRole, RuntimePatch } from './patch.ts';
 
 /** A runtime program that was recognised: where its buffers and uniforms are. */

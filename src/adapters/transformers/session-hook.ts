@@ -1,5 +1,6 @@
 import { SiftError } from '../../errors.ts';
-import { shadowMethod } from '../shadow.ts';
+import { intercept } from '../shared/interception.ts';
+import type { LifeCycle } from '../shared/life-cycle.ts';
 import type { OrtSession, OrtTensor } from './runtime.ts';
 
 export type Tensors = Record<string, OrtTensor>;
@@ -20,33 +21,35 @@ interface Waiting {
 export class SessionHook {
   /** Takes the user's runs; undefined: they go to the runtime as they are. */
   route: ((feeds: Tensors, rest: unknown[]) => Promise<Tensors>) | undefined;
-  /** Called before the session is released. */
-  onRelease: (() => void) | undefined;
   /** The session's own `run`. */
   readonly run: OrtSession['run'];
-  private released = false;
   private waiting: Waiting | undefined;
   /** Settles when the turn in progress is over. */
   private busy: Promise<void> | undefined;
-  private readonly restore: (() => void)[];
 
-  constructor(session: OrtSession) {
+  /** @param life ends with the session, and takes the hook away with it */
+  constructor(
+    session: OrtSession,
+    private readonly life: LifeCycle,
+  ) {
     this.run = session.run.bind(session);
-    const release = session.release.bind(session);
-    this.restore = [
-      shadowMethod(session, 'run', (feeds, ...rest) => this.enter(feeds, rest)),
-      shadowMethod(session, 'release', async () => {
-        this.released = true;
-        this.onRelease?.();
-        // The runtime must not release a session that is running.
-        await this.busy;
-        return release();
-      }),
-    ];
-  }
-
-  remove(): void {
-    for (const restore of this.restore) restore();
+    const run = intercept(
+      session,
+      'run',
+      (original, interception) =>
+        (feeds, ...rest) =>
+          interception.active ? this.enter(feeds, rest) : original.call(session, feeds, ...rest),
+    );
+    const release = intercept(session, 'release', (original) => async () => {
+      life.dispose();
+      // The runtime must not release a session that is running.
+      await this.busy;
+      return original.call(session);
+    });
+    life.defer(() => {
+      run.remove();
+      release.remove();
+    });
   }
 
   /**
@@ -56,19 +59,20 @@ export class SessionHook {
    * @param trigger makes the library run the session
    * @param marks input tensors of that run, by which it is known
    * @param work gets the inputs of that run; its own runs go through {@link trial}
-   * @throws {SiftError} `DISPOSED` if the session was released meanwhile; what `work` throws; else what `trigger` throws
+   * @throws {SiftError} `DISPOSED` or `DEVICE_LOST` if that happened meanwhile; what `work` throws; else what `trigger` throws
    */
   async turn<T>(
     trigger: () => Promise<unknown>,
     marks: readonly OrtTensor[],
     work: (feeds: Tensors) => Promise<T>,
   ): Promise<T> {
+    this.life.check();
     let result: { value: T } | { error: unknown } | undefined;
     this.waiting = {
       marks: new Set(marks),
       take: async (feeds) => {
         try {
-          this.checkReleased();
+          this.life.check();
           result = { value: await work(feeds) };
         } catch (error) {
           result = { error };
@@ -83,6 +87,7 @@ export class SessionHook {
     } finally {
       this.waiting = undefined;
     }
+    this.life.check();
     if (!result) throw new SiftError('UNSUPPORTED_MODEL', 'The model did not run its decoder.');
     if ('error' in result) throw result.error;
     return result.value;
@@ -90,17 +95,11 @@ export class SessionHook {
 
   /**
    * A run of the plugin's own, within a turn.
-   * @throws {SiftError} `DISPOSED` if the session was released meanwhile
+   * @throws {SiftError} `DISPOSED` or `DEVICE_LOST` if that happened meanwhile
    */
   trial(feeds: Tensors, ...rest: unknown[]): Promise<Tensors> {
-    this.checkReleased();
+    this.life.check();
     return this.run(feeds, ...rest);
-  }
-
-  /** @throws {SiftError} `DISPOSED` if the session was released */
-  checkReleased(): void {
-    if (this.released)
-      throw new SiftError('DISPOSED', 'The pipeline was disposed of while sift was being enabled.');
   }
 
   private async enter(feeds: Tensors, rest: unknown[]): Promise<Tensors> {

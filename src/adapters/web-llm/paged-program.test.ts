@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { webLlm } from '../../../patches/web-llm.ts';
 import type { AttentionShape } from '../../kernel/shape.ts';
 import { stockPagedKernel } from '../../testing/web-llm/stock-kernel.ts';
-import { loadParser } from '../wgsl-parser.ts';
+import { loadParser } from '../shared/wgsl-parser.ts';
 import type { WebGpuContext } from './engine.ts';
 import { readPagedCall } from './paged-call.ts';
 import { matchPaged, type PagedProgram } from './paged-program.ts';

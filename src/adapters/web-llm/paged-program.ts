@@ -1,6 +1,6 @@
 import type { TypeInfo } from 'wgsl_reflect';
 import type { AttentionShape, DType } from '../../kernel/shape.ts';
-import type { WgslParser } from '../wgsl-parser.ts';
+import type { WgslParser } from '../shared/wgsl-parser.ts';
 import type { KernelInfo } from './engine.ts';
 import type { WebLlmPatch } from './patch.ts';
 

@@ -1,7 +1,9 @@
 import { webLlm } from '../../../patches/web-llm.ts';
 import { SiftError } from '../../errors.ts';
+import { allocate } from '../../kernel/gpu/allocate.ts';
 import { pagedSelfTest } from '../../kernel/proof/paged-self-test.ts';
 import { firstProven, kernelVariants } from '../../kernel/proof/variants.ts';
+import type { AttentionShape } from '../../kernel/shape.ts';
 import {
   type AttentionEncoder,
   createStepResources,
@@ -10,19 +12,23 @@ import {
 } from '../../kernel/step/encoder.ts';
 import { pagedKv } from '../../kernel/text/kv-paged.ts';
 import type { SiftFrom } from '../../options.ts';
-import { isDense, planStep, type ThresholdPolicy } from '../../policy/index.ts';
+import type { ThresholdPolicy } from '../../policy/index.ts';
 import type { CrossoverReport } from '../../report.ts';
-import { CacheState } from '../cache-state.ts';
-import { setCrossover, shortReason } from '../crossover.ts';
-import { shadowMethod } from '../shadow.ts';
-import type { WgslParser } from '../wgsl-parser.ts';
+import { Conversation } from '../shared/conversation.ts';
+import { setCrossover, shortReason } from '../shared/crossover.ts';
+import { queuedOn } from '../shared/enabling-queue.ts';
+import { intercept } from '../shared/interception.ts';
+import { LifeCycle } from '../shared/life-cycle.ts';
+import { StockComparison } from '../shared/stock-comparison.ts';
+import type { WgslParser } from '../shared/wgsl-parser.ts';
 import type { ChatPipeline } from './engine.ts';
-import { Proof } from './proof.ts';
-import { PagedStep } from './step.ts';
+import { ComparedStep, type PagedLayers, type PagedStep, RoutedStep } from './step.ts';
 import { type Registration, register } from './trampoline.ts';
 
-const LATE =
-  'LATE_ENABLE: the model had decoded before enableSift was called, and its compiled code keeps the kernel that it launched first. `await engine.reload(modelId)` mends it: the plugin is in time for the new pipeline';
+const LATE = new SiftError(
+  'LATE_ENABLE',
+  'The model had decoded before enableSift was called, and its compiled code keeps the kernel that it launched first. `await engine.reload(modelId)` mends it: the plugin is in time for the new pipeline.',
+);
 
 /** What is ready once the kernels are compiled and tested. */
 interface Ready {
@@ -32,79 +38,79 @@ interface Ready {
   zero: GPUBuffer;
 }
 
+/** What a pipeline's sift has of the engine's. */
+export interface EngineSift {
+  readonly policy: ThresholdPolicy;
+  readonly siftFrom: SiftFrom;
+  readonly parser: WgslParser;
+  readonly enabled: boolean;
+  /** The pipeline runs a prompt or a decode step. */
+  used(pipeline: PipelineSift): void;
+  /** The pipeline was disposed of. */
+  gone(pipeline: PipelineSift): void;
+}
+
 /** Sifted attention on one chat pipeline: from `loadedModelIdToPipeline.set` until it is disposed of. */
 export class PipelineSift {
   conversations = 0;
-  cache: CacheState | undefined;
+  conversation: Conversation | undefined;
   crossover: CrossoverReport | undefined;
   /** Why the pipeline stays with the runtime's kernel. */
-  refused: string | undefined;
+  refused: SiftError | undefined;
   /** Settles when the kernels may be used, or the pipeline is refused; never rejects. */
   readonly ready: Promise<void>;
+  readonly life: LifeCycle;
   private state: Ready | undefined;
-  private readonly registration: Registration | undefined;
-  private proof: Proof | 'passed' | undefined;
+  /** Holds the first step against the runtime's; undefined once that is done. */
+  private comparison: StockComparison | undefined;
   private step: PagedStep | undefined;
-  private readonly layers = new Map<GPUBuffer, number>();
-  private readonly restore: (() => void)[] = [];
-  private disposed = false;
+  /** The layers that are routed, by the buffers of their pages and by number. */
+  private pages: PagedLayers = new Map();
+  private readonly routed = new Map<number, AttentionShape>();
 
-  /** @param used called at each of the pipeline's prompts and decode steps */
   constructor(
     readonly pipeline: ChatPipeline,
-    private readonly policy: ThresholdPolicy,
-    private readonly siftFrom: SiftFrom,
-    Parser: WgslParser,
-    private readonly isEnabled: () => boolean,
-    private readonly used: () => void,
-    private readonly onDispose: () => void,
+    private readonly engine: EngineSift,
   ) {
-    const registration = this.attempt(() => register(pipeline, Parser, webLlm));
-    this.registration = registration;
+    this.life = LifeCycle.begin(pipeline, 'model');
+    this.life.defer(() => engine.gone(this));
+    const registration = this.register();
     if (registration) {
       this.listen(registration);
-      this.shadow();
-      this.ready = this.prepare(registration).catch((error: unknown) => this.refuse(reasonOf(error)));
+      this.interceptPipeline();
+      this.life.watch(registration.context.device);
+      this.ready = this.prepare(registration).catch((error: unknown) => this.refuse(error));
     } else {
       this.ready = Promise.resolve();
     }
   }
 
-  /** Forgets thresholds and figures: the cache begins anew, or a prompt follows. */
-  restart(): void {
-    if (!this.cache) return;
-    if (this.cache.step > 0) this.flush();
-    this.cache.restart();
-  }
-
   dispose(): void {
-    if (this.disposed) return;
-    this.disposed = true;
-    for (const restore of this.restore) restore();
-    this.step = undefined;
-    const { registration, state } = this;
-    if (registration) registration.attention.handler = undefined;
-    if (registration?.append) registration.append.handler = undefined;
-    this.flush();
-    this.cache?.destroy();
-    if (state) free(state);
-    this.state = undefined;
-    this.onDispose();
+    this.life.dispose();
   }
 
-  private attempt<T>(work: () => T | string): T | undefined {
+  private register(): Registration | undefined {
     try {
-      const result = work();
+      const result = register(this.pipeline, this.engine.parser, webLlm);
       if (typeof result !== 'string') return result;
-      this.refuse(result);
+      this.refuse(
+        new SiftError('UNSUPPORTED_MODEL', `The attention of this model cannot be sifted: ${result}.`),
+      );
     } catch (error) {
-      this.refuse(reasonOf(error));
+      this.refuse(error);
     }
     return undefined;
   }
 
-  private refuse(reason: string): void {
-    this.refused ??= reason;
+  private refuse(error: unknown): void {
+    if (this.refused) return;
+    const message = error instanceof Error ? error.message : String(error);
+    this.refused =
+      error instanceof SiftError
+        ? error
+        : new SiftError('UNSUPPORTED_MODEL', `The attention of this model cannot be sifted: ${message}`, {
+            cause: error,
+          });
   }
 
   private listen({ attention, append }: Registration): void {
@@ -112,83 +118,110 @@ export class PipelineSift {
       if (this.step) this.step.attend(args, stock);
       else stock(...args);
     };
-    if (!append) return;
-    append.handler = (args, stock) => {
-      if (this.step) this.step.appended++;
-      stock(...args);
+    if (append) {
+      append.handler = (args, stock) => {
+        if (this.step) this.step.appended++;
+        stock(...args);
+      };
+    }
+    this.life.defer(() => {
+      this.step = undefined;
+      attention.handler = undefined;
+      if (append) append.handler = undefined;
+    });
+  }
+
+  private interceptPipeline(): void {
+    const { pipeline, life } = this;
+    const before = <K extends keyof ChatPipeline>(
+      name: K,
+      take: (args: unknown[], run: () => never) => unknown,
+    ) => {
+      const interception = intercept(pipeline, name, (original, it) => {
+        const method = original as (...args: unknown[]) => never;
+        const replacement = (...args: unknown[]) => {
+          const run = () => method.apply(pipeline, args);
+          return it.active ? take(args, run) : run();
+        };
+        return replacement as ChatPipeline[K];
+      });
+      life.defer(() => interception.remove());
     };
-  }
-
-  private shadow(): void {
-    const { pipeline } = this;
-    const call = <K extends keyof ChatPipeline>(name: K) =>
-      (pipeline[name] as (...args: unknown[]) => unknown).bind(pipeline) as (...args: unknown[]) => never;
-    const replace = (name: keyof ChatPipeline, method: (...args: never[]) => unknown) =>
-      this.restore.push(shadowMethod(pipeline, name, method as never));
-
-    const decodeName = pipeline.forwardDecodeToken ? 'forwardDecodeToken' : 'decodeStep';
-    const promptName = pipeline.samplePrefillStep ? 'samplePrefillStep' : 'prefillStep';
-    const [decode, prompt] = [call(decodeName), call(promptName)];
-    const [tokens, resetCache, dispose] = [
-      call('forwardTokensAndSample'),
-      call('resetKVCache'),
-      call('dispose'),
-    ];
-    replace(decodeName, (...args) => this.decode(() => decode(...args)));
-    replace(promptName, (...args) => {
+    before(pipeline.forwardDecodeToken ? 'forwardDecodeToken' : 'decodeStep', (_, run) => this.decode(run));
+    before(pipeline.samplePrefillStep ? 'samplePrefillStep' : 'prefillStep', (_, run) => {
       this.beginPrompt();
-      return prompt(...args);
+      return run();
     });
-    replace('forwardTokensAndSample', (inputIds: number[], isPrefill: boolean) => {
-      if (!isPrefill && inputIds.length === 1) return this.decode(() => tokens(inputIds, isPrefill));
+    before('forwardTokensAndSample', (args, run) => {
+      const [inputIds, isPrefill] = args as [number[], boolean];
+      if (!isPrefill && inputIds.length === 1) return this.decode(run);
       this.beginPrompt();
-      return tokens(inputIds, isPrefill);
+      return run();
     });
-    replace('resetKVCache', () => {
+    before('resetKVCache', (_, run) => {
       this.restart();
-      return resetCache();
+      return run();
     });
-    replace('dispose', () => {
+    before('dispose', (_, run) => {
       this.dispose();
-      return dispose();
+      return run();
     });
   }
 
-  private async prepare(registration: Registration): Promise<void> {
+  private prepare(registration: Registration): Promise<void> {
     const { device } = registration.context;
-    const resources = createStepResources(device);
-    const { shape, pageSize } = registration.program;
-    const zero = device.createBuffer({ label: 'sift zero', size: 4, usage: GPUBufferUsage.STORAGE });
-    try {
+    const { life, engine } = this;
+    return queuedOn(device, async () => {
+      life.check();
+      const resources = createStepResources(device);
+      life.defer(() => destroyStepResources(resources));
+      const { shape, pageSize } = registration.program;
+      const [zero] = await allocate(device, 'A buffer needs', 4, () => [
+        device.createBuffer({ label: 'sift zero', size: 4, usage: GPUBufferUsage.STORAGE }),
+      ]);
+      life.defer(() => zero!.destroy());
       const variants = kernelVariants(device, shape, pagedKv(pageSize));
       const encoder = await firstProven(variants, (variant) =>
-        pagedSelfTest(resources, shape, pageSize, variant, this.policy),
+        pagedSelfTest(resources, shape, pageSize, variant, engine.policy),
       );
-      this.crossover = await setCrossover(encoder, this.policy, this.siftFrom, pageSize);
-      const proof = await Proof.create(device, shape);
-      if (this.disposed) throw new SiftError('DISPOSED', 'disposed of while the kernels were compiled');
-      this.proof = proof;
-      this.cache = new CacheState(device, this.policy, 1);
-      this.state = { registration, resources, encoder, zero };
-    } catch (error) {
-      free({ resources, zero });
-      throw error;
-    }
+      life.check();
+      this.crossover = await setCrossover(encoder, engine.policy, engine.siftFrom, pageSize);
+      const comparison = await StockComparison.create(encoder);
+      this.comparison = comparison;
+      life.defer(() => this.endComparison());
+      const conversation = new Conversation(device, engine.policy, 1, this.routed);
+      this.conversation = conversation;
+      life.defer(() => {
+        this.flush();
+        conversation.destroy();
+        this.state = undefined;
+      });
+      this.state = { registration, resources, encoder, zero: zero! };
+      life.start();
+    });
+  }
+
+  /** Forgets thresholds and figures: the cache begins anew, or a prompt follows. */
+  private restart(): void {
+    const { conversation } = this;
+    if (!conversation || this.life.state === 'lost') return;
+    if (conversation.step > 0) this.flush();
+    conversation.restart();
   }
 
   private beginPrompt(): void {
-    if (!this.isEnabled()) return;
-    this.used();
+    if (!this.engine.enabled) return;
+    this.engine.used(this);
     this.conversations++;
     this.restart();
   }
 
   /** One decode step: `run` launches every layer's attention before it settles. */
   private async decode<T>(run: () => Promise<T>): Promise<T> {
-    if (!this.isEnabled() || this.refused !== undefined) return run();
-    this.used();
+    if (!this.engine.enabled || this.refused) return run();
+    this.engine.used(this);
     await this.ready;
-    const step = this.disposed || this.step ? undefined : this.beginStep();
+    const step = this.step ? undefined : await this.beginStep().catch((error: unknown) => this.refuse(error));
     if (!step) return run();
     this.step = step;
     try {
@@ -196,97 +229,80 @@ export class PipelineSift {
     } finally {
       this.step = undefined;
       // An aborted or failed step leaves what it did in the counters; nothing of it may reach the caller.
-      await this.endStep(step).catch((error: unknown) => this.refuse(reasonOf(error)));
+      await this.endStep(step).catch((error: unknown) => this.refuse(error));
     }
   }
 
-  private beginStep(): PagedStep | undefined {
-    const { cache, state, pipeline } = this;
-    if (!cache || !state || this.refused !== undefined) return undefined;
+  private async beginStep(): Promise<PagedStep | undefined> {
+    const { conversation, state, pipeline, comparison } = this;
+    if (!conversation || !state || this.refused || this.life.state !== 'on') return undefined;
+    const { registration, zero, encoder, resources } = state;
     // Outgrown buffers may be named by passes of the last step that are still in the runtime's batch.
     this.flush();
-    state.resources.scratch.collect();
+    resources.scratch.collect();
     const past = pipeline.filledKVCacheLength;
-    if (cache.step > 0 && cache.length !== past) {
+    if (conversation.step > 0 && conversation.length !== past) {
       this.restart();
-      cache.count('the cache was cut or filled from elsewhere: thresholds are learned anew');
+      conversation.count('the cache was cut or filled from elsewhere: thresholds are learned anew');
     }
-    cache.step++;
-    const plan = planStep(this.policy, cache.step, past + 1);
-    const proof = this.proof instanceof Proof ? this.proof : undefined;
-    return new PagedStep(
-      state.registration,
-      state.encoder,
-      cache,
-      this.layers,
-      state.zero,
-      proof ? { ...plan, dense: true } : plan,
-      past + 1,
-      proof,
-    );
+    const account = conversation.begin(past + 1);
+    if (comparison) return new ComparedStep(registration, zero, account, comparison);
+    const { plan, length: maxLength } = account;
+    try {
+      if (conversation.failed) throw new SiftError('OUT_OF_MEMORY', conversation.failed);
+      if (!conversation.ready) await conversation.reserve();
+      const needs = encoder.scratchNeeds({ batch: 1, maxLength, policy: this.engine.policy, plan });
+      if (!resources.scratch.has(needs)) await resources.scratch.reserve(needs);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      conversation.fail(reason);
+      account.reasons.add(reason);
+      this.finish(account);
+      return undefined;
+    }
+    return new RoutedStep(registration, zero, account, encoder, conversation, this.pages);
   }
 
   private async endStep(step: PagedStep): Promise<void> {
-    const { cache } = this;
-    if (!cache || this.disposed) return;
-    cache.length = this.pipeline.filledKVCacheLength;
-    for (const reason of step.reasons) cache.count(reason);
-    const ours = step.attended.size;
-    if (step.launches === 0) {
-      cache.denseSteps++;
-      if (step.appended === 0) this.refuse(LATE);
-      else cache.count(`${step.appended} layers used another attention of the library`);
-      return;
-    }
-    // The appends were seen: every layer's attention must have been.
-    if (step.appended > step.launches)
-      cache.count(`${step.appended - step.launches} layers used another attention of the library`);
-    this.countStep(cache, step, ours);
-    if (ours < step.launches && step.plan.windowIndex >= 0) this.restartLearning(cache);
-    if (step.proof && ours > 0) {
-      this.proof = 'passed';
-      this.flush();
-      const problem = await step.proof.verdict();
-      if (problem) this.refuse(problem);
-    }
+    const { account, launches, appended } = step;
+    if (this.life.state !== 'on') return;
+    if (step instanceof ComparedStep && launches > 0)
+      account.reasons.add("first step: the runtime's attention was used, and ours held against it");
+    // Every layer appends: its attention must have been launched, too.
+    if (appended > launches)
+      account.reasons.add(`${appended - launches} layers used another attention of the library`);
+    this.finish(account);
+    if (launches === 0 && appended === 0) this.refuse(LATE);
+    if (step instanceof ComparedStep && step.layers.size > 0) await this.judge(step);
   }
 
-  private countStep(cache: CacheState, step: PagedStep, ours: number): void {
-    if (ours > 0 && !step.plan.dense && !step.short) {
-      cache.siftedSteps++;
-      return;
-    }
-    cache.denseSteps++;
-    if (ours === 0) return;
-    cache.denseRows += step.length * ours * (this.state?.registration.program.shape.kvHeads ?? 0);
-    if (step.short) {
-      cache.shortSteps++;
-      cache.countShort(step.attended);
-      cache.count(shortReason(this.state!.encoder.siftFrom, this.siftFrom));
-    } else if (step.proof)
-      cache.count("first step: the runtime's attention was used, and ours held against it");
-    else cache.count(isDense(this.policy) ? 'every row is kept (tau 0)' : 'warm-up');
+  private finish(account: PagedStep['account']): void {
+    const { conversation } = this;
+    if (!conversation) return;
+    conversation.length = this.pipeline.filledKVCacheLength;
+    conversation.finish(account, ({ shortFrom }) => shortReason(shortFrom, this.engine.siftFrom));
   }
 
-  /** A layer missed a step of the warm-up: a fit over what was not recorded would be wrong. */
-  private restartLearning(cache: CacheState): void {
-    const reasons = [...cache.reasons];
-    this.restart();
-    for (const [reason, count] of reasons) cache.reasons.set(reason, count);
+  /** What came of the first step. From the next one on the layers that were compared are routed. */
+  private async judge({ layers }: ComparedStep): Promise<void> {
+    this.flush();
+    try {
+      await this.comparison?.check();
+    } finally {
+      this.endComparison();
+    }
+    this.pages = layers;
+    const { shape } = this.state!.registration.program;
+    for (const layer of layers.values()) this.routed.set(layer, shape);
+  }
+
+  private endComparison(): void {
+    this.comparison?.destroy();
+    this.comparison = undefined;
   }
 
   /** Submits what the runtime has batched: what follows is ordered after it. */
   private flush(): void {
-    if (this.state) this.state.registration.context.flushCommands?.();
+    if (this.life.state !== 'lost') this.state?.registration.context.flushCommands?.();
   }
-}
-
-function free({ resources, zero }: Pick<Ready, 'resources' | 'zero'>): void {
-  destroyStepResources(resources);
-  zero.destroy();
-}
-
-function reasonOf(error: unknown): string {
-  if (error instanceof SiftError) return `${error.code}: ${error.message}`;
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,101 +1,147 @@
 import type { AttentionEncoder, PreparedStep } from '../../kernel/step/encoder.ts';
-import type { StepPlan } from '../../policy/index.ts';
-import type { CacheState } from '../cache-state.ts';
+import type { Conversation, StepAccount } from '../shared/conversation.ts';
+import type { StockComparison } from '../shared/stock-comparison.ts';
 import type { Launch } from './engine.ts';
 import { type PagedCall, readPagedCall } from './paged-call.ts';
-import type { Proof } from './proof.ts';
 import { encodePass, type Registration } from './trampoline.ts';
 
-/** Routes the attention of one decode step to our kernels; what is not understood keeps the runtime's, with the reason noted. */
-export class PagedStep {
-  /** Layers that went through our kernels. */
-  readonly attended = new Set<number>();
-  readonly reasons = new Set<string>();
-  /** Every row is read because the step is shorter than the crossover. */
-  short = false;
+/** Layer by the buffer of its pages, in the order in which they were first seen. */
+export type PagedLayers = Map<GPUBuffer, number>;
+
+/** What the launches of a decode step's attention are given to. */
+export abstract class PagedStep {
   /** Launches of the decode attention, and of the kernel that appends K and V. */
   launches = 0;
   appended = 0;
-  private readonly prepared = new Map<number, PreparedStep>();
 
-  /**
-   * @param layers layer by the buffer of its pages, in the order in which they were first seen
-   * @param length keys in the cache, the new token's included
-   * @param proof compare with the runtime's kernel instead of replacing it
-   */
   constructor(
-    private readonly registration: Registration,
-    private readonly encoder: AttentionEncoder,
-    private readonly cache: CacheState,
-    private readonly layers: Map<GPUBuffer, number>,
-    private readonly zero: GPUBuffer,
-    readonly plan: StepPlan,
-    readonly length: number,
-    readonly proof: Proof | undefined,
+    protected readonly registration: Registration,
+    protected readonly zero: GPUBuffer,
+    readonly account: StepAccount,
   ) {}
+
+  /** A launch of the decode attention: does it, or has the runtime do it. Never throws: that would end the library's program. */
+  abstract attend(args: readonly number[], stock: Launch): void;
+
+  /** The arguments of a launch, or why they are not as expected. */
+  protected read(args: readonly number[]): PagedCall | string {
+    const { context, program } = this.registration;
+    return readPagedCall(program, args, context, this.account.length);
+  }
+
+  /** What a step of one sequence has in common for all layers. */
+  protected inputs({ tableOffset, scale }: PagedCall) {
+    const { length } = this.account;
+    return {
+      batch: 1,
+      lengths: { buffer: this.zero },
+      lengthBias: length,
+      maxLength: length,
+      capacity: tableOffset,
+      scale,
+    };
+  }
+
+  /** Runs something of ours; what it throws or returns as text is noted as a reason. */
+  protected guard(encode: () => string | undefined): boolean {
+    let reason: string | undefined;
+    try {
+      reason = encode();
+    } catch (error) {
+      reason = `encoding failed: ${error instanceof Error ? error.message : error}`;
+    }
+    if (reason !== undefined) this.account.reasons.add(reason);
+    return reason === undefined;
+  }
+}
+
+/** Our tensors of a layer. */
+const tensors = (call: PagedCall) => ({
+  q: call.q,
+  keys: call.pages,
+  values: call.pages,
+  pageTable: call.table,
+});
+
+/** Routes the attention of a decode step to our kernels; what is not understood keeps the runtime's, with the reason noted. */
+export class RoutedStep extends PagedStep {
+  private readonly prepared: PreparedStep[] = [];
+
+  constructor(
+    registration: Registration,
+    zero: GPUBuffer,
+    account: StepAccount,
+    private readonly encoder: AttentionEncoder,
+    private readonly conversation: Conversation,
+    private readonly layers: ReadonlyMap<GPUBuffer, number>,
+  ) {
+    super(registration, zero, account);
+  }
 
   attend(args: readonly number[], stock: Launch): void {
     this.launches++;
-    const call = this.guard(() => this.encode(args));
-    if (!call) {
-      stock(...args);
-      return;
-    }
-    const { proof } = this;
-    if (!proof) return;
-    stock(...args);
-    this.guard(() => encodePass(this.registration.context, (pass) => proof.compare(pass, call.output)));
+    if (!this.guard(() => this.encode(args))) stock(...args);
   }
 
-  /** A throw inside a launch would end the library's program. */
-  private guard<T>(encode: () => T | string): T | undefined {
-    try {
-      const result = encode();
-      if (typeof result !== 'string') return result;
-      this.reasons.add(result);
-    } catch (error) {
-      this.reasons.add(`encoding failed: ${error instanceof Error ? error.message : error}`);
-    }
-    return undefined;
-  }
-
-  private encode(args: readonly number[]): PagedCall | string {
-    const { context, program } = this.registration;
-    const call = readPagedCall(program, args, context, this.length);
+  private encode(args: readonly number[]): string | undefined {
+    const call = this.read(args);
     if (typeof call === 'string') return call;
-    const layer = this.layers.get(call.pages.buffer) ?? this.layers.size;
-    if (this.attended.has(layer)) return 'a layer attends twice in a step (a sequence in several parts)';
-    const { encoder } = this;
+    const { encoder, account, conversation } = this;
+    const layer = this.layers.get(call.pages.buffer);
+    const state = layer === undefined ? undefined : conversation.layers.get(layer);
+    if (layer === undefined || !state) return "a layer was not held against the runtime's attention";
+    if (account.attended.has(layer)) return 'a layer attends twice in a step (a sequence in several parts)';
     const step = this.prepare(call);
-    const state = this.cache.layer(layer, program.shape);
-    const inputs = { q: call.q, keys: call.pages, values: call.pages, pageTable: call.table };
-    const output = this.proof ? { buffer: this.proof.output } : call.output;
-    const lse = this.proof ? { buffer: this.proof.lse } : call.lse;
-    encodePass(context, (pass) => {
-      encoder.attend(pass, step, inputs, state);
-      encoder.combine(pass, step, output, state, lse);
+    encodePass(this.registration.context, (pass) => {
+      encoder.attend(pass, step, tensors(call), state);
+      encoder.combine(pass, step, call.output, state, call.lse);
     });
-    this.layers.set(call.pages.buffer, layer);
-    this.attended.add(layer);
-    return call;
+    account.attend(layer, step.plan.dense, encoder.siftFrom);
+    return undefined;
   }
 
   /** Parameters are written at once but read when the batch is submitted: a slot of the ring for every step and scale. */
   private prepare(call: PagedCall): PreparedStep {
-    const known = this.prepared.get(call.scale);
-    if (known && known.capacity === call.tableOffset) return known;
-    const step = this.encoder.prepare({
-      batch: 1,
-      lengths: { buffer: this.zero },
-      lengthBias: this.length,
-      maxLength: this.length,
-      capacity: call.tableOffset,
-      scale: call.scale,
-      policy: this.cache.policy,
-      plan: this.plan,
-    });
-    this.short = step.plan.dense && !this.plan.dense;
-    this.prepared.set(call.scale, step);
+    const known = this.prepared.find(
+      (step) => step.scale === call.scale && step.capacity === call.tableOffset,
+    );
+    if (known) return known;
+    const { policy } = this.conversation;
+    const step = this.encoder.prepare({ ...this.inputs(call), policy, plan: this.account.plan });
+    this.prepared.push(step);
     return step;
+  }
+}
+
+/**
+ * The first decode step after loading: the runtime's attention runs, and ours beside it into buffers of its own, to be compared, in every
+ * layer. What ours assumes of a library that nobody has seen is proved by it.
+ */
+export class ComparedStep extends PagedStep {
+  /** Layers that were compared. */
+  readonly layers: PagedLayers = new Map();
+
+  constructor(
+    registration: Registration,
+    zero: GPUBuffer,
+    account: StepAccount,
+    private readonly comparison: StockComparison,
+  ) {
+    super(registration, zero, account);
+  }
+
+  attend(args: readonly number[], stock: Launch): void {
+    this.launches++;
+    stock(...args);
+    this.guard(() => {
+      const call = this.read(args);
+      if (typeof call === 'string') return call;
+      encodePass(this.registration.context, (pass) => {
+        this.comparison.attend(pass, this.inputs(call), tensors(call), true);
+        this.comparison.compare(pass, call.output);
+      });
+      if (!this.layers.has(call.pages.buffer)) this.layers.set(call.pages.buffer, this.layers.size);
+      return undefined;
+    });
   }
 }

@@ -1,4 +1,4 @@
-import type { WgslParser } from '../wgsl-parser.ts';
+import type { WgslParser } from '../shared/wgsl-parser.ts';
 import {
   type ChatPipeline,
   findContext,

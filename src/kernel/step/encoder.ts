@@ -6,7 +6,7 @@ import type { BoundBuffers } from './bind-groups.ts';
 import { BUFFER_SLOT, type CompiledKernel, compileKernels, type KernelSet } from './kernel-set.ts';
 import type { LayerState } from './layer-state.ts';
 import { ParamsRing, type StepGeometry } from './params.ts';
-import { Scratch, type ScratchName } from './scratch.ts';
+import { Scratch, type ScratchName, type ScratchNeeds } from './scratch.ts';
 import { planSplits } from './split-plan.ts';
 import { policyKernels, type StepKind, stepKernels, stepKind } from './step-kinds.ts';
 import type { Tuning } from './tuning.ts';
@@ -120,34 +120,29 @@ export class AttentionEncoder {
 
   /** Plans a step and writes its parameters; once a step serves all layers of one geometry. */
   prepare(given: StepInputs): PreparedStep {
-    const { shape } = this;
+    const { queryHeads, kvHeads, headSize } = this.shape;
     const plan = this.shortened(given);
     const inputs = plan === given.plan ? given : { ...given, plan };
-    const { policy, batch, maxLength } = inputs;
-    const kind = stepKind(policy, plan, shape, this.subgroups);
-    const edge = kind === 'sift' ? this.kernel('sift').constants.EDGE_SPLITS : 0;
-    const corrects = !plan.dense && usesMoments(policy);
-    const beside = edge + Number(corrects);
-    const { splits, chunk } = planSplits(shape, batch, maxLength, this.tuning, kind === 'sift', beside);
+    const { policy, batch } = inputs;
+    const { kind, corrects, ...split } = this.plan(inputs);
     const geometry: StepGeometry = {
       batch,
       lengthBias: inputs.lengthBias,
       capacity: inputs.capacity,
-      scoreStride: Math.ceil(maxLength / 64) * 64,
-      splits: splits + edge,
-      chunk,
       scale: inputs.scale,
+      ...split,
     };
-    const { blocks } = shapeConstants(shape);
-    const { queryHeads, kvHeads, headSize } = shape;
+    const { blocks } = shapeConstants(this.shape);
+    const { splits } = split;
+    const { dense } = plan;
     const size: GridSize = {
       batch,
-      splits: geometry.splits,
+      splits,
       queryHeads,
       kvHeads,
       blocks,
       vecs: headSize / 4,
-      dense: plan.dense,
+      dense,
       corrects,
     };
     const names = stepKernels(kind, this.subgroups);
@@ -160,6 +155,37 @@ export class AttentionEncoder {
       finish: names.finish.map((name) => this.dispatchOf(name, size)),
       paramsOffset: this.resources.params.push(geometry, policy, plan),
     };
+  }
+
+  /** What a step needs of the scratch buffers: to be reserved before the runtime's commands are encoded. */
+  scratchNeeds(given: Pick<StepInputs, 'batch' | 'maxLength' | 'policy' | 'plan'>): ScratchNeeds {
+    const { kind, splits, scoreStride } = this.plan({ ...given, plan: this.shortened(given) });
+    const rows = given.batch * this.shape.queryHeads;
+    const names: ScratchName[] = [
+      'split_softmax',
+      'split_output',
+      ...(this.hasScores(kind) ? (['scores'] as const) : []),
+    ];
+    return Object.fromEntries(
+      names.map((name) => [name, rows * bytesPerHead(name, splits, scoreStride, this.shape.headSize)]),
+    );
+  }
+
+  /** How the keys of a step are shared out. */
+  private plan({
+    policy,
+    plan,
+    batch,
+    maxLength,
+  }: Pick<StepInputs, 'batch' | 'maxLength' | 'policy' | 'plan'>) {
+    const { shape } = this;
+    const kind = stepKind(policy, plan, shape, this.subgroups);
+    const edge = kind === 'sift' ? this.kernel('sift').constants.EDGE_SPLITS : 0;
+    const corrects = !plan.dense && usesMoments(policy);
+    const beside = edge + Number(corrects);
+    const { splits, chunk } = planSplits(shape, batch, maxLength, this.tuning, kind === 'sift', beside);
+    const scoreStride = Math.ceil(maxLength / 64) * 64;
+    return { kind, corrects, splits: splits + edge, chunk, scoreStride };
   }
 
   /**
@@ -197,7 +223,7 @@ export class AttentionEncoder {
   }
 
   /** The plan of a step that reads every row because it is short; moments of V serve the longer ones that may follow. */
-  private shortened({ plan, maxLength }: StepInputs): StepPlan {
+  private shortened({ plan, maxLength }: Pick<StepInputs, 'plan' | 'maxLength'>): StepPlan {
     if (maxLength >= this.siftFrom || plan.dense || plan.windowIndex >= 0) return plan;
     return { ...plan, dense: true, measure: plan.measure && Number.isFinite(this.siftFrom) };
   }
@@ -220,17 +246,21 @@ export class AttentionEncoder {
     bound[BUFFER_SLOT.lengths] = step.lengths;
     bound[BUFFER_SLOT.split_softmax] = this.scratch('split_softmax', step);
     bound[BUFFER_SLOT.split_output] = this.scratch('split_output', step);
-    // Only kernels of two passes and those that learn have scores.
-    const scores = step.kind !== 'dense' || !this.subgroups;
-    if (step.kind !== 'sift' && scores) bound[BUFFER_SLOT.scores] = this.scratch('scores', step);
+    if (this.hasScores(step.kind)) bound[BUFFER_SLOT.scores] = this.scratch('scores', step);
     bound[BUFFER_SLOT.layer_state] = state.layerBinding;
     bound[BUFFER_SLOT.groups_state] = state.groupsBinding;
     bound[BUFFER_SLOT.window] = state.windowBinding;
   }
 
-  private scratch(name: ScratchName, step: PreparedStep): GPUBufferBinding {
-    const rows = step.batch * this.shape.queryHeads;
-    return this.resources.scratch.get(name, rows * bytesPerHead(name, step.geometry, this.shape.headSize));
+  /** Only kernels of two passes and those that learn leave scores behind. */
+  private hasScores(kind: StepKind): boolean {
+    return kind !== 'sift' && (kind !== 'dense' || !this.subgroups);
+  }
+
+  private scratch(name: ScratchName, { batch, geometry }: PreparedStep): GPUBufferBinding {
+    const { queryHeads, headSize } = this.shape;
+    const bytes = bytesPerHead(name, geometry.splits, geometry.scoreStride, headSize);
+    return this.resources.scratch.get(name, batch * queryHeads * bytes);
   }
 
   private encode(
@@ -251,7 +281,7 @@ export class AttentionEncoder {
 }
 
 /** Bytes that a scratch buffer needs for each query head of each sequence. */
-function bytesPerHead(name: ScratchName, { splits, scoreStride }: StepGeometry, headSize: number): number {
+function bytesPerHead(name: ScratchName, splits: number, scoreStride: number, headSize: number): number {
   switch (name) {
     case 'scores':
       return scoreStride * 4;

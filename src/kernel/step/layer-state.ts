@@ -45,6 +45,28 @@ export interface LayerFigures {
   groups: GroupFigures[];
 }
 
+type Remembers = Pick<ThresholdPolicy, 'warmup' | 'dropped'>;
+
+function sizes(
+  shape: AttentionShape,
+  batch: number,
+  policy: Remembers,
+): Record<'heads' | 'groups' | 'window', number> {
+  const rows = batch * shape.queryHeads;
+  const moments = usesMoments(policy) ? batch * shape.kvHeads * momentVecs(shape) * 16 : 0;
+  return {
+    heads: rows * HEAD_BYTES + moments,
+    groups: batch * shape.kvHeads * GROUP_BYTES,
+    window: rows * Math.max(1, policy.warmup) * 8,
+  };
+}
+
+/** Bytes of GPU memory that the state of one layer takes. */
+export function layerStateBytes(shape: AttentionShape, batch: number, policy: Remembers): number {
+  const { heads, groups, window } = sizes(shape, batch, policy);
+  return heads + groups + window;
+}
+
 /** The GPU-side state of one layer of one KV cache: fits, running figures and the learning window. */
 export class LayerState {
   /** Fits and figures of the heads, then the moments of V if the policy needs them (wgsl/layer-state.wgsl). */
@@ -60,22 +82,13 @@ export class LayerState {
     private readonly device: GPUDevice,
     readonly shape: AttentionShape,
     readonly batch: number,
-    policy: Pick<ThresholdPolicy, 'warmup' | 'dropped'>,
+    policy: Remembers,
   ) {
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-    const rows = batch * shape.queryHeads;
-    const moments = usesMoments(policy) ? batch * shape.kvHeads * momentVecs(shape) * 16 : 0;
-    this.heads = device.createBuffer({ label: 'sift heads', size: rows * HEAD_BYTES + moments, usage });
-    this.groups = device.createBuffer({
-      label: 'sift groups',
-      size: batch * shape.kvHeads * GROUP_BYTES,
-      usage,
-    });
-    this.window = device.createBuffer({
-      label: 'sift window',
-      size: rows * Math.max(1, policy.warmup) * 8,
-      usage,
-    });
+    const { heads, groups, window } = sizes(shape, batch, policy);
+    this.heads = device.createBuffer({ label: 'sift heads', size: heads, usage });
+    this.groups = device.createBuffer({ label: 'sift groups', size: groups, usage });
+    this.window = device.createBuffer({ label: 'sift window', size: window, usage });
     this.layerBinding = { buffer: this.heads };
     this.groupsBinding = { buffer: this.groups };
     this.windowBinding = { buffer: this.window };

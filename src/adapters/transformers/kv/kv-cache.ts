@@ -1,4 +1,4 @@
-import { SiftError } from '../../../errors.ts';
+import { allocate } from '../../../kernel/gpu/allocate.ts';
 
 /** One tensor of a KV cache: K or V of one layer, [batch, heads, capacity, headSize]. */
 export interface KvShape {
@@ -199,28 +199,19 @@ export class KvCache {
   }
 }
 
-async function allocateBuffers(
+function allocateBuffers(
   device: GPUDevice,
   shapes: readonly KvShape[],
   capacity: number,
 ): Promise<GPUBuffer[]> {
-  device.pushErrorScope('validation');
-  device.pushErrorScope('out-of-memory');
-  const buffers = shapes.map((shape) =>
-    device.createBuffer({
-      label: `sift ${shape.past}`,
-      size: Math.max(16, sliceBytes(shape) * capacity),
-      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
-    }),
-  );
-  const [memory, validation] = await Promise.all([device.popErrorScope(), device.popErrorScope()]);
-  const error = memory ?? validation;
-  if (!error) return buffers;
-  for (const buffer of buffers) buffer.destroy();
   const bytes = shapes.reduce((sum, shape) => sum + sliceBytes(shape), 0) * capacity;
-  throw new SiftError(
-    'OUT_OF_MEMORY',
-    `A KV cache of ${capacity} tokens needs ${(bytes / 2 ** 20).toFixed(0)} MB of GPU memory, which the device does not have: ${error.message}`,
-    { cause: error },
+  return allocate(device, `A KV cache of ${capacity} tokens needs`, bytes, () =>
+    shapes.map((shape) =>
+      device.createBuffer({
+        label: `sift ${shape.past}`,
+        size: Math.max(16, sliceBytes(shape) * capacity),
+        usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+      }),
+    ),
   );
 }

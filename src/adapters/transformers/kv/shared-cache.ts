@@ -44,6 +44,7 @@ export class SharedCache {
   private readonly reasons = new Map<string, number>();
   private readonly feedsOf = new WeakMap<KvCache, { capacity: number; tensors: Tensors }>();
   private latest: WeakRef<KvCache> | undefined;
+  private refusal: string | undefined;
   private readonly counts = { steps: 0, grown: 0, copied: 0 };
 
   /** @param Tensor the class of the runtime's own outputs: callers look for it. */
@@ -57,7 +58,10 @@ export class SharedCache {
 
   /** Plans a run in place; undefined if the runtime's own cache must serve it. */
   async begin(feeds: Tensors, rest: readonly unknown[]): Promise<SharedRun | undefined> {
-    const run = await this.plan(feeds, rest);
+    // Nothing of the plugin's may end a generation.
+    const run =
+      this.refusal ??
+      (await this.plan(feeds, rest).catch((error: unknown) => `planning failed: ${messageOf(error)}`));
     if (typeof run !== 'string') return run;
     this.reasons.set(run, (this.reasons.get(run) ?? 0) + 1);
     return undefined;
@@ -73,6 +77,12 @@ export class SharedCache {
       run.abort();
       throw error;
     }
+  }
+
+  /** Notes that the runtime refused a run in place, and serves no more of them. */
+  refused(error: unknown): void {
+    this.refusal = `the runtime refused past and present in one buffer: ${messageOf(error)}`;
+    this.reasons.set(this.refusal, 1);
   }
 
   report(): CacheReport {
@@ -215,4 +225,8 @@ export class SharedCache {
     this.feedsOf.set(cache, { capacity: cache.capacity, tensors });
     return tensors;
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

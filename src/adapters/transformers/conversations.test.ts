@@ -1,13 +1,21 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { learnedPolicy } from '../../policy/index.ts';
-import { CacheRegistry } from './cache.ts';
+import { Conversations } from './conversations.ts';
 
 const SHAPE = { queryHeads: 8, kvHeads: 2, headSize: 64, dtype: 'f32' } as const;
+const LAYERS = new Map([
+  [0, SHAPE],
+  [1, SHAPE],
+]);
 
 /** A device that counts the buffers that are alive. */
 class CountingDevice {
   alive = 0;
   readonly queue = { submit: () => {} };
+  pushErrorScope(): void {}
+  async popErrorScope(): Promise<null> {
+    return null;
+  }
   createBuffer(): object {
     this.alive++;
     return { destroy: () => this.alive-- };
@@ -19,17 +27,17 @@ class CountingDevice {
 
 const tensor = () => ({}) as GPUBuffer;
 
-describe('CacheRegistry', () => {
+describe('Conversations', () => {
   beforeAll(() => {
     Object.assign(globalThis, { GPUBufferUsage: { STORAGE: 128, COPY_SRC: 4, COPY_DST: 8 } });
   });
   const setUp = () => {
     const device = new CountingDevice();
-    return { device, registry: new CacheRegistry(device as unknown as GPUDevice, learnedPolicy()) };
+    return { device, registry: new Conversations(device as unknown as GPUDevice, learnedPolicy(), LAYERS) };
   };
 
   /** Runs a conversation: a prompt and some steps, each with new tensors; disposes of the last ones. */
-  function converse(registry: CacheRegistry, steps: number, disposeLast = true): void {
+  async function converse(registry: Conversations, steps: number, disposeLast = true): Promise<void> {
     let buffer = tensor();
     let state = registry.create(1);
     registry.follow(state, buffer, 100);
@@ -37,9 +45,8 @@ describe('CacheRegistry', () => {
       const found = registry.find(buffer, 99 + step, 1);
       expect(found).toBe(state);
       state = found!;
-      state.step++;
-      state.layer(0, SHAPE);
-      state.layer(1, SHAPE);
+      state.begin(100 + step);
+      if (!state.ready) await state.reserve();
       const next = tensor();
       registry.follow(state, next, 100 + step);
       registry.release(buffer, 99 + step); // the runtime disposes of the past it replaced
@@ -48,21 +55,21 @@ describe('CacheRegistry', () => {
     if (disposeLast) registry.release(buffer, 100 + steps);
   }
 
-  test('a state follows its cache from step to step, and buffers are reused by the next conversation', () => {
+  test('a state follows its cache from step to step, and buffers are reused by the next conversation', async () => {
     const { device, registry } = setUp();
-    converse(registry, 5);
+    await converse(registry, 5);
     const after = device.alive;
     expect(after).toBe(2 * 3);
-    for (let i = 0; i < 50; i++) converse(registry, 5);
+    for (let i = 0; i < 50; i++) await converse(registry, 5);
     expect(device.alive).toBe(after);
-    expect(registry.conversations).toBe(51);
+    expect(registry.count).toBe(51);
     registry.destroy();
     expect(device.alive).toBe(0);
   });
 
-  test('conversations that are kept have a bound', () => {
+  test('conversations that are kept have a bound', async () => {
     const { device, registry } = setUp();
-    for (let i = 0; i < 30; i++) converse(registry, 2, false);
+    for (let i = 0; i < 30; i++) await converse(registry, 2, false);
     expect(device.alive).toBe(8 * 2 * 3);
   });
 
@@ -90,7 +97,6 @@ describe('CacheRegistry', () => {
   test('a restart forgets steps, rows and reasons', () => {
     const { registry } = setUp();
     const state = registry.create(1);
-    state.layer(0, SHAPE);
     Object.assign(state, { step: 7, siftedSteps: 3, denseSteps: 4, denseRows: 9 });
     state.count('warm-up');
     state.restart();

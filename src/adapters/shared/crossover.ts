@@ -1,8 +1,8 @@
-import { applyCalibration, calibration } from '../kernel/calibration/calibration-store.ts';
-import type { AttentionEncoder } from '../kernel/step/encoder.ts';
-import type { SiftFrom } from '../options.ts';
-import { isDense, type ThresholdPolicy } from '../policy/index.ts';
-import type { CrossoverReport } from '../report.ts';
+import { applyCalibration, calibration } from '../../kernel/calibration/calibration-store.ts';
+import type { AttentionEncoder } from '../../kernel/step/encoder.ts';
+import type { SiftFrom } from '../../options.ts';
+import { isDense, type ThresholdPolicy } from '../../policy/index.ts';
+import type { CrossoverReport } from '../../report.ts';
 
 /**
  * Sets the length from which an encoder sifts, and what was measured with it. This is done while sift is enabled: the kernels have just

@@ -9,17 +9,15 @@ import {
 } from '../../options.ts';
 import type { ThresholdPolicy } from '../../policy/index.ts';
 import type { SiftReport } from '../../report.ts';
-import { buildReport, stockCacheReport } from '../report.ts';
-import { shadowMethod } from '../shadow.ts';
-import type { Sift } from '../sift.ts';
-import { loadParser, type WgslParser } from '../wgsl-parser.ts';
+import { intercept } from '../shared/interception.ts';
+import { LifeCycle } from '../shared/life-cycle.ts';
+import { buildReport, stockCacheReport } from '../shared/report.ts';
+import type { Sift } from '../shared/sift.ts';
+import { loadParser, type WgslParser } from '../shared/wgsl-parser.ts';
 import { type ChatPipeline, type Engine, findContext, findEngine } from './engine.ts';
-import { PipelineSift } from './pipeline-sift.ts';
+import { type EngineSift, PipelineSift } from './pipeline-sift.ts';
 
 const IN_PLACE = "web-llm's own cache is paged and written in place: nothing is copied at a step";
-
-/** Engines that have sift, to refuse it twice. */
-const taken = new WeakSet<Engine>();
 
 /**
  * Routes the decode attention of a web-llm engine's models through the sift kernel: of those that are loaded, and of those that
@@ -33,42 +31,36 @@ export async function enableWebLlm(target: unknown, options: SiftOptions): Promi
     throw new SiftError('INVALID_OPTION', `${IN_PLACE}; leave \`cache\` out.`, { option: 'cache' });
   }
   const engine = findEngine(target);
-  if (taken.has(engine)) {
-    throw new SiftError(
-      'INVALID_OPTION',
-      'This engine has sift already. Use the object that enableSift returned, or dispose of it first.',
-      { option: 'engine' },
-    );
-  }
-  taken.add(engine);
-  let sift: WebLlmSift | undefined;
+  const life = LifeCycle.begin(engine, 'engine');
   try {
-    sift = new WebLlmSift(engine, policy, siftFrom, await loadParser(), options.device);
+    const sift = new WebLlmSift(engine, policy, siftFrom, await loadParser(), life);
+    sift.attachLoaded(options.device);
+    life.start();
     await sift.checkLoaded();
+    life.check();
     return sift;
   } catch (error) {
-    sift?.dispose();
-    taken.delete(engine);
-    throw error;
+    throw life.fail(error);
   }
 }
 
-class WebLlmSift implements Sift {
-  enabled = true;
-  private disposed = false;
+/** Sifted attention on the models of one web-llm engine. */
+class WebLlmSift implements Sift, EngineSift {
   private readonly pipelines = new Map<unknown, PipelineSift>();
   /** The pipeline that worked last: what the report is about. */
   private latest: PipelineSift | undefined;
-  private readonly restore: () => void;
 
   constructor(
     private readonly engine: Engine,
     readonly policy: ThresholdPolicy,
-    private readonly siftFrom: SiftFrom,
-    private readonly Parser: WgslParser,
-    device: GPUDevice | undefined,
-  ) {
-    const loaded = engine.loadedModelIdToPipeline;
+    readonly siftFrom: SiftFrom,
+    readonly parser: WgslParser,
+    private readonly life: LifeCycle,
+  ) {}
+
+  /** Attaches to the models that are loaded, and to those that will be. */
+  attachLoaded(device: GPUDevice | undefined): void {
+    const loaded = this.engine.loadedModelIdToPipeline;
     for (const pipeline of loaded.values()) {
       const context = findContext(pipeline);
       if (device && typeof context !== 'string' && context.device !== device) {
@@ -79,10 +71,13 @@ class WebLlmSift implements Sift {
     }
     for (const pipeline of loaded.values()) this.attach(pipeline);
     // reload() compiles the library before it puts the pipeline into the map, and decodes after: this is in time.
-    const set = loaded.set.bind(loaded);
-    this.restore = shadowMethod(loaded, 'set', (id, pipeline) => {
-      this.attach(pipeline);
-      return set(id, pipeline);
+    const set = intercept(loaded, 'set', (original, interception) => (id, pipeline) => {
+      if (interception.active) this.attach(pipeline);
+      return original.call(loaded, id, pipeline);
+    });
+    this.life.defer(() => {
+      set.remove();
+      for (const pipeline of [...this.pipelines.values()]) pipeline.dispose();
     });
   }
 
@@ -93,65 +88,52 @@ class WebLlmSift implements Sift {
   async checkLoaded(): Promise<void> {
     const all = [...this.pipelines.values()];
     await Promise.all(all.map(({ ready }) => ready));
-    if (all.length === 0 || all.some(({ refused }) => refused === undefined)) return;
-    const reason = all[0]!.refused!;
-    const failed = reason.startsWith('SELF_TEST_FAILED');
-    throw new SiftError(
-      failed ? 'SELF_TEST_FAILED' : 'UNSUPPORTED_MODEL',
-      `The attention of this model cannot be sifted: ${reason}.`,
-    );
+    if (all.length > 0 && all.every(({ refused }) => refused)) throw all[0]!.refused!;
+  }
+
+  get enabled(): boolean {
+    return this.life.state === 'on';
   }
 
   enable(): void {
-    if (this.disposed) throw new SiftError('DISPOSED', 'This sift was disposed of. Call enableSift again.');
-    this.enabled = true;
+    this.life.enable();
   }
 
   disable(): void {
-    this.enabled = false;
+    this.life.disable();
+  }
+
+  dispose(): void {
+    this.life.dispose();
   }
 
   report(): Promise<SiftReport> {
     const latest = this.latest ?? [...this.pipelines.values()].at(-1);
     return buildReport({
-      enabled: this.enabled,
+      state: this.life.state,
+      lost: latest?.life.lost,
       policy: this.policy,
       // The package does not say its version at run time.
       runtime: { name: webLlm.runtime, version: null, tested: false },
-      cache: latest?.cache,
+      conversation: latest?.conversation,
       conversations: [...this.pipelines.values()].reduce((sum, { conversations }) => sum + conversations, 0),
       crossover: latest?.crossover ? [latest.crossover] : [],
       kvCache: stockCacheReport(IN_PLACE),
-      notes: latest?.refused === undefined ? [] : [latest.refused],
+      notes: latest?.refused ? [`${latest.refused.code}: ${latest.refused.message}`] : [],
     });
   }
 
-  dispose(): void {
-    if (this.disposed) return;
-    this.disposed = true;
-    this.enabled = false;
-    this.restore();
-    for (const pipeline of [...this.pipelines.values()]) pipeline.dispose();
-    this.pipelines.clear();
-    taken.delete(this.engine);
+  used(pipeline: PipelineSift): void {
+    this.latest = pipeline;
+  }
+
+  gone(pipeline: PipelineSift): void {
+    this.pipelines.delete(pipeline.pipeline);
+    if (this.latest === pipeline) this.latest = undefined;
   }
 
   private attach(pipeline: unknown): void {
-    if (this.pipelines.has(pipeline)) return;
-    const attached = new PipelineSift(
-      pipeline as ChatPipeline,
-      this.policy,
-      this.siftFrom,
-      this.Parser,
-      () => this.enabled,
-      () => {
-        this.latest = attached;
-      },
-      () => {
-        this.pipelines.delete(pipeline);
-        if (this.latest === attached) this.latest = undefined;
-      },
-    );
-    this.pipelines.set(pipeline, attached);
+    if (!this.pipelines.has(pipeline))
+      this.pipelines.set(pipeline, new PipelineSift(pipeline as ChatPipeline, this));
   }
 }

@@ -1,15 +1,18 @@
-import { shapeConstants } from '../kernel/shape.ts';
-import type { LayerFigures, LayerState } from '../kernel/step/layer-state.ts';
-import type { Target, ThresholdPolicy } from '../policy/index.ts';
-import type { CacheReport, CrossoverReport, HeadReport, LayerReport, SiftReport } from '../report.ts';
-import type { CacheState } from './cache-state.ts';
+import { shapeConstants } from '../../kernel/shape.ts';
+import type { LayerFigures, LayerState } from '../../kernel/step/layer-state.ts';
+import type { Target, ThresholdPolicy } from '../../policy/index.ts';
+import type { CacheReport, CrossoverReport, HeadReport, LayerReport, SiftReport } from '../../report.ts';
+import type { Conversation } from './conversation.ts';
+import type { LifeState } from './life-cycle.ts';
 
 /** What a report is made from. */
 export interface ReportSource {
-  enabled: boolean;
+  state: LifeState;
+  /** The device is gone. */
+  lost: GPUDeviceLostInfo | undefined;
   policy: ThresholdPolicy;
   runtime: SiftReport['runtime'];
-  cache: CacheState | undefined;
+  conversation: Conversation | undefined;
   conversations: number;
   /** Reasons that do not belong to one conversation. */
   notes: readonly string[];
@@ -69,26 +72,38 @@ function layerReport(
   return { layer, ...kept, heads, groups, shortSteps };
 }
 
+/** The figures of all layers; undefined if the device does not answer any more. */
+async function readFigures(states: readonly LayerState[]): Promise<LayerFigures[] | undefined> {
+  try {
+    return await Promise.all(states.map((state) => state.read()));
+  } catch {
+    return undefined;
+  }
+}
+
 /** Reads the figures of the latest conversation back and puts them in words and numbers. */
 export async function buildReport(source: ReportSource): Promise<SiftReport> {
-  const { cache, policy, runtime } = source;
+  const { conversation, policy, runtime, lost } = source;
   const layers: LayerReport[] = [];
   const bytes = { keysRead: 0, valuesRead: 0, valuesSaved: 0 };
   let rowBytes = 0;
   // Counters now and all reads submitted at once: a report taken while decoding must not mix steps.
   const counted = {
-    sifted: cache?.siftedSteps ?? 0,
-    dense: cache?.denseSteps ?? 0,
-    denseRows: cache?.denseRows ?? 0,
-    short: cache?.shortSteps ?? 0,
-    shortByLayer: new Map(cache?.shortByLayer),
-    length: cache?.length ?? 0,
-    reasons: [...(cache?.reasons ?? [])],
+    sifted: conversation?.siftedSteps ?? 0,
+    dense: conversation?.denseSteps ?? 0,
+    stock: conversation?.stockSteps ?? 0,
+    denseRows: conversation?.denseRows ?? 0,
+    short: conversation?.shortSteps ?? 0,
+    shortByLayer: new Map(conversation?.shortByLayer),
+    length: conversation?.length ?? 0,
+    reasons: [...(conversation?.reasons ?? [])],
   };
-  const states = [...(cache?.layers ?? [])].sort(([a], [b]) => a - b);
-  const read = await Promise.all(states.map(([, state]) => state.read()));
+  const all = [...(conversation?.layers ?? [])].sort(([a], [b]) => a - b);
+  const read = await readFigures(all.map(([, state]) => state));
+  // The device may be lost while it is asked.
+  const states = read ? all : [];
   for (const [i, [layer, state]] of states.entries()) {
-    const figures = read[i]!;
+    const figures = read![i]!;
     const { group, elementBytes } = shapeConstants(state.shape);
     rowBytes = state.shape.headSize * elementBytes;
     figures.groups.forEach(({ unionRows }, g) => {
@@ -104,7 +119,8 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
   bytes.valuesRead += denseBytes;
   const sifted = counted.sifted > 0 && layers.length > 0;
   return {
-    enabled: source.enabled,
+    enabled: source.state === 'on',
+    lost: lost ? lost.message || lost.reason : null,
     policy: {
       name: policy.name,
       target: describeTarget(policy.target),
@@ -114,6 +130,7 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
     runtime,
     steps: { sifted: counted.sifted, dense: counted.dense },
     shortSteps: counted.short,
+    stockSteps: counted.stock,
     crossover: [...source.crossover],
     conversations: source.conversations,
     length: counted.length,

@@ -1,5 +1,5 @@
-import type { ThresholdPolicy } from '../policy/index.ts';
-import type { SiftReport } from '../report.ts';
+import type { ThresholdPolicy } from '../../policy/index.ts';
+import type { SiftReport } from '../../report.ts';
 
 /** Sifted attention on one pipeline or engine. Every method may be awaited. */
 export interface Sift {

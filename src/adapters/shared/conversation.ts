@@ -1,0 +1,175 @@
+import { allocate } from '../../kernel/gpu/allocate.ts';
+import type { AttentionShape } from '../../kernel/shape.ts';
+import { LayerState, layerStateBytes } from '../../kernel/step/layer-state.ts';
+import { isDense, planStep, type StepPlan, type ThresholdPolicy } from '../../policy/index.ts';
+
+/** What was left to the runtime's kernel or kept whole, and how often. */
+export type ReasonCounts = Map<string, number>;
+
+/** The layers that are routed, each with its shape. */
+export type RoutedLayers = ReadonlyMap<number, AttentionShape>;
+
+/**
+ * Thresholds and figures that belong to one KV cache, and the account of its decode steps.
+ *
+ * Learning has no holes: a step that should have recorded a threshold in every layer and did not (another session's run, a fallback in one
+ * layer) is made up for by the next one. The same holds for the moments of V.
+ */
+export class Conversation {
+  readonly layers = new Map<number, LayerState>();
+  /** Decode steps since the prompt. */
+  step = 0;
+  /** Keys in the cache after the last run. */
+  length = 0;
+  siftedSteps = 0;
+  /** Steps whose attention went through our kernels and kept every row. */
+  denseSteps = 0;
+  /** Steps of which our kernels had no layer. */
+  stockSteps = 0;
+  /** Dense steps that were shorter than the crossover; and by layer, since shapes may differ. */
+  shortSteps = 0;
+  readonly shortByLayer = new Map<number, number>();
+  /** Rows of K (and of V) that dense steps through our kernels read, over layers, KV heads and batch. */
+  denseRows = 0;
+  readonly reasons: ReasonCounts = new Map();
+  /** Steps that should have been learned from and were not. */
+  private missed = 0;
+  /** The moments of V are due, since a step that should have measured them did not. */
+  private owesMoments = false;
+  private failure: string | undefined;
+
+  constructor(
+    private readonly device: GPUDevice,
+    readonly policy: ThresholdPolicy,
+    readonly batch: number,
+    private readonly routed: RoutedLayers,
+  ) {}
+
+  /** Whether the next step can begin without {@link reserve}. */
+  get ready(): boolean {
+    return this.layers.size === this.routed.size;
+  }
+
+  /**
+   * Creates the state of every layer, once.
+   * @throws {SiftError} `OUT_OF_MEMORY`; it is not tried again for this conversation
+   */
+  async reserve(): Promise<void> {
+    const { device, policy, batch } = this;
+    const wanted = [...this.routed].filter(([layer]) => !this.layers.has(layer));
+    const bytes = wanted.reduce((sum, [, shape]) => sum + layerStateBytes(shape, batch, policy), 0);
+    const states = await allocate(device, 'Thresholds and figures need', bytes, () =>
+      wanted.map(([, shape]) => new LayerState(device, shape, batch, policy)),
+    );
+    wanted.forEach(([layer], i) => {
+      this.layers.set(layer, states[i]!);
+    });
+  }
+
+  /** Begins a decode step on `length` keys, the new one among them. */
+  begin(length: number): StepAccount {
+    this.step++;
+    const plan = planStep(this.policy, this.step, length, this.missed);
+    const measure = plan.measure || (this.owesMoments && !isDense(this.policy));
+    return new StepAccount({ ...plan, measure }, length);
+  }
+
+  /** Adds a step to the account, once it is over. */
+  finish(step: StepAccount, shortReason: (step: StepAccount) => string): void {
+    const { attended, short, plan, length } = step;
+    for (const reason of step.reasons) this.count(reason);
+    // Which layers there are may be known only after a first step.
+    const complete = attended.size > 0 && attended.size === this.routed.size;
+    if (plan.windowIndex >= 0 && !complete) this.missed++;
+    this.owesMoments = plan.measure && !complete;
+    const dense = plan.dense ? attended : short;
+    for (const layer of dense) this.denseRows += length * this.batch * (this.routed.get(layer)?.kvHeads ?? 0);
+    for (const layer of short) this.shortByLayer.set(layer, (this.shortByLayer.get(layer) ?? 0) + 1);
+    if (attended.size === 0) this.stockSteps++;
+    else if (attended.size > dense.size) this.siftedSteps++;
+    else {
+      this.denseSteps++;
+      if (!plan.dense) this.shortSteps++;
+      this.count(step.why ?? (plan.dense ? this.whyDense() : shortReason(step)));
+    }
+  }
+
+  count(reason: string): void {
+    this.reasons.set(reason, (this.reasons.get(reason) ?? 0) + 1);
+  }
+
+  /** Notes why the conversation cannot be served any more, if that is so. */
+  fail(reason: string): void {
+    this.failure ??= reason;
+  }
+
+  get failed(): string | undefined {
+    return this.failure;
+  }
+
+  /** Forgets thresholds and figures: a new prompt. */
+  restart(): void {
+    if (this.step > 0 && this.layers.size > 0) {
+      const encoder = this.device.createCommandEncoder();
+      for (const state of this.layers.values()) state.reset(encoder);
+      this.device.queue.submit([encoder.finish()]);
+    }
+    this.step = 0;
+    this.missed = 0;
+    this.owesMoments = false;
+    this.failure = undefined;
+    this.siftedSteps = 0;
+    this.denseSteps = 0;
+    this.stockSteps = 0;
+    this.denseRows = 0;
+    this.shortSteps = 0;
+    this.shortByLayer.clear();
+    this.reasons.clear();
+  }
+
+  destroy(): void {
+    for (const state of this.layers.values()) state.destroy();
+    this.layers.clear();
+  }
+
+  private whyDense(): string {
+    return isDense(this.policy) ? 'every row is kept (tau 0)' : 'warm-up';
+  }
+}
+
+/** What happens in one decode step: which layers went through our kernels, and why others did not. */
+export class StepAccount {
+  readonly attended = new Set<number>();
+  /** Those of them that read every row because the step is shorter than their crossover, and the largest of these. */
+  readonly short = new Set<number>();
+  shortFrom = 0;
+  readonly reasons = new Set<string>();
+  /** Why the step is dense, where that is neither the policy's doing nor the crossover's. */
+  why: string | undefined;
+
+  constructor(
+    readonly plan: StepPlan,
+    readonly length: number,
+  ) {}
+
+  /** A layer went through our kernels. */
+  attend(layer: number, dense: boolean, siftFrom: number): void {
+    this.attended.add(layer);
+    if (!dense || this.plan.dense) return;
+    this.short.add(layer);
+    this.shortFrom = Math.max(this.shortFrom, siftFrom);
+  }
+
+  /** Nothing of the step counts: the runtime does it again, alone. */
+  giveUp(reason: string): void {
+    this.attended.clear();
+    this.short.clear();
+    this.reasons.add(reason);
+  }
+
+  /** A layer after all did not go through our kernels. */
+  giveBack(layer: number): void {
+    this.attended.delete(layer);
+    this.short.delete(layer);
+  }
+}

@@ -1,0 +1,125 @@
+import { SiftError } from '../../errors.ts';
+
+/**
+ * - `enabling`: what is needed is being found out; nothing is routed.
+ * - `on`: decode steps are routed.
+ * - `off`: the runtime does everything, as if the plugin were not there.
+ * - `lost`: the GPU device is gone, and with it everything on it.
+ * - `disposed`: over.
+ */
+export type LifeState = 'enabling' | 'on' | 'off' | 'lost' | 'disposed';
+
+/** Pipelines and engines that have a life in progress. */
+const living = new WeakMap<object, LifeCycle>();
+
+/**
+ * The life of a sift, the same for both runtimes: enabling → on ↔ off → disposed; the device may be lost at any time.
+ *
+ * What was set up on the way is taken down in reverse, whether enabling failed, the pipeline was disposed of, or the user did it.
+ */
+export class LifeCycle {
+  private current: LifeState = 'enabling';
+  private readonly undo: (() => void)[] = [];
+  /** Why the device is gone. */
+  lost: GPUDeviceLostInfo | undefined;
+
+  private constructor(private readonly what: string) {}
+
+  /**
+   * Begins the life of a sift on a target, which may have one at a time.
+   * @param what what the target is to the user: `pipeline`, `engine`
+   * @throws {SiftError} `INVALID_OPTION` if it has one, or is being given it by another call
+   */
+  static begin(target: object, what: string): LifeCycle {
+    const known = living.get(target);
+    if (known) {
+      throw new SiftError(
+        'INVALID_OPTION',
+        known.state === 'enabling'
+          ? `This ${what} is being given sift by an earlier call of enableSift. Wait for it, and use the object that it returns.`
+          : `This ${what} has sift already. Use the object that enableSift returned, or dispose of it first.`,
+        { option: what },
+      );
+    }
+    const life = new LifeCycle(what);
+    living.set(target, life);
+    life.defer(() => living.delete(target));
+    return life;
+  }
+
+  get state(): LifeState {
+    return this.current;
+  }
+
+  /** Something to be done when the life ends; the last given is done first. */
+  defer(undo: () => void): void {
+    if (this.current === 'disposed') undo();
+    else this.undo.push(undo);
+  }
+
+  /** Notes when a device is lost. */
+  watch(device: GPUDevice): void {
+    void device.lost.then((info) => {
+      if (this.current === 'disposed') return;
+      this.lost = info;
+      this.current = 'lost';
+    });
+  }
+
+  /** @throws {SiftError} `DISPOSED` or `DEVICE_LOST` if the life is over or cannot go on */
+  check(): void {
+    if (this.current === 'disposed') {
+      throw new SiftError('DISPOSED', `The ${this.what} was disposed of while sift was being enabled.`);
+    }
+    if (this.current === 'lost') throw this.lostError();
+  }
+
+  /** Enabling is done. */
+  start(): void {
+    this.check();
+    this.current = 'on';
+  }
+
+  /** @throws {SiftError} `DISPOSED` or `DEVICE_LOST` */
+  enable(): void {
+    if (this.current === 'disposed')
+      throw new SiftError('DISPOSED', 'This sift was disposed of. Call enableSift again.');
+    if (this.current === 'lost') throw this.lostError();
+    this.current = 'on';
+  }
+
+  disable(): void {
+    if (this.current === 'on') this.current = 'off';
+  }
+
+  dispose(): void {
+    if (this.current === 'disposed') return;
+    this.current = 'disposed';
+    for (const undo of this.undo.splice(0).reverse()) undo();
+  }
+
+  /**
+   * Enabling has failed: takes everything down.
+   * @returns what to throw: why the life ended, if that came first; else the error, as a SiftError
+   */
+  fail(error: unknown): SiftError {
+    const { current } = this;
+    const state = current === 'lost' ? this.lostError() : undefined;
+    this.dispose();
+    if (current === 'disposed')
+      return new SiftError('DISPOSED', `The ${this.what} was disposed of while sift was being enabled.`, {
+        cause: error,
+      });
+    if (state) return state;
+    if (error instanceof SiftError) return error;
+    const message = error instanceof Error ? error.message : String(error);
+    return new SiftError('UNSUPPORTED_MODEL', `Sift could not be enabled: ${message}`, { cause: error });
+  }
+
+  private lostError(): SiftError {
+    return new SiftError(
+      'DEVICE_LOST',
+      `The GPU device was lost (${this.lost?.message || this.lost?.reason}). Load the model again, then call enableSift.`,
+    );
+  }
+}

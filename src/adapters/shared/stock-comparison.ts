@@ -1,0 +1,96 @@
+import { SiftError } from '../../errors.ts';
+import { allocate } from '../../kernel/gpu/allocate.ts';
+import { OutputComparison } from '../../kernel/proof/output-comparison.ts';
+import type { AttentionShape, DType } from '../../kernel/shape.ts';
+import {
+  type AttentionEncoder,
+  createStepResources,
+  destroyStepResources,
+  type LayerInputs,
+  type StepInputs,
+  type StepResources,
+} from '../../kernel/step/encoder.ts';
+import { LayerState } from '../../kernel/step/layer-state.ts';
+import { planStep, presetPolicy } from '../../policy/index.ts';
+
+/** What our dense attention may differ from the runtime's, relative to the largest output: rounding. */
+export const STOCK_BOUND: Readonly<Record<DType, number>> = { f32: 1e-4, f16: 2e-2 };
+
+const EXACT = presetPolicy('exact');
+/** The step that is compared: every row is read. */
+export const EXACT_STEP = { policy: EXACT, plan: planStep(EXACT, 1) } as const;
+
+/** Our dense attention of one shape beside the runtime's, on the model's own data, and what they differ by at most. */
+export class StockComparison {
+  private constructor(
+    private readonly encoder: AttentionEncoder,
+    private readonly resources: StepResources,
+    private readonly comparison: OutputComparison,
+    private readonly state: LayerState,
+    private readonly output: GPUBuffer,
+    private readonly lse: GPUBuffer,
+  ) {}
+
+  /**
+   * @param tested an encoder that has the dense kernels; the comparison has resources of its own, so that it disturbs nobody's
+   * @throws {SiftError} `OUT_OF_MEMORY`
+   */
+  static async create(tested: AttentionEncoder): Promise<StockComparison> {
+    const { shape } = tested;
+    const { device } = tested.resources;
+    const usage = GPUBufferUsage.STORAGE;
+    const bytes = Math.ceil((shape.queryHeads * shape.headSize * 4) / 16) * 16;
+    const [output, lse] = await allocate(device, 'Buffers for a comparison need', bytes, () => [
+      device.createBuffer({ label: 'sift comparison', size: bytes, usage }),
+      device.createBuffer({ label: 'sift comparison lse', size: shape.queryHeads * 4, usage }),
+    ]);
+    const resources = createStepResources(device);
+    const comparison = await OutputComparison.create(device, shape);
+    const state = new LayerState(device, shape, 1, EXACT);
+    return new StockComparison(tested.on(resources), resources, comparison, state, output!, lse!);
+  }
+
+  get shape(): AttentionShape {
+    return this.encoder.shape;
+  }
+
+  /** Encodes our attention of a layer, into a buffer of the comparison's own. */
+  attend(
+    pass: GPUComputePassEncoder,
+    inputs: Omit<StepInputs, 'policy' | 'plan'>,
+    layer: LayerInputs,
+    pagedLse = false,
+  ): void {
+    const { encoder, state } = this;
+    const step = encoder.prepare({ ...inputs, ...EXACT_STEP });
+    encoder.attend(pass, step, layer, state);
+    encoder.combine(pass, step, { buffer: this.output }, state, pagedLse ? { buffer: this.lse } : undefined);
+  }
+
+  /** Encodes the comparison with the runtime's output, which must be there. */
+  compare(pass: GPUComputePassEncoder, stock: GPUBufferBinding): void {
+    this.comparison.encode(pass, { buffer: this.output }, stock);
+  }
+
+  /**
+   * Reads what was found, once all comparisons have been submitted.
+   * @throws {SiftError} `SELF_TEST_FAILED` if ours computes something else
+   */
+  async check(): Promise<void> {
+    const { relative, largest } = await this.comparison.read();
+    const { dtype, queryHeads, kvHeads, headSize } = this.shape;
+    const bound = STOCK_BOUND[dtype];
+    if (relative <= bound && largest > 0) return;
+    throw new SiftError(
+      'SELF_TEST_FAILED',
+      `On the model's own data our dense attention (${queryHeads}/${kvHeads} heads of ${headSize}, ${dtype}) differs from the runtime's by ${relative.toExponential(2)} of the largest output (${largest.toExponential(2)}); allowed: ${bound}.`,
+    );
+  }
+
+  destroy(): void {
+    this.state.destroy();
+    this.output.destroy();
+    this.lse.destroy();
+    destroyStepResources(this.resources);
+  }
+}

@@ -1,0 +1,270 @@
+import { onnxruntimeWeb } from '../../../patches/onnxruntime-web.ts';
+import type { StepResources } from '../../kernel/step/encoder.ts';
+import type { SiftFrom } from '../../options.ts';
+import type { ThresholdPolicy } from '../../policy/index.ts';
+import type { CrossoverReport, SiftReport } from '../../report.ts';
+import type { Conversation, RoutedLayers, StepAccount } from '../shared/conversation.ts';
+import { shortReason } from '../shared/crossover.ts';
+import { intercept } from '../shared/interception.ts';
+import type { LifeCycle } from '../shared/life-cycle.ts';
+import { buildReport, stockCacheReport } from '../shared/report.ts';
+import type { Sift } from '../shared/sift.ts';
+import { Conversations } from './conversations.ts';
+import type { DeviceHook } from './device-hook.ts';
+import { generationBound } from './kv/capacity.ts';
+import type { SharedCache, SharedRun } from './kv/shared-cache.ts';
+import { viewOf } from './kv/views.ts';
+import { type HubPipeline, layerOfPastKey, type OrtSession, type OrtTensor, presentName } from './runtime.ts';
+import type { SessionHook, Tensors } from './session-hook.ts';
+import { type Encoders, StepHandler } from './step-handler.ts';
+
+/** What was found out about a pipeline when sift was enabled. */
+export interface Findings {
+  encoders: Encoders;
+  layers: RoutedLayers;
+  policy: ThresholdPolicy;
+  version: string | undefined;
+  notes: readonly string[];
+  /** ... or why there is none. */
+  sharedCache: SharedCache | string;
+  siftFrom: SiftFrom;
+  crossover: readonly CrossoverReport[];
+}
+
+/** A run of the user's. */
+interface Run {
+  feeds: Tensors;
+  rest: unknown[];
+  shared: SharedRun | undefined;
+  /** Routes it, if it is a decode step. */
+  handler: StepHandler | undefined;
+  account: StepAccount | undefined;
+}
+
+/** The past of a run: whose rows they are, and how many. */
+interface Past {
+  length: number;
+  batch: number;
+  /** The shared cache, or the buffer of layer 0's keys. */
+  owner: object | undefined;
+}
+
+/** Sifted attention on one transformers.js pipeline. */
+export class TransformersSift implements Sift {
+  readonly policy: ThresholdPolicy;
+  private readonly shared: SharedCache | undefined;
+  private readonly conversations: Conversations;
+  /** The next run begins a prompt, however short: `generate` was called. */
+  private promptNext = false;
+  /** Name of the first past key of the session. */
+  private readonly firstKey: string;
+  /** Tensors whose end is noted. */
+  private readonly followed = new WeakSet<OrtTensor>();
+
+  constructor(
+    { model }: HubPipeline,
+    session: OrtSession,
+    private readonly sessionHook: SessionHook,
+    private readonly hook: DeviceHook,
+    private readonly resources: StepResources,
+    private readonly life: LifeCycle,
+    private readonly findings: Findings,
+  ) {
+    const { sharedCache, policy, layers } = findings;
+    this.policy = policy;
+    this.shared = typeof sharedCache === 'string' ? undefined : sharedCache;
+    this.conversations = new Conversations(hook.device, policy, layers);
+    this.firstKey = session.inputNames.find((name) => layerOfPastKey(name) !== undefined)!;
+    const generate = intercept(model, 'generate', (original, interception) => (...args) => {
+      if (interception.active) this.beginGeneration(generationBound(model, args[0]));
+      return original.apply(model, args);
+    });
+    sessionHook.route = (feeds, rest) => this.run(feeds, rest);
+    life.defer(() => {
+      sessionHook.route = undefined;
+      generate.remove();
+      this.conversations.destroy();
+    });
+  }
+
+  get enabled(): boolean {
+    return this.life.state === 'on';
+  }
+
+  enable(): void {
+    this.life.enable();
+  }
+
+  disable(): void {
+    this.life.disable();
+  }
+
+  dispose(): void {
+    this.life.dispose();
+  }
+
+  report(): Promise<SiftReport> {
+    const { version, notes, crossover, sharedCache } = this.findings;
+    return buildReport({
+      state: this.life.state,
+      lost: this.life.lost,
+      policy: this.policy,
+      runtime: {
+        name: onnxruntimeWeb.runtime,
+        version: version ?? null,
+        tested: version !== undefined && onnxruntimeWeb.testedVersions.includes(version),
+      },
+      conversation: this.conversations.current,
+      conversations: this.conversations.count,
+      notes: notes.map((reason) => `seen while enabling: ${reason}`),
+      crossover,
+      kvCache: this.shared?.report() ?? stockCacheReport(String(sharedCache)),
+    });
+  }
+
+  private beginGeneration(bound: number | undefined): void {
+    this.promptNext = true;
+    if (this.shared) this.shared.bound = bound;
+  }
+
+  private async run(feeds: Tensors, rest: unknown[]): Promise<Tensors> {
+    const prompt = this.promptNext;
+    this.promptNext = false;
+    if (!this.enabled) return this.sessionHook.run(feeds, ...rest);
+    const shared = await this.shared?.begin(feeds, rest);
+    const newTokens = (feeds.input_ids ?? feeds.inputs_embeds)?.dims[1] ?? 0;
+    const past = this.pastOf(feeds, shared, newTokens);
+    const decodes = newTokens === 1 && past.length > 0 && !prompt;
+    const conversation = this.conversationOf(past, decodes);
+    const length = past.length + newTokens;
+    const account = decodes ? conversation.begin(length) : undefined;
+    const handler = account && (await this.handlerOf(conversation, account, shared?.feeds ?? feeds));
+    const run = { feeds, rest, shared, handler, account };
+    try {
+      const outputs = await this.runSession(run);
+      this.follow(conversation, outputs, length);
+      return outputs;
+    } finally {
+      if (account)
+        conversation.finish(account, (step) => shortReason(step.shortFrom, this.findings.siftFrom));
+      if (handler) this.resources.scratch.collect();
+    }
+  }
+
+  /** Runs the session, in place where that was planned; if the runtime refuses that, on its own cache. */
+  private async runSession({ feeds, rest, shared, handler, account }: Run): Promise<Tensors> {
+    const { run } = this.sessionHook;
+    if (!shared) return this.routed(handler, account, () => run(feeds, ...rest));
+    try {
+      return shared.finish(await this.routed(handler, account, () => run(shared.feeds, shared.fetches)));
+    } catch (error) {
+      shared.abort();
+      if (this.life.state === 'lost') throw error;
+      // The rows up to here are as they were: the step can be run again.
+      account?.giveUp('the runtime refused past and present in one buffer');
+      try {
+        return await run(feeds, ...rest);
+      } catch {
+        throw error;
+      } finally {
+        this.shared!.refused(error);
+      }
+    }
+  }
+
+  /** Lets a handler have the dispatches of a run, unless another session's run is under way. */
+  private async routed(
+    handler: StepHandler | undefined,
+    account: StepAccount | undefined,
+    run: () => Promise<Tensors>,
+  ): Promise<Tensors> {
+    if (!handler) return run();
+    if (!this.hook.claim(handler)) {
+      account?.reasons.add('another session ran at the same time');
+      return run();
+    }
+    try {
+      return await run();
+    } finally {
+      this.hook.free(handler);
+      handler.end();
+    }
+  }
+
+  private pastOf(feeds: Tensors, shared: SharedRun | undefined, newTokens: number): Past {
+    const key = feeds[this.firstKey];
+    // A caller's cache of a fixed capacity is longer than what it holds, which the mask tells.
+    const total = feeds.attention_mask?.dims.at(-1);
+    const rows = key?.dims[2] ?? 0;
+    return {
+      length: total === undefined ? rows : Math.min(rows, total - newTokens),
+      batch: key?.dims[0] ?? 1,
+      owner: shared?.cache ?? ownerOf(key),
+    };
+  }
+
+  private conversationOf(past: Past, decodes: boolean): Conversation {
+    const known = this.conversations.find(past.owner, past.length, past.batch);
+    if (!known) return this.conversations.create(past.batch);
+    if (!decodes) {
+      // Another prompt on a kept cache: thresholds are learned anew for every request.
+      known.restart();
+      this.conversations.count++;
+    }
+    return known;
+  }
+
+  /** What routes a decode step; undefined, with the reason counted, if nothing can be routed. */
+  private async handlerOf(
+    conversation: Conversation,
+    account: StepAccount,
+    feeds: Tensors,
+  ): Promise<StepHandler | undefined> {
+    const obstacle = await this.reserve(conversation, account);
+    if (obstacle === undefined)
+      return new StepHandler(this.hook, this.findings.encoders, conversation, account, feeds);
+    account.reasons.add(obstacle);
+    return undefined;
+  }
+
+  /** Has the memory that a step needs, or says why not. */
+  private async reserve(
+    conversation: Conversation,
+    { plan, length }: StepAccount,
+  ): Promise<string | undefined> {
+    const { policy, resources } = this;
+    if (conversation.failed) return conversation.failed;
+    try {
+      if (!conversation.ready) await conversation.reserve();
+      for (const encoder of this.findings.encoders.values()) {
+        const needs = encoder.scratchNeeds({ batch: conversation.batch, maxLength: length, policy, plan });
+        if (!resources.scratch.has(needs)) await resources.scratch.reserve(needs);
+      }
+      return undefined;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      conversation.fail(reason);
+      return reason;
+    }
+  }
+
+  /** Notes whose cache a run has put out, and when that is disposed of. */
+  private follow(conversation: Conversation, outputs: Tensors, length: number): void {
+    const present = outputs[presentName(this.firstKey)];
+    const owner = ownerOf(present);
+    if (!present || !owner) return;
+    this.conversations.follow(conversation, owner, length);
+    if (this.followed.has(present)) return;
+    this.followed.add(present);
+    const dispose = present.dispose.bind(present);
+    present.dispose = () => {
+      this.conversations.release(owner, length);
+      dispose();
+    };
+  }
+}
+
+/** What identifies the KV cache that a key tensor belongs to. */
+function ownerOf(tensor: OrtTensor | undefined): object | undefined {
+  return viewOf(tensor)?.cache ?? (tensor?.location === 'gpu-buffer' ? tensor.gpuBuffer : undefined);
+}
