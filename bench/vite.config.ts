@@ -47,6 +47,7 @@ export default defineConfig({
         sweep: 'bench/sweep.ts',
         overhead: 'bench/overhead.ts',
         crossover: 'bench/crossover.ts',
+        ab: 'bench/ab.ts',
       },
       output: { entryFileNames: '[name].mjs' },
     },

@@ -1,84 +1,88 @@
-// The queue of a team: rows of V to be read, one a lane. Scores are exponents of two, relative to `top` but for those in the queue.
-// Constants: HEADS, HEAD_PAIRS, LANES, REFINES, LANE_WORDS, V4, TURNS, PIECES, UNROLL, PIECE_ROWS, TEAM_SLOTS, WORDS
-// Constants: QUERY_HEADS, GROUP, TEAM
+// The queue of a team: rows of V to be read, one a lane. They are read when every lane has one, so that the loads are as many and as wide as
+// the dense kernel's, however few rows are kept. Scores are exponents of two, relative to State.top except for those in the queue.
+// Constants: HEADS, HEAD_PAIRS, REFINES, LANE_WORDS, V4, TURNS, PIECES, UNROLL, PIECE_ROWS, TEAM_SLOTS, LANES, WORDS
+// Constants: TEAM
 
-const LOG2_E = 1.4426950408889634;
-const LOG2_MUCH = -7.0;                                  // much probability
-const LOG2_FAR = 32.0;                                   // sums relative to something this much smaller are still exact
-alias Counts = array<u32, (HEADS + 1u) / 2u>;            // two heads a word
+const LOG2_MUCH = -7.0;                  // the logarithm of much probability
+const LOG2_FAR = 32.0;                   // sums relative to something this much smaller are still exact
+alias Counts = array<u32, (HEADS + 1u) / 2u>; // two heads a word
+
+struct Queue {
+  key: u32,          // of this lane
+  score: PairScores,
+  count: u32,        // keys in the queue of the team
+}
 
 // Lanes that `fill` take the key and the scores of lane `source` into the queue.
-fn enqueue(
-  queued: ptr<function, u32>, queued_score: ptr<function, PairScores>, key: u32, score: ptr<function, PairScores>,
-  source: u32, fill: bool,
-) {
-  *queued = select(*queued, subgroupShuffle(key, source), fill);
+fn enqueue(queue: ptr<function, Queue>, key: u32, score: ptr<function, PairScores>, source: u32, fill: bool) {
+  (*queue).key = select((*queue).key, subgroupShuffle(key, source), fill);
   for (var p = 0u; p < HEAD_PAIRS; p++) { // unroll
-    (*queued_score)[p] = pair_select((*queued_score)[p], pair_shuffle((*score)[p], source), mask_of(fill));
+    (*queue).score[p] = pair_select((*queue).score[p], pair_shuffle((*score)[p], source), mask_of(fill));
   }
 }
 
-// Adds the V rows of the team's queue, one a lane of which the first `count` count, to the sums.
-fn read_rows(
-  acc: ptr<function, Sums>, top: ptr<function, PerHead>, cut: ptr<function, PerHead>, kept_mass: ptr<function, PerHead>,
-  dropped: ptr<function, PerHead>, kept: ptr<function, Counts>, queued: u32, queued_score: ptr<function, PairScores>, count: u32,
-  newest: u32, share: bool, batch: u32, kv_head: u32, team0: u32, tl: u32,
-) {
-  let team_slot = tl / LANES;
-  let lane = tl % LANES;
-  let valid = tl < count;
+// Reads the V rows of the queue, of which the first `count` lanes have one, and adds them to the sums.
+fn drain(queue: ptr<function, Queue>, state: ptr<function, State>, acc: ptr<function, Sums>, newest: u32, at: Place) {
+  let valid = at.tl < (*queue).count;
   let unit = score_unit() * LOG2_E;
   var score: PerHead;
-  var much = false;                                      // rare, and so is what follows from it
+  var much = false;                      // rare, and so is what follows from it
   for (var h = 0u; h < HEADS; h++) { // unroll
-    score[h] = unpair(queued_score, h, unit) - (*top)[h];
+    score[h] = f32((*queue).score[h / 2u][h % 2u]) * unit - (*state).top[h];
     much = much || (valid && !(score[h] < LOG2_MUCH));
   }
   var grows = false;
   if (subgroupAny(much)) {
-    if (REFINES) { refine(&score, top, queued, much, batch, kv_head, team0, tl); }
+    if (REFINES) { refine(&score, state, (*queue).key, much, at); }
     for (var h = 0u; h < HEADS; h++) { // unroll
       grows = grows || (valid && score[h] > LOG2_FAR);
     }
   }
-  // The estimate knew nothing of such a score.
+  // The estimate knew nothing of such a score: sums become relative to it.
   if (subgroupAny(grows)) {
     for (var h = 0u; h < HEADS; h++) { // unroll
       let by = team_max(vec2f(select(0.0, max(score[h], 0.0), valid))).x;
       let factor = exp2(-by);
-      (*top)[h] += by;
-      if (CUT_RELATIVE) { (*cut)[h] -= by; }
+      (*state).top[h] += by;
+      if (CUT_RELATIVE) { (*state).cut[h] -= by; }
       score[h] -= by;
-      (*kept_mass)[h] *= factor;
-      (*dropped)[h] *= factor;
+      (*state).kept_mass[h] *= factor;
+      (*state).dropped[h] *= factor;
       for (var i = 0u; i < LANE_WORDS * V4; i++) { // unroll
         (*acc)[h * LANE_WORDS * V4 + i] *= factor;
       }
     }
   }
+  let share = has(params.flags, FLAG_SHARE);
   var weight: PerHead;
   for (var h = 0u; h < HEADS; h++) { // unroll
     let e = select(0.0, exp2(score[h]), valid);
-    var least = (*cut)[h];
-    if (!CUT_RELATIVE) { least -= (*top)[h]; }
-    let keeps = valid && (queued == newest || score[h] >= least);
+    var least = (*state).cut[h];
+    if (!CUT_RELATIVE) { least -= (*state).top[h]; }
+    let keeps = valid && ((*queue).key == newest || score[h] >= least);
     weight[h] = select(0.0, e, keeps || share);
-    (*kept_mass)[h] += weight[h];
-    (*dropped)[h] += e - weight[h];
-    (*kept)[h / 2u] += u32(keeps) << (16u * (h % 2u));
+    (*state).kept_mass[h] += weight[h];
+    (*state).dropped[h] += e - weight[h];
+    (*state).kept[h / 2u] += u32(keeps) << (16u * (h % 2u));
   }
+  add_rows(acc, &weight, (*queue).key, (*queue).count, at);
+}
+
+// Reads V rows, one for each of the first `count` lanes of the team, and adds them to the sums with the lanes' weights. A full queue takes
+// TURNS turns. The later PIECES of a turn may have no row, and are left out then.
+fn add_rows(acc: ptr<function, Sums>, weight: ptr<function, PerHead>, key: u32, count: u32, at: Place) {
+  let team_slot = at.tl / LANES;
+  var own = key;                         // the lane's key, or where its row begins
+  if (LOOKS_UP) { own = v_row(at.batch, at.kv_head, key); }
   for (var turn = 0u; turn < TURNS; turn++) { // unroll
-    // The later parts of the lanes may have no row.
     var rows: Rows;
-    var own = queued;                                    // the lane's key, or where its row begins
-    if (LOOKS_UP) { own = v_row(batch, kv_head, queued); }
     for (var piece = 0u; piece < PIECES; piece++) { // unroll
       if (turn + piece == 0u || subgroupAny(count > (turn * UNROLL + piece * PIECE_ROWS) * TEAM_SLOTS)) {
         for (var j = 0u; j < PIECE_ROWS; j++) { // unroll
-          var row = subgroupShuffle(own, team0 + (turn * UNROLL + piece * PIECE_ROWS + j) * TEAM_SLOTS + team_slot);
-          if (!LOOKS_UP) { row = v_row(batch, kv_head, row); }
+          var row = subgroupShuffle(own, at.team0 + (turn * UNROLL + piece * PIECE_ROWS + j) * TEAM_SLOTS + team_slot);
+          if (!LOOKS_UP) { row = v_row(at.batch, at.kv_head, row); }
           for (var n = 0u; n < LANE_WORDS; n++) { // unroll
-            rows[(piece * PIECE_ROWS + j) * LANE_WORDS + n] = values[row + min(lane + n * LANES, WORDS - 1u)];
+            rows[(piece * PIECE_ROWS + j) * LANE_WORDS + n] = values[row + min(at.lane + n * LANES, WORDS - 1u)];
           }
         }
       }
@@ -88,7 +92,8 @@ fn read_rows(
         for (var j = 0u; j < PIECE_ROWS; j++) { // unroll
           var of_row: PerHead;
           for (var h = 0u; h < HEADS; h++) { // unroll
-            of_row[h] = subgroupShuffle(weight[h], team0 + (turn * UNROLL + piece * PIECE_ROWS + j) * TEAM_SLOTS + team_slot);
+            let source = at.team0 + (turn * UNROLL + piece * PIECE_ROWS + j) * TEAM_SLOTS + team_slot;
+            of_row[h] = subgroupShuffle((*weight)[h], source);
           }
           for (var n = 0u; n < LANE_WORDS; n++) { // unroll
             let lo = word_lo(rows[(piece * PIECE_ROWS + j) * LANE_WORDS + n]);
@@ -106,32 +111,29 @@ fn read_rows(
 
 // Computes the scores of the rows whose lanes want it again, in f32: a row a slot at a time. Reads the queries again, for want of
 // registers.
-fn refine(
-  score: ptr<function, PerHead>, top: ptr<function, PerHead>, queued: u32, wanted: bool, batch: u32, kv_head: u32, team0: u32, tl: u32,
-) {
-  let lane = tl % LANES;
-  let head0 = batch * QUERY_HEADS + kv_head * GROUP;
+fn refine(score: ptr<function, PerHead>, state: ptr<function, State>, key: u32, wanted: bool, at: Place) {
   let ballot = subgroupBallot(wanted);
-  let bits = (ballot[team0 / 32u] >> (team0 % 32u)) & (0xffffffffu >> (32u - TEAM));
+  let bits = (ballot[at.team0 / 32u] >> (at.team0 % 32u)) & (0xffffffffu >> (32u - TEAM));
   let total = countOneBits(bits);
-  let rank = countOneBits(bits & ((1u << tl) - 1u));
+  let rank = countOneBits(bits & ((1u << at.tl) - 1u));
   for (var done = 0u; subgroupAny(done < total); done += TEAM_SLOTS) {
-    let row = k_row(batch, kv_head, subgroupShuffle(queued, team0 + nth_bit(bits, min(done + tl / LANES, max(total, 1u) - 1u))));
-    let slot = rank - done;                              // the slot that has this lane's row, if one has
+    let source = nth_bit(bits, min(done + at.tl / LANES, max(total, 1u) - 1u));
+    let row = k_row(at.batch, at.kv_head, subgroupShuffle(key, at.team0 + source));
+    let slot = rank - done;              // the slot that has this lane's row, if one has
     let found = wanted && rank >= done && slot < TEAM_SLOTS;
     for (var h = 0u; h < HEADS; h++) { // unroll
       var sum = 0.0;
       for (var n = 0u; n < LANE_WORDS; n++) { // unroll
-        let w = lane + n * LANES;
+        let w = at.lane + n * LANES;
         if (w < WORDS) {
           let k = keys[row + w];
-          let query = q[(head0 + h) * WORDS + w];
+          let query = q[(at.head0 + h) * WORDS + w];
           sum = dot_add(word_lo(k), word_lo(query), sum);
           if (V4 == 2u) { sum = dot_add(word_hi(k), word_hi(query), sum); }
         }
       }
-      let exact = subgroupShuffle(lanes_sum(vec4f(sum)).x, team0 + min(slot * LANES, TEAM - 1u)) * (params.scale * LOG2_E);
-      (*score)[h] = select((*score)[h], exact - (*top)[h], found);
+      let exact = subgroupShuffle(lanes_sum(vec4f(sum)).x, at.team0 + min(slot * LANES, TEAM - 1u));
+      (*score)[h] = select((*score)[h], exact * (params.scale * LOG2_E) - (*state).top[h], found);
     }
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { WgslReflect } from 'wgsl_reflect';
 import { presetPolicy } from '../../policy/index.ts';
+import { functionsOf } from '../../testing/wgsl-functions.ts';
 import type { AttentionShape, DType } from '../shape.ts';
 import { policyKernels } from '../step/step-kinds.ts';
 import { DEFAULT_TUNING } from '../step/tuning.ts';
@@ -32,17 +32,7 @@ const shapes: AttentionShape[] = [1, 4, 7, 8, 16, 64].flatMap((group) =>
 
 /** Workgroup variables that a function uses, also through the functions it calls. */
 function workgroupBytes(code: string): number {
-  const reflect = new WgslReflect(code);
-  const bodies = new Map<string, string>();
-  for (const { name, startLine, endLine } of reflect.functions) {
-    bodies.set(
-      name,
-      code
-        .split('\n')
-        .slice(startLine - 1, endLine)
-        .join('\n'),
-    );
-  }
+  const bodies = functionsOf(code);
   const reached = new Set<string>();
   const visit = (name: string) => {
     if (reached.has(name)) return;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { WgslReflect } from 'wgsl_reflect';
 import { ROOT } from '../../../tools/models/root.ts';
+import { withoutBodies } from '../../testing/wgsl-functions.ts';
 import type { AttentionShape } from '../shape.ts';
 import { DEFAULT_TUNING } from '../step/tuning.ts';
 import { assemble } from './assemble.ts';
@@ -28,7 +29,9 @@ const KERNELS = VARIANTS.flatMap((variant) =>
 );
 
 describe.each(KERNELS)('$name', ({ kernel, code }) => {
-  const reflect = new WgslReflect(code.replace(/^(enable|diagnostic).*$/gm, ''));
+  const reflect = new WgslReflect(
+    withoutBodies(code.replace(/^(enable|diagnostic).*$/gm, '').replace(/\/\/.*/g, '')),
+  );
 
   test('binds its buffers in order, and uses each', () => {
     const bound = reflect.storage.toSorted((a, b) => a.binding - b.binding);
