@@ -1,16 +1,20 @@
 // The shared KV cache under what users do with transformers.js, against the stock runtime, in a browser. With tau 0: every row is
 // kept, so that the tokens must be stock's.
 import { describe, expect, test } from 'vitest';
+import { smallDecoder } from '../tools/models/small-decoder.ts';
 import { pluginPage } from './plugin-page.ts';
 import { someText } from './text.ts';
 
-const session = pluginPage();
+/** Small, since what is tested is the plugin's life, not the text. */
+const MODELS = { small: smallDecoder({ queryHeads: 8, positions: 1024 }) };
+
+const session = pluginPage('', MODELS);
 
 describe('shared KV cache', () => {
   test('greedy decoding over a growth of the cache is stock to the token; the report says what happened', async () => {
     const result = await session.page.evaluate(async (text) => {
-      const { load, enableSift, encode, decodeForced } = window.sift;
-      const generator = await load();
+      const { loadSmall, enableSift, encode, decodeForced } = window.sift;
+      const generator = await loadSmall('small');
       const ids = encode(generator, text).slice(0, 250);
       const sift = await enableSift(generator, { tau: 0, cache: 'shared' });
       const ours = await decodeForced(generator, ids, [], 12);
@@ -35,8 +39,8 @@ describe('shared KV cache', () => {
 
   test('a kept cache over several turns, switched off and on between them; tokens are stock', async () => {
     const result = await session.page.evaluate(async (text) => {
-      const { load, enableSift, encode, converse } = window.sift;
-      const generator = await load();
+      const { loadSmall, enableSift, encode, converse } = window.sift;
+      const generator = await loadSmall('small');
       const words = encode(generator, text);
       const turns = [words.slice(0, 40), words.slice(40, 50), words.slice(50, 90), words.slice(90, 95)];
       const sift = await enableSift(generator, { tau: 0 });
@@ -59,8 +63,8 @@ describe('shared KV cache', () => {
 
   test('two continuations of one past are independent; a view hands out its rows like the runtime', async () => {
     const result = await session.page.evaluate(async (text) => {
-      const { load, enableSift, encode, fork } = window.sift;
-      const generator = await load();
+      const { loadSmall, enableSift, encode, fork } = window.sift;
+      const generator = await loadSmall('small');
       const words = encode(generator, text);
       const branches: [number[], number[]] = [words.slice(100, 103), words.slice(200, 203)];
       const sift = await enableSift(generator, { tau: 0 });
@@ -80,7 +84,7 @@ describe('shared KV cache', () => {
         cache,
       };
     }, someText());
-    expect(result.rows).toBe(2 * 53 * 64);
+    expect(result.rows).toBe(2 * 53 * 32);
     expect(result.past).toBeLessThan(1e-4);
     expect(result.logits).toBeLessThan(1e-4);
     expect(result.cache.copied).toBe(1);
@@ -88,13 +92,13 @@ describe('shared KV cache', () => {
 
   test('beams and pipelines side by side are stock; GPU memory after 50 generations is that after one', async () => {
     const result = await session.page.evaluate(async (text) => {
-      const { load, enableSift, encode, generate, generateBatch, countMemory, env } = window.sift;
-      const generator = await load();
+      const { loadSmall, enableSift, encode, generate, generateBatch, countMemory, env } = window.sift;
+      const generator = await loadSmall('small');
       const device = await (env.backends.onnx as { webgpu: { device: Promise<GPUDevice> } }).webgpu.device;
       const memory = countMemory(device);
       const ids = encode(generator, text);
       const sift = await enableSift(generator, { tau: 0 });
-      const other = await load();
+      const other = await loadSmall('small');
       const otherSift = await enableSift(other, { warmup: 2, siftFrom: 0 });
       const prompts = [ids.slice(0, 20), ids.slice(30, 50)];
       const beams = await generateBatch(generator, prompts, 4, { num_beams: 2 });
@@ -126,13 +130,13 @@ describe('shared KV cache', () => {
 
   test("without memory the generation goes on in the runtime's own cache, and the report says why", async () => {
     const result = await session.page.evaluate(async (text) => {
-      const { load, enableSift, encode, decodeForced, exhaustMemory, env } = window.sift;
-      const generator = await load();
+      const { loadSmall, enableSift, encode, decodeForced, exhaustMemory, env } = window.sift;
+      const generator = await loadSmall('small');
       const device = await (env.backends.onnx as { webgpu: { device: Promise<GPUDevice> } }).webgpu.device;
       const ids = encode(generator, text).slice(0, 252);
       const sift = await enableSift(generator, { tau: 0 });
       // The first cache, of 256 rows, fits; the one that it would grow to does not.
-      const restore = exhaustMemory(device, 512 * 2 * 64 * 4);
+      const restore = exhaustMemory(device, 512 * 2 * 32 * 4);
       const ours = await decodeForced(generator, ids, [], 8);
       restore();
       const { cache, steps } = await sift.report();

@@ -1,21 +1,25 @@
-// The plugin's life in transformers.js on the embedded model, in a browser: nothing is mocked.
+// The plugin's life in transformers.js in a browser, on a model with random weights: nothing is mocked.
 import { describe, expect, test } from 'vitest';
+import { smallDecoder } from '../tools/models/small-decoder.ts';
 import { openPage } from './browser.ts';
 import { pluginPage } from './plugin-page.ts';
 import { someText } from './text.ts';
 
-const session = pluginPage();
+/** Small, since what is tested is the plugin's life, not the text. */
+const MODELS = { small: smallDecoder({ queryHeads: 8, positions: 1024 }) };
+
+const session = pluginPage('', MODELS);
 
 describe('life', () => {
   // With the adapter's narrow subgroups: the runtime's programs take another form, and so do ours.
-  const session = pluginPage('?subgroups');
+  const session = pluginPage('?subgroups', MODELS);
 
   test('disable is stock to the token, pipelines do not disturb each other, a conversation starts anew', async () => {
     const result = await session.page.evaluate(
       async ({ text }) => {
-        const { load, enableSift, encode, generate } = window.sift;
-        const first = await load();
-        const second = await load();
+        const { loadSmall, enableSift, encode, generate } = window.sift;
+        const first = await loadSmall('small');
+        const second = await loadSmall('small');
         const ids = encode(first, text).slice(0, 90);
         const other = encode(first, text).slice(200, 300);
         const sift = await enableSift(first, { warmup: 4, tau: 0.95, siftFrom: 0 });
@@ -89,8 +93,8 @@ describe('life', () => {
 describe('batches and streams', () => {
   test('prompts of several lengths decoded together give stock tokens with tau 0, and sift', async () => {
     const result = await session.page.evaluate(async (text) => {
-      const { load, enableSift, encode, generateBatch } = window.sift;
-      const generator = await load();
+      const { loadSmall, enableSift, encode, generateBatch } = window.sift;
+      const generator = await loadSmall('small');
       const ids = encode(generator, text);
       const prompts = [ids.slice(0, 70), ids.slice(300, 345)];
       const exact = await enableSift(generator, { tau: 0 });
@@ -114,8 +118,9 @@ describe('batches and streams', () => {
 
   test('streaming, sampling and a stop in the middle leave nothing behind', async () => {
     const result = await session.page.evaluate(async (text) => {
-      const { load, enableSift, encode, generate, TextStreamer, InterruptableStoppingCriteria } = window.sift;
-      const generator = await load();
+      const { loadSmall, enableSift, encode, generate, TextStreamer, InterruptableStoppingCriteria } =
+        window.sift;
+      const generator = await loadSmall('small');
       const sift = await enableSift(generator, { warmup: 3, siftFrom: 0 });
       const ids = encode(generator, text).slice(0, 60);
       const before = await generate(generator, ids, 8);
@@ -150,8 +155,8 @@ describe('batches and streams', () => {
 describe('crossover', () => {
   test('steps below it read every row, and the report says so; it is measured while sift is enabled', async () => {
     const result = await session.page.evaluate(async (text) => {
-      const { load, enableSift, encode, generate } = window.sift;
-      const generator = await load();
+      const { loadSmall, enableSift, encode, generate } = window.sift;
+      const generator = await loadSmall('small');
       const ids = encode(generator, text).slice(0, 60);
       const given = await enableSift(generator, { siftFrom: 64 });
       await generate(generator, ids, 8);
@@ -181,8 +186,8 @@ describe('crossover', () => {
 describe('errors', () => {
   test('each says what is wrong and what to do', async () => {
     const failures = await session.page.evaluate(async () => {
-      const { load, enableSift, encode, generate, failure, env } = window.sift;
-      const generator = await load();
+      const { loadSmall, enableSift, encode, generate, failure, env } = window.sift;
+      const generator = await loadSmall('small');
       const result = {
         tau: await failure(() => enableSift(generator, { tau: 1.5 })),
         mode: await failure(() => enableSift(generator, { mode: 'fast' as never })),
@@ -230,8 +235,8 @@ describe('errors', () => {
     try {
       await late.page.waitForFunction(() => 'sift' in window);
       const result = await late.page.evaluate(async () => {
-        const { load, enableSift, encode, generate, failure } = window.sift;
-        const generator = await load();
+        const { loadSmall, enableSift, encode, generate, failure } = window.sift;
+        const generator = await loadSmall('small');
         const ids = encode(generator, 'The old house at the end of the street');
         const before = await generate(generator, ids, 4);
         const error = await failure(() => enableSift(generator));

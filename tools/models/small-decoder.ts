@@ -23,6 +23,8 @@ export interface SmallDecoder {
 
 /** Tokens of the embedded model's tokenizer, which small decoders share. */
 const VOCABULARY = 8192;
+/** Width of the residual stream. */
+const HIDDEN = 64;
 /** Tokens that a convolution sees. */
 const WINDOW = 3;
 
@@ -37,7 +39,7 @@ export function smallDecoder(options: SmallDecoder = {}): Record<string, Uint8Ar
     architectures: [hybrid ? 'Lfm2ForCausalLM' : 'LlamaForCausalLM'],
     model_type: hybrid ? 'lfm2' : 'llama',
     vocab_size: VOCABULARY,
-    hidden_size: queryHeads * headSize,
+    hidden_size: HIDDEN,
     num_hidden_layers: layers,
     num_attention_heads: queryHeads,
     num_key_value_heads: kvHeads,
@@ -74,20 +76,18 @@ type Resolved = SmallDecoder &
 class SmallDecoderGraph {
   private readonly graph = new OnnxGraph('main_graph');
   private readonly random;
-  private readonly hidden: number;
 
   constructor(private readonly options: Resolved) {
     this.random = createRandom(options.seed ?? 1);
-    this.hidden = options.queryHeads * options.headSize;
   }
 
   encode(): Uint8Array {
-    const { graph, hidden, options } = this;
+    const { graph, options } = this;
     const ids = graph.input('input_ids', DataType.INT64, ['batch_size', 'sequence_length']);
     graph.input('attention_mask', DataType.INT64, ['batch_size', 'total_sequence_length']);
     graph.output('logits', DataType.FLOAT, ['batch_size', 'sequence_length', VOCABULARY]);
     const shared = { ...this.lengths(), ...this.rotary() };
-    let residual = graph.node('/embed', 'Gather', [this.draw('embed', [VOCABULARY, hidden], 1), ids]);
+    let residual = graph.node('/embed', 'Gather', [this.draw('embed', [VOCABULARY, HIDDEN], 1), ids]);
     for (let layer = 0; layer < options.layers; layer++) {
       const x = this.norm(`/layers.${layer}/norm`, residual);
       const mixed = options.convolutions?.includes(layer)
@@ -95,7 +95,7 @@ class SmallDecoderGraph {
         : this.attention(layer, x, shared);
       residual = graph.node(`/layers.${layer}/Add`, 'Add', [residual, mixed]);
     }
-    const head = this.draw('head', [hidden, VOCABULARY], 2 / Math.sqrt(hidden));
+    const head = this.draw('head', [HIDDEN, VOCABULARY], 2 / Math.sqrt(HIDDEN));
     graph.node('/head', 'MatMul', [this.norm('/norm', residual), head], { outputs: ['logits'] });
     return graph.encode();
   }
@@ -114,8 +114,8 @@ class SmallDecoderGraph {
     const ones = this.graph.float(
       `${name}.weight`,
       DataType.FLOAT,
-      [this.hidden],
-      new Float32Array(this.hidden).fill(1),
+      [HIDDEN],
+      new Float32Array(HIDDEN).fill(1),
     );
     return this.graph.node(name, 'SimplifiedLayerNormalization', [x, ones], {
       attributes: { axis: -1, epsilon: { float: 1e-5 }, stash_type: 1 },
@@ -155,14 +155,14 @@ class SmallDecoderGraph {
     x: string,
     { seqlens, total, cos, sin }: Record<'seqlens' | 'total' | 'cos' | 'sin', string>,
   ): string {
-    const { graph, hidden } = this;
+    const { graph } = this;
     const { queryHeads, kvHeads, headSize, sinks } = this.options;
     const path = `/layers.${layer}/attn`;
-    const row = kvHeads * headSize;
+    const [rows, row] = [queryHeads * headSize, kvHeads * headSize];
     // Scores of some spread, so that rows differ in their probability.
-    const q = this.linear(`${path}/q`, x, hidden, hidden, 1.5);
-    const k = this.linear(`${path}/k`, x, hidden, row, 1.5);
-    const v = this.linear(`${path}/v`, x, hidden, row);
+    const q = this.linear(`${path}/q`, x, HIDDEN, rows, 1.5);
+    const k = this.linear(`${path}/k`, x, HIDDEN, row, 1.5);
+    const v = this.linear(`${path}/v`, x, HIDDEN, row);
     const dims = (length: string) => ['batch_size', kvHeads, length, headSize];
     const kinds = ['key', 'value'];
     const past = kinds.map((kind) =>
@@ -179,14 +179,14 @@ class SmallDecoderGraph {
       attributes: { num_heads: queryHeads, kv_num_heads: kvHeads, do_rotary: 1, rotary_interleaved: 0 },
       outputs: [`${path}/output_0`, ...present],
     });
-    return this.linear(`${path}/o`, out, hidden, hidden);
+    return this.linear(`${path}/o`, out, rows, HIDDEN);
   }
 
   /** A depthwise convolution over the last tokens, whose inputs are kept in `past_conv.N`. */
   private convolution(layer: number, x: string): string {
-    const { graph, hidden } = this;
+    const { graph } = this;
     const path = `/layers.${layer}/conv`;
-    const dims = ['batch_size', hidden, WINDOW];
+    const dims = ['batch_size', HIDDEN, WINDOW];
     const past = graph.input(`past_conv.${layer}`, DataType.FLOAT, dims);
     const present = graph.output(`present_conv.${layer}`, DataType.FLOAT, dims);
     const axis = graph.int64(`${path}/axis`, [1], [2n]);
@@ -197,11 +197,11 @@ class SmallDecoderGraph {
     graph.node(`${path}/State`, 'Slice', [all, last, end, axis], { outputs: [present] });
     const second = graph.int64(`${path}/second`, [1], [1n]);
     const seen = graph.node(`${path}/Slice`, 'Slice', [all, second, end, axis]);
-    const kernel = this.draw(`${path}/kernel`, [hidden, 1, WINDOW], 0.6);
+    const kernel = this.draw(`${path}/kernel`, [HIDDEN, 1, WINDOW], 0.6);
     const mixed = graph.node(`${path}/Conv`, 'Conv', [seen, kernel], {
-      attributes: { group: hidden, kernel_shape: [WINDOW] },
+      attributes: { group: HIDDEN, kernel_shape: [WINDOW] },
     });
     const rows = graph.node(`${path}/Back`, 'Transpose', [mixed], { attributes: { perm: [0, 2, 1] } });
-    return this.linear(`${path}/out`, rows, hidden, hidden);
+    return this.linear(`${path}/out`, rows, HIDDEN, HIDDEN);
   }
 }

@@ -1,0 +1,120 @@
+// Learning has no holes: what was not recorded in every layer is made up for, and never enters a fit.
+import { beforeAll, describe, expect, test } from 'vitest';
+import { learnedPolicy, presetPolicy, type ThresholdPolicy, validatePolicy } from '../../policy/index.ts';
+import { Conversation, type StepAccount } from './conversation.ts';
+
+const SHAPE = { queryHeads: 8, kvHeads: 2, headSize: 64, dtype: 'f32' } as const;
+const LAYERS = new Map([
+  [0, SHAPE],
+  [3, SHAPE],
+]);
+const PROMPT = 100;
+
+class FakeDevice {
+  alive = 0;
+  failing = false;
+  readonly queue = { submit: () => {} };
+  pushErrorScope(): void {}
+  async popErrorScope(): Promise<object | null> {
+    return this.failing ? { message: 'no memory' } : null;
+  }
+  createBuffer(): object {
+    this.alive++;
+    return { destroy: () => this.alive-- };
+  }
+  createCommandEncoder(): object {
+    return { clearBuffer: () => {}, finish: () => ({}) };
+  }
+}
+
+beforeAll(() => {
+  Object.assign(globalThis, { GPUBufferUsage: { STORAGE: 128, COPY_SRC: 4, COPY_DST: 8 } });
+});
+
+function setUp(policy: ThresholdPolicy) {
+  const device = new FakeDevice();
+  const conversation = new Conversation(device as unknown as GPUDevice, policy, 1, LAYERS);
+  /** A decode step in which the given layers go through our kernels. */
+  const step = (attended: readonly number[] = [0, 3], dense?: boolean): StepAccount => {
+    const account = conversation.begin(PROMPT + conversation.step + 1);
+    for (const layer of attended) account.attend(layer, dense ?? account.plan.dense, 200);
+    conversation.finish(account, ({ shortFrom }) => `shorter than ${shortFrom}`);
+    return account;
+  };
+  return { device, conversation, step };
+}
+
+describe('learning', () => {
+  test('a step that misses a layer, or all of them, is learned anew in its place', () => {
+    const { step } = setUp(validatePolicy({ ...learnedPolicy({ warmup: 3 }), refitEvery: 0 }));
+    const plans = [[0, 3], [3], [], [0, 3], [0, 3], [0, 3]].map((layers) => step(layers).plan);
+    expect(plans.map(({ windowIndex }) => windowIndex)).toEqual([0, 1, 1, 1, 2, -1]);
+    expect(plans.map(({ dense }) => dense)).toEqual([true, true, true, true, true, false]);
+    expect(plans.map(({ fit }) => fit)).toEqual([false, false, false, false, true, false]);
+    // The power law's abscissa is the step as it was.
+    expect(plans.map((plan) => plan.step)).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
+  test('the moments of V are measured at the next step, if a layer missed them', () => {
+    const { step } = setUp(presetPolicy('balanced'));
+    const measured = [[3], [0, 3], [0, 3]].map((layers) => step(layers).plan.measure);
+    expect(measured).toEqual([true, true, false]);
+  });
+
+  test('a new prompt begins anew', () => {
+    const { step, conversation } = setUp(learnedPolicy({ warmup: 2 }));
+    step();
+    step([]);
+    conversation.restart();
+    expect(step().plan).toMatchObject({ step: 1, windowIndex: 0 });
+  });
+});
+
+describe('the account of steps', () => {
+  test('sifted, dense, short and the runtime’s own steps are told apart', () => {
+    const { step, conversation } = setUp(presetPolicy('balanced'));
+    step();
+    step([0, 3], true);
+    step([]);
+    // One layer is short, the other sifts: a sifted step.
+    const mixed = conversation.begin(PROMPT + 4);
+    mixed.attend(0, true, 200);
+    mixed.attend(3, false, 0);
+    conversation.finish(mixed, () => 'short');
+    expect(conversation).toMatchObject({ siftedSteps: 2, denseSteps: 1, stockSteps: 1, shortSteps: 1 });
+    expect([...conversation.reasons]).toEqual([['shorter than 200', 1]]);
+    expect([...conversation.shortByLayer]).toEqual([
+      [0, 2],
+      [3, 1],
+    ]);
+    // Rows of two KV heads: of both layers in the short step, of one in the mixed.
+    expect(conversation.denseRows).toBe(2 * 2 * (PROMPT + 2) + 2 * (PROMPT + 4));
+  });
+
+  test('a step that the runtime does again counts for nothing', () => {
+    const { conversation } = setUp(presetPolicy('exact'));
+    const account = conversation.begin(PROMPT + 1);
+    account.attend(0, true, 0);
+    account.giveUp('refused');
+    conversation.finish(account, () => '');
+    expect(conversation).toMatchObject({ denseSteps: 0, stockSteps: 1, denseRows: 0 });
+    expect([...conversation.reasons.keys()]).toEqual(['refused']);
+  });
+});
+
+describe('memory', () => {
+  test('is reserved for all layers at once; if it is not there, nothing stays behind', async () => {
+    const { device, conversation } = setUp(presetPolicy('balanced'));
+    expect(conversation.ready).toBe(false);
+    device.failing = true;
+    await expect(conversation.reserve()).rejects.toMatchObject({ code: 'OUT_OF_MEMORY' });
+    expect(device.alive).toBe(0);
+    expect(conversation.ready).toBe(false);
+    device.failing = false;
+    await conversation.reserve();
+    expect(conversation.ready).toBe(true);
+    expect(device.alive).toBe(6);
+    conversation.destroy();
+    expect(device.alive).toBe(0);
+  });
+});

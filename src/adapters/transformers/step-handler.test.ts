@@ -1,0 +1,186 @@
+// What is replaced is replaced whole or not at all, whatever follows the runtime's first program.
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { AttentionEncoder } from '../../kernel/step/encoder.ts';
+import type { LayerState } from '../../kernel/step/layer-state.ts';
+import { planStep, presetPolicy } from '../../policy/index.ts';
+import { type Conversation, StepAccount } from '../shared/conversation.ts';
+import type { DeviceHook } from './device-hook.ts';
+import type { Dispatch } from './pass-hook.ts';
+import type { MatchedProgram, Program, RejectedProgram } from './program.ts';
+import type { Tensors } from './session-hook.ts';
+import { StepHandler } from './step-handler.ts';
+
+const LENGTH = 40;
+const CAPACITY = 64;
+const UNIFORMS = {
+  head_size_vec: 8,
+  total_sequence_length: LENGTH,
+  alpha: 0.18,
+  present_sequence_length: CAPACITY,
+  n_reps: 2,
+  num_heads: 4,
+  batch_size: 1,
+  new_sequence_length: 1,
+};
+
+class FakeBuffer {
+  destroyed = false;
+  constructor(
+    readonly label: string,
+    readonly size = 1 << 20,
+  ) {}
+  destroy(): void {
+    this.destroyed = true;
+  }
+  getMappedRange(): ArrayBuffer {
+    return new ArrayBuffer(this.size);
+  }
+  unmap(): void {}
+}
+
+beforeAll(() => {
+  Object.assign(globalThis, {
+    GPUBuffer: FakeBuffer,
+    GPUBufferUsage: { UNIFORM: 64, STORAGE: 128 },
+  });
+});
+
+const program = (role: MatchedProgram['role'], names: string[]): MatchedProgram => ({
+  role,
+  dtype: 'f32',
+  bindings: Object.fromEntries(names.map((name, i) => [name, i])),
+  uniformBinding: names.length,
+  uniforms: Object.fromEntries(
+    Object.keys(UNIFORMS).map((name, i) => [
+      name,
+      { offset: 4 * i, type: name === 'alpha' ? ('f32' as const) : ('u32' as const) },
+    ]),
+  ),
+});
+const ATTEND = program('attend', ['q', 'present_key', 'present_value', 'seqlens_k']);
+const REDUCE = program('reduce', ['output']);
+const SINKS: RejectedProgram = { role: 'reduce', reason: 'the layer has attention sinks' };
+
+function setUp() {
+  const log: string[] = [];
+  const keys = new FakeBuffer('keys');
+  const uniformBuffer = new FakeBuffer('uniforms', 4 * Object.keys(UNIFORMS).length);
+  const view = new DataView(new ArrayBuffer(uniformBuffer.size));
+  Object.entries(UNIFORMS).forEach(([name, value], i) => {
+    if (name === 'alpha') view.setFloat32(4 * i, value, true);
+    else view.setUint32(4 * i, value, true);
+  });
+  const made: FakeBuffer[] = [];
+  const device = {
+    createBuffer: ({ label, size }: { label: string; size: number }) => {
+      made.push(new FakeBuffer(label, size));
+      return made.at(-1);
+    },
+    createBindGroup: ({ entries }: { entries: { resource: { buffer: FakeBuffer } }[] }) => ({
+      of: entries.map(({ resource }) => resource.buffer.label),
+    }),
+  };
+  const hook = { device, uniformBytes: () => view } as unknown as DeviceHook;
+  const pass = {
+    setPipeline: (pipeline: unknown) => log.push(`stock ${(pipeline as { name: string }).name}`),
+    setBindGroup: (_: number, group: { of: string[] }) => log.push(`binds ${group.of.join(' ')}`),
+    dispatchWorkgroups: (x: number) => log.push(`dispatches ${x}`),
+  } as unknown as GPUComputePassEncoder;
+  const encoder = {
+    siftFrom: 0,
+    prepare: (inputs: object) => ({ ...inputs }),
+    attend: () => log.push('our attend'),
+    combine: () => log.push('our combine'),
+  } as unknown as AttentionEncoder;
+  const policy = presetPolicy('exact');
+  const conversation = {
+    batch: 1,
+    policy,
+    layers: new Map([[0, {} as LayerState]]),
+  } as unknown as Conversation;
+  const account = new StepAccount(planStep(policy, 1, LENGTH), LENGTH);
+  const feeds = {
+    'past_key_values.0.key': { location: 'gpu-buffer', gpuBuffer: keys },
+  } as unknown as Tensors;
+  const encoders = new Map([['4/2 heads of 32, f32', encoder]]);
+  const handler = new StepHandler(hook, encoders, conversation, account, feeds);
+  const dispatch = (of: Program | undefined, known = true): Dispatch => {
+    const names = of && 'bindings' in of ? Object.keys(of.bindings) : ['x'];
+    const buffers = names.map((name) => (name === 'present_key' ? keys : new FakeBuffer(name)));
+    const entries = [...buffers, uniformBuffer].map((buffer, binding) => ({ binding, resource: { buffer } }));
+    return {
+      pass,
+      program: of,
+      known,
+      pipeline: { name: 'attend', getBindGroupLayout: () => ({}) },
+      entries,
+      x: 7,
+      y: 1,
+      z: 1,
+    } as unknown as Dispatch;
+  };
+  return { handler, account, dispatch, log, made, encoder, pass };
+}
+
+const STOCK_FIRST = [
+  'stock attend',
+  'binds q keys present_value seqlens_k sift uniforms of the runtime',
+  'dispatches 7',
+];
+
+describe('StepHandler', () => {
+  test('both programs are replaced', () => {
+    const { handler, account, dispatch, log } = setUp();
+    expect(handler.dispatch(dispatch(ATTEND))).toBe(true);
+    expect(handler.dispatch(dispatch(REDUCE))).toBe(true);
+    expect(log).toEqual(['our attend', 'our combine']);
+    expect([...account.attended]).toEqual([0]);
+    expect(account.reasons.size).toBe(0);
+  });
+
+  test.each<[string, Program | undefined, string]>([
+    ['a reduction that is not understood', SINKS, 'attention sinks'],
+    ['a program with an unknown label', undefined, 'another program'],
+    ['another attention', ATTEND, 'another program'],
+  ])(
+    'followed by %s, the first program is encoded after all, with the uniforms it had',
+    (_, next, reason) => {
+      const { handler, account, dispatch, log, made } = setUp();
+      expect(handler.dispatch(dispatch(ATTEND))).toBe(true);
+      const replaced = handler.dispatch(dispatch(next));
+      expect(log.slice(0, 4)).toEqual(['our attend', ...STOCK_FIRST]);
+      // The other attention is the same layer's: it begins anew.
+      expect(replaced).toBe(next === ATTEND);
+      if (next !== ATTEND) expect(account.attended.size).toBe(0);
+      expect([...account.reasons].join()).toContain(reason);
+      expect(made.map(({ destroyed }) => destroyed)).toEqual([false]);
+      handler.end();
+      expect(made[0]!.destroyed).toBe(true);
+    },
+  );
+
+  test('the same before a dispatch that cannot be routed, and where ours cannot be finished', () => {
+    const indirect = setUp();
+    indirect.handler.dispatch(indirect.dispatch(ATTEND));
+    indirect.handler.passed(indirect.pass);
+    expect(indirect.log).toEqual(['our attend', ...STOCK_FIRST]);
+
+    const failing = setUp();
+    failing.encoder.combine = () => {
+      throw new Error('no more bind groups');
+    };
+    failing.handler.dispatch(failing.dispatch(ATTEND));
+    expect(failing.handler.dispatch(failing.dispatch(REDUCE))).toBe(false);
+    expect(failing.log).toEqual(['our attend', ...STOCK_FIRST]);
+    expect([...failing.account.reasons]).toEqual(['encoding failed: no more bind groups']);
+    expect(failing.account.attended.size).toBe(0);
+  });
+
+  test('an attention over another length than the step has is left alone', () => {
+    const { handler, dispatch, account, log } = setUp();
+    Object.assign(account, { length: LENGTH + 1 });
+    expect(handler.dispatch(dispatch(ATTEND))).toBe(false);
+    expect(log).toEqual([]);
+    expect([...account.reasons].join()).toContain(`over ${LENGTH} keys`);
+  });
+});
