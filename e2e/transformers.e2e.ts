@@ -200,7 +200,7 @@ describe('errors', () => {
       const sift = await enableSift(generator, { tau: 0 });
       result.twice = await failure(() => enableSift(generator));
       sift.dispose();
-      const wasm = await load({ device: 'wasm' });
+      const wasm = await loadSmall('small', { device: 'wasm' });
       result.wasm = await failure(() => enableSift(wasm));
       await wasm.dispose();
       const { webgpu } = env.backends.onnx as { webgpu: object };
@@ -231,7 +231,7 @@ describe('errors', () => {
 
   test('enabling after the first generation is refused, and the pipeline still works', async () => {
     // A page of its own: programs compiled by an earlier pipeline of the page would be known.
-    const late = await openPage('/e2e/page/index.html');
+    const late = await openPage('/e2e/page/index.html', undefined, MODELS);
     try {
       await late.page.waitForFunction(() => 'sift' in window);
       const result = await late.page.evaluate(async () => {

@@ -65,10 +65,11 @@ const api = {
       ...options,
     }) as Promise<TextGenerationPipeline>,
   /** A model of the test's own (tools/models/small-decoder.ts). */
-  loadSmall: (name: string): Promise<TextGenerationPipeline> =>
+  loadSmall: (name: string, options: object = {}): Promise<TextGenerationPipeline> =>
     pipeline('text-generation', name, {
       device: 'webgpu',
       dtype: 'fp32',
+      ...options,
     }) as Promise<TextGenerationPipeline>,
   /** Token ids of a text. */
   encode: (generator: TextGenerationPipeline, text: string): number[] =>
