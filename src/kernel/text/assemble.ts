@@ -28,6 +28,14 @@ function needed(
   );
 }
 
+/**
+ * WGSL without its comments: unrolling would repeat them, and the browser would send them to the GPU process.
+ * WGSL has no string literals, so that `//` always begins a comment.
+ */
+function withoutComments(code: string): string {
+  return code.replace(/\s*\/\/.*$/gm, '');
+}
+
 /** The complete WGSL of a kernel for one shape. */
 export function assemble(kernel: Kernel, shape: AttentionShape, variant: KernelVariant): string {
   const kv = kernel.readsKv ? variant.kv.modules : [];
@@ -43,7 +51,7 @@ export function assemble(kernel: Kernel, shape: AttentionShape, variant: KernelV
   // Loops run over whole slots and branches on subgroup votes, which the analysis cannot know.
   const head = variant.subgroupSize > 0 ? 'enable subgroups;\ndiagnostic(off, subgroup_uniformity);\n' : '';
   const f16 = modules.includes(wgsl.siftPairsF16) ? 'enable f16;\n' : '';
-  return f16 + head + (variant.tuning.unrolled ? unroll(code, all) : code);
+  return f16 + head + withoutComments(variant.tuning.unrolled ? unroll(code, all) : code);
 }
 
 /** The WGSL that compares two attention outputs of a shape. */
@@ -51,5 +59,5 @@ export function assembleComparison(shape: AttentionShape, workgroupSize: number)
   const { words } = shapeConstants(shape);
   const modules = [storageModule(shape), wgsl.proofCompare];
   const constants = needed(modules, { QUERY_HEADS: shape.queryHeads, WORDS: words, WG: workgroupSize });
-  return [declareConstants(constants), ...modules.map(({ text }) => text)].join('\n');
+  return withoutComments([declareConstants(constants), ...modules.map(({ text }) => text)].join('\n'));
 }
