@@ -1,8 +1,7 @@
-// The values of two heads side by side in f32.
+// A Pair is the values of two heads side by side, in f32. The functions are those of pairs-f16.wgsl.
 
 alias Pair = vec2f;
 fn pair_of(x: f32, y: f32) -> Pair { return Pair(x, y); }
-// As in pairs-f16.wgsl.
 fn pair_dot(query: ptr<function, Pairs>, at: u32, w: Word, part: u32, c: Pair) -> Pair {
   var k = word_lo(w);
   if (part == 1u) { k = word_hi(w); }

@@ -100,7 +100,7 @@ describe('WGSL files', () => {
       );
       // What modules of a variant bind (scores for learning, the log-sum-exp, pages) they say themselves.
       const own = uses.filter(({ name: buffer }) =>
-        new RegExp(`\\b${buffer}\\b`).test(text.replace(/^\/\/.*$/gm, '')),
+        new RegExp(`\\b${buffer}\\b`).test(text.replace(/\/\/.*/g, '')),
       );
       const names = [
         ...new Set(own.map((use) => (use.access === 'read' ? use.name : `${use.name} (written)`))),
