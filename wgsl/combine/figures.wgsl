@@ -14,7 +14,7 @@ fn keep_figures(own: u32, batch: u32, lane: u32) {
   var fit = layer_state[at];                             // (log_alpha, beta, r2, status)
   var total = layer_state[at + 2u];                      // (kept_lo, kept_hi, rows_lo, rows_hi)
   let past = layer_state[at + 3u];                       // (mass_sum, ema, steps, age)
-  var whole = groups_state[group];                       // (union_lo, union_hi, union_last, 0)
+  var whole = groups_state[group];                       // V rows read: (of all steps, low and high word, of the last step, 0)
   let log_eta = log_threshold(fit.w, bitcast<f32>(fit.x), bitcast<f32>(fit.y), length);
   var top = LOWEST;
   var sums = vec4f(0.0);                                 // (softmax sum, kept mass, kept rows, rows read); counts are exact up to 2^24

@@ -55,17 +55,17 @@ fn load_keys(rows: ptr<function, Rows>, batch: u32, kv_head: u32, base: u32, las
 // The first exchanges move the most values. They stay within quads, because a browser guards every subgroupShuffleXor against lanes that do
 // not exist, and need not guard quadSwap.
 fn row_scores(query: ptr<function, Query>, rows: ptr<function, Rows>, lane: u32) -> PerHead {
-  var part: array<f32, HEADS * 8u>;
+  var partial: array<f32, HEADS * 8u>;
   for (var j = 0u; j < UNROLL; j++) { // unroll
     for (var n = 0u; n < LANE_WORDS; n++) { // unroll
       let lo = word_lo((*rows)[j * LANE_WORDS + n]);
       let hi = word_hi((*rows)[j * LANE_WORDS + n]);
       for (var h = 0u; h < HEADS; h++) { // unroll
         var sum = 0.0;
-        if (n > 0u) { sum = part[h * 8u + j]; }
+        if (n > 0u) { sum = partial[h * 8u + j]; }
         sum = dot_add(lo, (*query)[(h * LANE_WORDS + n) * V4], sum);
         if (V4 == 2u) { sum = dot_add(hi, (*query)[(h * LANE_WORDS + n) * V4 + V4 - 1u], sum); }
-        part[h * 8u + j] = sum;
+        partial[h * 8u + j] = sum;
       }
     }
   }
@@ -75,9 +75,9 @@ fn row_scores(query: ptr<function, Query>, rows: ptr<function, Rows>, lane: u32)
       let odd = (lane & 1u) != 0u;
       for (var i = 0u; i < 4u; i++) { // unroll
         if (2u * i < UNROLL) {
-          let a = part[h * 8u + 2u * i];
-          let b = part[h * 8u + 2u * i + 1u];
-          part[h * 8u + i] = select(a, b, odd) + quadSwapX(select(b, a, odd));
+          let a = partial[h * 8u + 2u * i];
+          let b = partial[h * 8u + 2u * i + 1u];
+          partial[h * 8u + i] = select(a, b, odd) + quadSwapX(select(b, a, odd));
         }
       }
     }
@@ -85,16 +85,16 @@ fn row_scores(query: ptr<function, Query>, rows: ptr<function, Rows>, lane: u32)
       let odd = (lane & 2u) != 0u;
       for (var i = 0u; i < 2u; i++) { // unroll
         if (4u * i < UNROLL) {
-          let a = part[h * 8u + 2u * i];
-          let b = part[h * 8u + 2u * i + 1u];
-          part[h * 8u + i] = select(a, b, odd) + quadSwapY(select(b, a, odd));
+          let a = partial[h * 8u + 2u * i];
+          let b = partial[h * 8u + 2u * i + 1u];
+          partial[h * 8u + i] = select(a, b, odd) + quadSwapY(select(b, a, odd));
         }
       }
     }
-    var sum = part[h * 8u];
+    var sum = partial[h * 8u];
     if (UNROLL > 4u) {
       let odd = (lane & 4u) != 0u;
-      let b = part[h * 8u + 1u];
+      let b = partial[h * 8u + 1u];
       sum = select(sum, b, odd) + subgroupShuffleXor(select(b, sum, odd), 4u);
     }
     if (LANES > 16u && UNROLL < 32u) { sum += subgroupShuffleXor(sum, 16u); }

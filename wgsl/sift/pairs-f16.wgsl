@@ -2,11 +2,11 @@
 
 alias Pair = vec2<f16>;
 fn pair_of(x: f32, y: f32) -> Pair { return Pair(f16(x), f16(y)); }
-// Adds to c the products of four elements of a storage word with the queries from (*query)[at] on. part: 0 for the word's first four
-// elements, 1 for the others.
-fn pair_dot(query: ptr<function, Pairs>, at: u32, w: Word, part: u32, c: Pair) -> Pair {
-  let a = bitcast<vec2<f16>>(w[2u * part]);
-  let b = bitcast<vec2<f16>>(w[2u * part + 1u]);
+// Adds to c the products of four elements of a storage word with the queries from (*query)[at] on. half: 0 for the first four elements of
+// the word, 1 for the others.
+fn pair_dot(query: ptr<function, Pairs>, at: u32, w: Word, half: u32, c: Pair) -> Pair {
+  let a = bitcast<vec2<f16>>(w[2u * half]);
+  let b = bitcast<vec2<f16>>(w[2u * half + 1u]);
   let sum = fma((*query)[at + 1u], a.yy, fma((*query)[at], a.xx, c));
   return fma((*query)[at + 3u], b.yy, fma((*query)[at + 2u], b.xx, sum));
 }

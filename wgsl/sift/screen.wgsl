@@ -48,7 +48,7 @@ fn mask_of(condition: bool) -> u32 { return select(0u, 0xffffffffu, condition); 
 
 // As row_scores (rows.wgsl), but by pairs of heads. The scores lack the factor score_unit().
 fn screen_scores(query: ptr<function, Pairs>, rows: ptr<function, Rows>, lane: u32) -> PairScores {
-  var part: array<Pair, HEAD_PAIRS * 8u>;
+  var partial: array<Pair, HEAD_PAIRS * 8u>;
   for (var j = 0u; j < UNROLL; j++) { // unroll
     for (var p = 0u; p < HEAD_PAIRS; p++) { // unroll
       var sum = Pair();
@@ -57,7 +57,7 @@ fn screen_scores(query: ptr<function, Pairs>, rows: ptr<function, Rows>, lane: u
           sum = pair_dot(query, ((p * LANE_WORDS + n) * V4 + v) * 4u, (*rows)[j * LANE_WORDS + n], v, sum);
         }
       }
-      part[p * 8u + j] = sum;
+      partial[p * 8u + j] = sum;
     }
   }
   var score: PairScores;
@@ -66,9 +66,9 @@ fn screen_scores(query: ptr<function, Pairs>, rows: ptr<function, Rows>, lane: u
       let odd = 0u - (lane & 1u);
       for (var i = 0u; i < 4u; i++) { // unroll
         if (2u * i < UNROLL) {
-          let a = part[p * 8u + 2u * i];
-          let b = part[p * 8u + 2u * i + 1u];
-          part[p * 8u + i] = pair_select(a, b, odd) + pair_swap_x(pair_select(b, a, odd));
+          let a = partial[p * 8u + 2u * i];
+          let b = partial[p * 8u + 2u * i + 1u];
+          partial[p * 8u + i] = pair_select(a, b, odd) + pair_swap_x(pair_select(b, a, odd));
         }
       }
     }
@@ -76,16 +76,16 @@ fn screen_scores(query: ptr<function, Pairs>, rows: ptr<function, Rows>, lane: u
       let odd = 0u - ((lane >> 1u) & 1u);
       for (var i = 0u; i < 2u; i++) { // unroll
         if (4u * i < UNROLL) {
-          let a = part[p * 8u + 2u * i];
-          let b = part[p * 8u + 2u * i + 1u];
-          part[p * 8u + i] = pair_select(a, b, odd) + pair_swap_y(pair_select(b, a, odd));
+          let a = partial[p * 8u + 2u * i];
+          let b = partial[p * 8u + 2u * i + 1u];
+          partial[p * 8u + i] = pair_select(a, b, odd) + pair_swap_y(pair_select(b, a, odd));
         }
       }
     }
-    var sum = part[p * 8u];
+    var sum = partial[p * 8u];
     if (UNROLL > 4u) {
       let odd = 0u - ((lane >> 2u) & 1u);
-      let b = part[p * 8u + 1u];
+      let b = partial[p * 8u + 1u];
       sum = pair_select(sum, b, odd) + pair_xor(pair_select(b, sum, odd), 4u);
     }
     if (LANES > 16u && UNROLL < 32u) { sum += pair_xor(sum, 16u); }

@@ -32,11 +32,11 @@ function needed(
 }
 
 /**
- * Removes comments. Since unrolling repeats them, they would be 15% of the text that the browser compiles.
- * WGSL has no string literals, so that `//` always begins a comment.
+ * Removes the comments of a file, but not the marks of loops. Unrolling would repeat the comments, and the
+ * browser has to read the text. WGSL has no string literals, so that `//` always begins a comment.
  */
 function withoutComments(code: string): string {
-  return code.replace(/\s*\/\/.*$/gm, '');
+  return code.replace(/\s*\/\/(?! unroll$).*$/gm, '');
 }
 
 /**
@@ -52,13 +52,13 @@ export function assemble(kernel: Kernel, shape: AttentionShape, variant: KernelV
     declareConstants(constants),
     SHARED_DECLARATIONS,
     bindingDeclarations(kernel.buffers),
-    ...modules.map(({ text }) => text),
+    ...modules.map(({ text }) => withoutComments(text)),
   ].join('\n');
   // Subgroup operations are in loops and branches that all lanes of a subgroup enter together, since these
   // depend on whole slots and on subgroup votes. The uniformity analysis cannot know that.
   const head = variant.subgroupSize > 0 ? 'enable subgroups;\ndiagnostic(off, subgroup_uniformity);\n' : '';
   const f16 = modules.includes(wgsl.siftPairsF16) ? 'enable f16;\n' : '';
-  return f16 + head + withoutComments(variant.tuning.unrolled ? unroll(code, all) : code);
+  return f16 + head + (variant.tuning.unrolled ? unroll(code, all) : code);
 }
 
 /** The WGSL that compares two attention outputs of one sequence (wgsl/proof/compare.wgsl). */
@@ -66,5 +66,5 @@ export function assembleComparison(shape: AttentionShape, workgroupSize: number)
   const { words } = shapeConstants(shape);
   const modules = [storageModule(shape), wgsl.proofCompare];
   const constants = needed(modules, { QUERY_HEADS: shape.queryHeads, WORDS: words, WG: workgroupSize });
-  return withoutComments([declareConstants(constants), ...modules.map(({ text }) => text)].join('\n'));
+  return [declareConstants(constants), ...modules.map(({ text }) => withoutComments(text))].join('\n');
 }

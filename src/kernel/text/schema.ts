@@ -24,7 +24,10 @@ export const BUFFERS = {
     'array<vec4u>',
     'HeadState [batch, QUERY_HEADS], then the moments [batch, KV_HEADS, MOMENTS]',
   ],
-  groups_state: ['array<vec4u>', '[batch, KV_HEADS]: V rows read, (all_lo, all_hi, last, 0)'],
+  groups_state: [
+    'array<vec4u>',
+    '[batch, KV_HEADS]: V rows read (of all steps, low and high word, of the last step, 0)',
+  ],
   window: ['array<vec2f>', '[batch, QUERY_HEADS, params.window]: (log x, log theta)'],
   output: ['array<Word>', '[batch, QUERY_HEADS, HEAD_SIZE]'],
   lse: ['array<f32>', '[batch, QUERY_HEADS]'],
