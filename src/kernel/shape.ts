@@ -1,46 +1,52 @@
 import { invalidOption } from '../errors.ts';
 
-/** Element type of q, K, V and the output. Scores, sums and thresholds are f32 in either case. */
+/**
+ * Element type of q, K, V and the output. Sums and thresholds are f32 in either case, and so are scores unless the
+ * sift kernel screens them in half precision.
+ */
 export type DType = 'f32' | 'f16';
 
-/** Shape of one decode attention. */
+/** Shape of the attention of one decode step in one layer. */
 export interface AttentionShape {
   /** Query heads of the layer. */
   queryHeads: number;
-  /** KV heads of the layer; divides `queryHeads`. */
+  /** KV heads of the layer. It divides `queryHeads`. */
   kvHeads: number;
-  /** Elements of a K or V row; a multiple of 4, at most 256. */
+  /** Elements of a K or V row: a multiple of 4, at most 256. */
   headSize: number;
   dtype: DType;
 }
 
-/** Query heads one workgroup serves; a larger group is cut into blocks of this size. */
+/** The most query heads that one workgroup serves. A larger group is cut into blocks of this size. */
 export const MAX_HEADS_PER_BLOCK = 8;
 
-/** Quantities that follow from the shape and are compiled into the kernels. */
+/** Numbers that follow from the shape and are compiled into the kernels. */
 export interface ShapeConstants {
-  /** Query heads per KV head. */
+  /** Query heads of a group, which share a KV head. */
   group: number;
-  /** Query heads handled by one workgroup. */
+  /** Query heads that one workgroup serves. */
   heads: number;
-  /** Workgroups that together serve a group. */
+  /** Blocks of `heads` query heads that a group is cut into. */
   blocks: number;
-  /** Elements per storage word: 4 or 8. */
+  /** Elements of a storage word, which is what a lane loads at a time: 4 or 8. */
   wordElements: number;
-  /** Storage words per row. */
+  /** Storage words of a row. */
   words: number;
-  /** Bytes per element. */
+  /** Bytes of an element. */
   elementBytes: number;
 }
 
-/** Whether rows can be chosen in one pass over the keys: with subgroups, and one workgroup for all heads of a group. */
+/**
+ * Whether the sift kernel exists for a shape: it needs subgroups, and one workgroup must serve all heads of a
+ * group.
+ */
 export function canSiftInOnePass(shape: AttentionShape, subgroups: boolean): boolean {
   return subgroups && shapeConstants(shape).blocks === 1;
 }
 
 /**
  * Checks a shape.
- * @throws {SiftError} `INVALID_OPTION`, naming the field.
+ * @throws {SiftError} `INVALID_OPTION`, whose message names the field, its value and what is allowed.
  */
 export function validateShape(shape: AttentionShape): void {
   const { queryHeads, kvHeads, headSize, dtype } = shape;
@@ -55,7 +61,7 @@ export function validateShape(shape: AttentionShape): void {
   if (dtype !== 'f32' && dtype !== 'f16') throw invalidOption('dtype', dtype, "'f32' or 'f16'");
 }
 
-/** Derives the compiled-in constants of a shape. */
+/** The numbers that follow from a valid shape. */
 export function shapeConstants(shape: AttentionShape): ShapeConstants {
   const group = shape.queryHeads / shape.kvHeads;
   const heads = Math.min(group, MAX_HEADS_PER_BLOCK);

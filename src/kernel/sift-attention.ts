@@ -14,49 +14,58 @@ import type { Tuning } from './step/tuning.ts';
 
 /** Options of {@link createSiftAttention}. */
 export interface SiftAttentionOptions {
-  /** How thresholds are found; default the `balanced` preset. */
+  /** How thresholds are found. Default: the `balanced` preset. */
   policy?: ThresholdPolicy;
-  /** Layers that keep thresholds of their own. Default 1. */
+  /** Layers. Each has thresholds and figures of its own. Default 1. */
   layers?: number;
-  /** Sequences decoded side by side. Default 1. */
+  /** Sequences that are decoded side by side. Default 1. */
   batch?: number;
-  /** Use subgroup operations; default: if the device has them. */
+  /** Whether to use subgroup operations. Default: if the device has them. */
   subgroups?: boolean;
-  /** Share scratch buffers with other instances on the device. */
+  /** Resources of the device that other instances may share. Default: resources of its own. */
   resources?: StepResources;
-  /** Keys from which steps sift; shorter ones read every row. Default 0. */
+  /** Keys from which steps sift. Shorter steps read every row. Default 0. */
   siftFrom?: number;
-  /** @internal Other than the device's own, for measurements. */
+  /** @internal Changes to the device's tuning, for measurements. */
   tuning?: Partial<Tuning>;
 }
 
 /** What a decode step has in common for all layers. */
 export interface StepShape {
-  /** Keys in the cache, the new token's included: one number, or i32 [batch] on the GPU with the largest of them. */
+  /**
+   * Keys in the cache, that of the new token included: one number for all sequences, or i32 [batch] on the
+   * GPU and their maximum.
+   */
   length: number | { buffer: GPUBufferBinding; max: number };
-  /** Rows between two KV heads in K and V. Default: `length`. */
+  /** Rows from one KV head to the next in K and V. Default: the (largest) length. */
   capacity?: number;
-  /** Factor of q·k. Default 1/sqrt(headSize). */
+  /** Factor of q · k. Default 1/sqrt(headSize). */
   scale?: number;
 }
 
-/** Tensors of one layer on the GPU. */
+/** The tensors of one layer, on the GPU. */
 export interface LayerTensors extends LayerInputs {
   /** [batch, queryHeads, headSize], written. */
   output: GPUBufferBinding;
 }
 
-/** One decode step, begun; encode every layer once. */
+/** A decode step that has begun. Encode every layer once. */
 export interface DecodeStep {
-  /** The step's number since the prompt, from 1. */
+  /** The number of the step: 1 for the first after the prompt. */
   readonly step: number;
-  /** Whether every row is kept (warm-up, or a policy that sifts nothing). */
+  /** Whether the step reads every row: in the warm-up, below `siftFrom`, or if the policy keeps every row. */
   readonly dense: boolean;
-  /** Encodes one layer's attention into a compute pass. */
+  /**
+   * Encodes one layer's attention into a compute pass.
+   * @throws {SiftError} `INVALID_OPTION` for a layer that does not exist, `OUT_OF_MEMORY` if the device
+   *   cannot bind the scratch buffers that the step needs.
+   */
   encode(pass: GPUComputePassEncoder, layer: number, tensors: LayerTensors): void;
 }
 
-/** Decode attention on plain GPU buffers, with thresholds learned on the GPU. Made by {@link createSiftAttention}. */
+/**
+ * Decode attention on plain GPU buffers. Thresholds stay on the GPU. {@link createSiftAttention} makes it.
+ */
 export class SiftAttention {
   private readonly states: LayerState[];
   private readonly zeros: GPUBuffer;
@@ -78,7 +87,7 @@ export class SiftAttention {
 
   /**
    * Begins the next decode step.
-   * @throws {SiftError} `INVALID_OPTION` for a length or capacity out of range; `DISPOSED` after `destroy`.
+   * @throws {SiftError} `INVALID_OPTION` for a length or a capacity out of range, `DISPOSED` after `destroy`.
    */
   beginStep(shape: StepShape): DecodeStep {
     if (this.destroyed) throw new SiftError('DISPOSED', 'This SiftAttention was destroyed; create another.');
@@ -112,7 +121,7 @@ export class SiftAttention {
     };
   }
 
-  /** Forgets thresholds and figures: call when the KV cache begins anew. */
+  /** Forgets thresholds, moments and figures. Call it when the KV cache begins anew. */
   reset(): void {
     const { device } = this.encoder.resources;
     const commands = device.createCommandEncoder();
@@ -121,11 +130,16 @@ export class SiftAttention {
     this.steps = 0;
   }
 
-  /** What a layer's heads have learned and done. Reads back from the GPU; do not call it every step. */
+  /**
+   * What the heads of a layer have learned, and their running statistics. It waits for the GPU: do not call
+   * it at every step.
+   * @throws {SiftError} `INVALID_OPTION` for a layer that does not exist.
+   */
   figures(layer = 0): Promise<LayerFigures> {
     return this.state(layer).read();
   }
 
+  /** Frees the buffers. Resources that were given are left alone. */
   destroy(): void {
     if (this.destroyed) return;
     this.destroyed = true;
@@ -142,10 +156,15 @@ export class SiftAttention {
 }
 
 /**
- * Decode attention on plain GPU buffers: `softmax(scale * q K^T) V` for one query token per sequence, reading only the V rows
- * whose probability is at or above each head's threshold. K and V are [batch, kvHeads, capacity, headSize].
+ * Decode attention on plain GPU buffers: `softmax(scale · q Kᵀ) V` for one query token of each sequence. It
+ * reads only the V rows whose probability is at or above some head's threshold. The idea is SiftAttention
+ * (https://arxiv.org/abs/2506.05300).
  *
- * @throws {SiftError} `INVALID_OPTION` for a shape, an option or a policy out of range, `SELF_TEST_FAILED` if the device rejects a kernel.
+ * K and V are [batch, kvHeads, capacity, headSize], q and the output [batch, queryHeads, headSize], all of
+ * the shape's `dtype`.
+ *
+ * @throws {SiftError} `INVALID_OPTION` for a shape, an option or a policy out of range, `SELF_TEST_FAILED` if
+ *   a kernel does not compile on the device.
  */
 export async function createSiftAttention(
   device: GPUDevice,

@@ -1,17 +1,19 @@
-// Combine: adds the splits' partial outputs, each relative to its split's maximum, and what stands for the rows that were not read
-// (rest.wgsl). Divides by the whole (or, renormalising, by the kept mass) and writes the attention output.
-// A head has SLICES workgroups, each with a part of the row. After a sifted step FIGURE_WORKGROUPS others, the first, keep the heads' figures
-// (figures.wgsl).
-// Grid: (QUERY_HEADS * SLICES, batch) of a dense step, (FIGURE_WORKGROUPS + QUERY_HEADS * SLICES, batch) of a sifted one.
+// Merges what the splits of each head left into the attention output. The outputs of splits are relative to their own softmax maxima. Their
+// sum, with the correction for the dropped mass (correction.wgsl), is divided by the softmax sum over all keys; where the policy
+// renormalises, there is no correction, and the divisor is the kept mass.
+// A head has SLICES workgroups, each with a slice of the row. After a sifted step, FIGURE_WORKGROUPS more come first, which update the
+// heads' figures (figures.wgsl).
+// Grid: (QUERY_HEADS * SLICES, batch) after a dense step, (FIGURE_WORKGROUPS + QUERY_HEADS * SLICES, batch) after a sifted one.
 // Buffers: lengths, split_softmax, split_output, layer_state (written), groups_state (written), output (written)
 // Constants: VECS, SLICES, WORDS, ADDERS, MERGES, WG, FIGURE_WORKGROUPS, FIGURE_HEADS, FIGURE_LANES, QUERY_HEADS
 // Constants: SPLIT_VECS, V4, LOADS
 
 const SLICE_VECS = VECS / SLICES;
 const SLICE_WORDS = WORDS / SLICES;
+// An adder is SLICE_VECS neighbouring invocations. It adds up every ADDERS-th split. An entry is what 2^MERGES adders have together.
 const ENTRIES = ADDERS >> MERGES;
-var<workgroup> entry_softmax: array<vec4f, ENTRIES>;            // (max, sum, kept mass, 0)
-var<workgroup> entry_out: array<vec4f, ENTRIES * SLICE_VECS>;
+var<workgroup> entry_softmax: array<vec4f, ENTRIES>;            // (maximum, softmax sum, kept mass, 0)
+var<workgroup> entry_out: array<vec4f, ENTRIES * SLICE_VECS>;   // the output, relative to that maximum
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -26,12 +28,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let head = wid.y * QUERY_HEADS + own;
   let base = head * params.splits;
 
-  // All that is needed is asked for before anything is waited for: a chain of loads takes longer than all the arithmetic here.
+  // All loads begin before the first is waited for, because a chain of loads takes longer than all the arithmetic here.
   let word = slice * SLICE_WORDS + lid;                   // of the output, for the first SLICE_WORDS invocations
   let corrects = !dense && has(params.flags, FLAG_CORRECT);
-  var correction_lo = vec4f(0.0);                              // what stands for a row that is not read
+  var correction_lo = vec4f(0.0);
   var correction_hi = vec4f(0.0);
-  var measured = false;
+  var measured = false;                                  // the moments that the correction comes from were measured
   if (corrects && lid < SLICE_WORDS) {
     let correction_at = params.batch * QUERY_HEADS * params.splits * SPLIT_VECS + head * SPLIT_VECS;
     correction_lo = split_output[correction_at + word * V4];
@@ -39,11 +41,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     measured = split_output[correction_at + SPLIT_VECS - 1u].x > 0.0;
   }
 
-  // An invocation adds up a vec4f of every ADDERS-th split, relative to the largest of their maxima.
+  // Each invocation adds up its vec4f of every ADDERS-th split, relative to the largest maximum of these splits.
   let adder = lid / SLICE_VECS;
   let vec = lid % SLICE_VECS;
   var top = LOWEST;
-  var sum = vec2f(0.0);                                  // of the softmax, and of what was kept
+  var sum = vec2f(0.0);                                  // (softmax sum, kept mass)
   var out = vec4f(0.0);
   if (adder < ADDERS) {
     for (var start = adder; start < params.splits; start += LOADS * ADDERS) {
@@ -72,7 +74,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
       }
     }
   }
-  // The adders' sums: those of neighbouring ones by exchanges, 2^MERGES to one, the rest in workgroup memory.
+  // Neighbouring adders add up their sums by exchanges between lanes. What 2^MERGES of them have becomes an entry of workgroup memory.
   let own_top = top;
   for (var i = 0u; i < MERGES; i++) { top = max(top, from_lane(vec4f(top), SLICE_VECS << i).x); } // unroll
   let scale = exp(own_top - top);
@@ -89,6 +91,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   }
   workgroupBarrier();
   if (lid >= SLICE_WORDS) { return; }
+  // The entries become one output. From here on, an invocation has one storage word of it.
   top = LOWEST;
   for (var e = 0u; e < ENTRIES; e++) { top = max(top, entry_softmax[e].x); }
   sum = vec2f(0.0);
@@ -104,7 +107,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let mass = select(sum.y, l, dense);
   if (lid == 0u && slice == 0u) { store_lse(head, vec2f(top, l)); }
   let lost = max(l - mass, 0.0);
-  // A cache whose moments were not measured: what was kept stands for all.
+  // Where the moments were never measured there is no correction, and the output is renormalised instead.
   let renormalises = has(params.flags, FLAG_RENORMALISE) || (corrects && !measured);
   let denominator = select(l, mass, renormalises);
   let inverse = select(0.0, 1.0 / denominator, denominator > 0.0);

@@ -1,23 +1,23 @@
-// The running figures and the guard of a head after a sifted step, by workgroups of combine's own: those that write outputs would be
-// waited for. FIGURE_LANES neighbouring invocations keep those of a head.
+// Updates the figures (running statistics) and the guard of a head after a sifted step. Separate workgroups of combine do this, because the
+// output does not need it and would only be later. FIGURE_LANES neighbouring invocations serve one head.
 // Constants: GUARD_DECAY, GUARD_GRACE_STEPS, GUARD_LEAST_MASS
 // Constants: QUERY_HEADS, KV_HEADS, GROUP, FIGURE_LANES, SPLIT_VECS
 
 fn keep_figures(own: u32, batch: u32, lane: u32) {
-  let real = min(own, QUERY_HEADS - 1u);                 // the last workgroup may have places for more heads than there are
+  let real = min(own, QUERY_HEADS - 1u);                 // the last workgroup may have room for more heads than there are
   let head = batch * QUERY_HEADS + real;
   let base = head * params.splits;
   let group = batch * KV_HEADS + real / GROUP;
   let length = u32(lengths[batch]) + params.length_bias;
-  // By whole vectors: field by field, one invocation's loads and stores are what the dispatch waits for.
+  // The state is loaded and stored by whole vectors. Field by field, the dispatch waited for these loads and stores of one invocation.
   let at = head * HEAD_VECS;
   var fit = layer_state[at];                             // (log_alpha, beta, r2, status)
   var total = layer_state[at + 2u];                      // (kept_lo, kept_hi, rows_lo, rows_hi)
   let past = layer_state[at + 3u];                       // (mass_sum, ema, steps, age)
-  var whole = groups_state[group];                       // (union_lo, union_hi, union_last, 0)
+  var whole = groups_state[group];                       // V rows read: (of all steps, low and high word, of the last step, 0)
   let log_eta = log_threshold(fit.w, bitcast<f32>(fit.x), bitcast<f32>(fit.y), length);
   var top = LOWEST;
-  var sums = vec4f(0.0);                                 // of the softmax, kept mass, kept rows, rows read; counts are exact up to 2^24
+  var sums = vec4f(0.0);                                 // (softmax sum, kept mass, kept rows, rows read); counts are exact up to 2^24
   for (var start = lane; start < params.splits; start += 4u * FIGURE_LANES) {
     var softmax: array<vec2f, 4>;
     var stat: array<vec4f, 4>;
@@ -52,7 +52,8 @@ fn keep_figures(own: u32, batch: u32, lane: u32) {
   layer_state[at + 1u] = vec4u(bitcast<u32>(log_eta), kept_rows, length, bitcast<u32>(mass));
   layer_state[at + 2u] = total;
   layer_state[at + 3u] = vec4u(bitcast<u32>(mass_sum), bitcast<u32>(ema), past.z + 1u, age);
-  // The guard (src/tracker/guard.ts): a head that lost half of its probability keeps every row until the next fit.
+  // The guard (src/oracle/guard.ts has the same): a head whose kept mass is on average below GUARD_LEAST_MASS keeps every row until its
+  // next fit. An average that is not a number counts as below.
   if (has(params.flags, FLAG_GUARD) && fit.w == FITTED && age > GUARD_GRACE_STEPS && !(ema >= GUARD_LEAST_MASS)) {
     fit.w = GUARDED;
     layer_state[at] = fit;

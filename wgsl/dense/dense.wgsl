@@ -1,11 +1,13 @@
-// Dense attention of one split in one pass: scores, online softmax and weighted V rows, for all HEADS query heads at once. Leaves the split's
-// softmax maximum and sum, and its output relative to that maximum. No score leaves the workgroup, unless store_scores says so.
+// Dense attention of one split in one pass over its keys: scores, an online softmax and weighted V rows, for all HEADS query heads of a
+// block at once. It leaves the split's softmax (maximum, sum) and its output relative to that maximum; combine.wgsl merges the splits. No
+// score leaves the workgroup, unless store_scores stores them for learning (scores-stored.wgsl).
+// A lane's row is row (lane % UNROLL) of its slot, the LANES lanes that read rows side by side (rows.wgsl).
 // Registers are short: four more values a lane cost a quarter of the speed on an H200 (docs/kernel.md).
 // Grid: (splits, KV_HEADS * BLOCKS, batch).
 // Buffers: lengths, q, keys, values, split_softmax (written), split_output (written)
 // Constants: SLOTS, UNROLL, HEADS, WG, BLOCKS, GROUP, QUERY_HEADS, LANES, LANE_WORDS, V4, WORDS, TEAM
 
-const TILE = SLOTS * UNROLL;
+const TILE = SLOTS * UNROLL;             // keys that the workgroup takes at a time
 var<workgroup> slot_softmax: array<vec2f, HEADS * SLOTS>;
 
 @compute @workgroup_size(WG)
@@ -18,7 +20,7 @@ fn main(
   let kv_head = wid.y / BLOCKS;
   let first = (wid.y % BLOCKS) * HEADS;                  // first head of this block within the group
   let heads = min(HEADS, GROUP - first);
-  let head0 = batch * QUERY_HEADS + kv_head * GROUP + first;
+  let head0 = batch * QUERY_HEADS + kv_head * GROUP + first; // the same over the batch
   let slot = lid / LANES;
   let lane = lid % LANES;
   let sg_slot = sg_lane - lane;                          // the slot's first lane within the subgroup
@@ -32,8 +34,8 @@ fn main(
   for (var i = 0u; i < HEADS * LANE_WORDS * V4; i++) { // unroll
     acc[i] = vec4f(0.0);
   }
-  var top: PerHead;                                      // running maximum of the slot
-  var sum: PerHead;                                      // of the rows (lane % UNROLL)
+  var top: PerHead;                                      // running maximum of the slot's scores
+  var sum: PerHead;                                      // sum of exp(score - top) over this lane's rows
   for (var h = 0u; h < HEADS; h++) { // unroll
     top[h] = LOWEST;
     sum[h] = 0.0;
@@ -45,12 +47,15 @@ fn main(
     let key = base + tile_row(slot, lane % UNROLL);
     let valid = key < end;
     var p = row_scores(&query, &rows, lane);
+    // Between the loads of V and their use, storing the scores took 27% longer (docs/kernel.md).
     store_scores(&p, head0, heads, key, end, lane);
     var found = 0u;
     if (LOOKS_UP) { found = v_row(batch, kv_head, min(base + tile_row(slot, lane % UNROLL), end - 1u)); }
     for (var j = 0u; j < UNROLL; j++) { // unroll
       var row = 0u;
-      if (LOOKS_UP) { row = subgroupShuffle(found, sg_slot + j); } else { row = v_row(batch, kv_head, min(base + tile_row(slot, j), end - 1u)); }
+      if (LOOKS_UP) { row = subgroupShuffle(found, sg_slot + j); } else {
+        row = v_row(batch, kv_head, min(base + tile_row(slot, j), end - 1u));
+      }
       for (var n = 0u; n < LANE_WORDS; n++) { // unroll
         rows[j * LANE_WORDS + n] = values[row + min(lane + n * LANES, WORDS - 1u)];
       }
@@ -59,7 +64,7 @@ fn main(
     for (var h = 0u; h < HEADS; h++) { // unroll
       grows = grows || (valid && p[h] > top[h]);
     }
-    // Rare after the first batches.
+    // The maximum is taken over the slot only when some score is above it, which is rare after the first tiles.
     if (subgroupAny(grows)) {
       for (var h = 0u; h < HEADS; h++) { // unroll
         let m = max(top[h], slot_max(select(LOWEST, p[h], valid)));

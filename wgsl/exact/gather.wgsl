@@ -1,7 +1,9 @@
-// Sift and gather: the global softmax maximum and sum from the splits' partials, the threshold of every head, and only those V rows
-// read that are at or above it, once for all heads of the group. Teams of TEAM lanes of a subgroup work alone, without barriers and
-// lists in workgroup memory: each takes KEYS * TEAM keys at a time, and ballots say which lane's key is the next to be read.
-// Grid: (splits, KV_HEADS * BLOCKS, batch); (splits + 1, ..) where something stands for what is not read (rest.wgsl).
+// Second pass of an exact step: reads the V rows that some head of the group keeps, once for all heads. A head keeps a row whose
+// probability is at or above its threshold. The exact log-normaliser follows from the softmax of all splits; with it, each threshold
+// becomes a cut, the least score whose row the head keeps.
+// A team is TEAM lanes of a subgroup. Teams need no barriers and no lists in workgroup memory: a team takes KEYS times TEAM keys, ballots
+// say which of them are read, and lanes find the next ones by counting bits.
+// Grid: (splits, KV_HEADS * BLOCKS, batch), and one workgroup more in x where corrections are prepared (correction.wgsl).
 // Buffers: lengths, scores, split_softmax, layer_state, values, split_output (written), q
 // Constants: WG, BLOCKS, HEADS, GROUP, QUERY_HEADS, TEAM, KEYS, LANES, LANE_WORDS, V4, TURNS, UNROLL, TEAM_SLOTS, WORDS
 // Constants: SPLIT_VECS
@@ -26,12 +28,13 @@ fn main(
   let begin = wid.x * params.chunk;
   let end = min(begin + params.chunk, length);
 
+  // The cut of every head of the group, and the split's maximum.
   group_softmax(group0, lid);
   if (lid < GROUP) {
     let state = group0 + lid;
     let softmax = head_softmax[lid];
     let eta = head_threshold(state, length);
-    var cut = LOWEST;                                    // keep if score >= cut
+    var cut = LOWEST;                                    // the head keeps a row whose score is at least this
     if (eta > LOWEST) { cut = softmax.x + log(softmax.y) + eta; }
     if (has(params.flags, FLAG_LARGEST)) { cut = min(cut, softmax.x); }
     head_softmax[lid] = vec2f(cut, split_softmax[state * params.splits + wid.x].x);
@@ -47,24 +50,26 @@ fn main(
 
   let share = has(params.flags, FLAG_SHARE);
   let newest = select(0xffffffffu, length - 1u, has(params.flags, FLAG_NEWEST));
-  let tl = subgroup_lane % TEAM;                         // lane within the team, and the team's first lane within the subgroup
-  let team0 = subgroup_lane - tl;
+  let tl = subgroup_lane % TEAM;                         // lane within the team
+  let team0 = subgroup_lane - tl;                        // the team's first lane within the subgroup
   let first_key = begin + (lid / TEAM) * KEYS * TEAM;
-  let slot = tl / LANES;                                 // within the team
+  let slot = tl / LANES;                                 // slot within the team: LANES lanes that read one row side by side
   let lane = tl % LANES;
   let team_mask = (0xffffffffu >> (32u - TEAM)) << (team0 % 32u);
   var acc: Sums;
   for (var i = 0u; i < HEADS * LANE_WORDS * V4; i++) { // unroll
     acc[i] = vec4f(0.0);
   }
-  var stat: array<vec2f, HEADS>;                         // (mass that takes part, rows the head keeps) among this invocation's keys
+  // Of this invocation's keys: (mass of the rows that are read and serve the head, how many rows the head keeps).
+  var kept: array<vec2f, HEADS>;
   for (var h = 0u; h < HEADS; h++) { // unroll
-    stat[h] = vec2f(0.0);
+    kept[h] = vec2f(0.0);
   }
-  var in_union = 0.0;
+  var rows_read = 0.0;
 
   for (var step = 0u; begin + step < end; step += WG * KEYS) {
     let base = first_key + step;
+    // Which of the team's keys are read. A lane has KEYS of them, one in each of KEYS rounds.
     var p: array<f32, KEYS * HEADS>;                     // scores first, then weights
     for (var j = 0u; j < KEYS; j++) { // unroll
       let key = min(base + j * TEAM + tl, end - 1u);
@@ -72,8 +77,8 @@ fn main(
         p[j * HEADS + h] = scores[(group0 + first + min(h, heads - 1u)) * params.score_stride + key];
       }
     }
-    var bits: array<u32, KEYS>;                          // which lanes' keys are read
-    var before: array<u32, KEYS>;
+    var bits: array<u32, KEYS>;                          // the lanes whose keys are read, in each round
+    var before: array<u32, KEYS>;                        // how many are read in earlier rounds
     var total = 0u;
     for (var j = 0u; j < KEYS; j++) { // unroll
       let key = base + j * TEAM + tl;
@@ -91,23 +96,24 @@ fn main(
       bits[j] = (ballot[team0 / 32u] & team_mask) >> (team0 % 32u);
       before[j] = total;
       total += countOneBits(bits[j]);
-      in_union += f32(any);
+      rows_read += f32(any);
       for (var h = 0u; h < HEADS; h++) { // unroll
         let keep = any && (p[j * HEADS + h] >= cut[h] || key == newest);
         p[j * HEADS + h] = select(0.0, exp(p[j * HEADS + h] - top[h]), any && (share || keep));
-        stat[h] += vec2f(p[j * HEADS + h], f32(keep));
+        kept[h] += vec2f(p[j * HEADS + h], f32(keep));
       }
     }
 
     for (var queue = 0u; subgroupAny(queue < total); queue += TEAM) {
-      // Lane i takes the i-th row of this turn: the rank-th of the lanes that have one, in part `part` of the keys.
+      // The rows that are read form a queue, of which each turn reads TEAM. Lane tl takes row i. Its key is the rank-th that the ballot of
+      // some round says is read; `source` is the lane that has the key.
       let i = queue + tl;
-      var part = 0u;
+      var of_round = 0u;
       var word = bits[0];
       var rank = i;
       for (var j = 0u; j < KEYS; j++) { // unroll
         if (i >= before[j]) {
-          part = j;
+          of_round = j;
           word = bits[j];
           rank = i - before[j];
         }
@@ -118,10 +124,10 @@ fn main(
         mine[h] = 0.0;
         for (var j = 0u; j < KEYS; j++) { // unroll
           let other = subgroupShuffle(p[j * HEADS + h], team0 + source);
-          if (part == j && i < total) { mine[h] = other; }
+          if (of_round == j && i < total) { mine[h] = other; }
         }
       }
-      let my_key = select(end - 1u, base + part * TEAM + source, i < total);
+      let my_key = select(end - 1u, base + of_round * TEAM + source, i < total);
       for (var turn = 0u; turn < TURNS; turn++) { // unroll
         var rows: array<Word, UNROLL * LANE_WORDS>;
         for (var j = 0u; j < UNROLL; j++) { // unroll
@@ -148,9 +154,10 @@ fn main(
     }
   }
 
+  // What the split leaves for combine.
   for (var h = 0u; h < HEADS; h++) { // unroll
     let head = (group0 + first + h) * params.splits + wid.x;
-    let total = workgroup_sum(vec4f(stat[h], in_union, 0.0), lid);
+    let total = workgroup_sum(vec4f(kept[h], rows_read, 0.0), lid);
     if (lid == 0u && h < heads) { split_output[head * SPLIT_VECS + SPLIT_VECS - 1u] = total; }
   }
   write_sums(&acc, lid, tl, group0 + first, heads, wid.x);

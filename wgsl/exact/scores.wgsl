@@ -1,9 +1,10 @@
-// Scores: s = scale * q . k for every key, exact, in f32. Each K row is read once for all HEADS query heads.
-// Grid: (splits, KV_HEADS * BLOCKS, batch). Also each split's softmax maximum and sum.
+// First pass of an exact step: the score s = scale * q . k of every key, in f32, and the softmax (maximum, sum) of every split. Each K row
+// is read once for all HEADS query heads of a block. Rows lie across lanes as rows.wgsl says.
+// Grid: (splits, KV_HEADS * BLOCKS, batch).
 // Buffers: lengths, q, keys, scores (written), split_softmax (written)
 // Constants: SLOTS, UNROLL, WG, BLOCKS, HEADS, GROUP, QUERY_HEADS, LANES
 
-const TILE = SLOTS * UNROLL;
+const TILE = SLOTS * UNROLL;             // keys that the workgroup takes at a time
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -31,14 +32,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   if (begin < end) { load_keys(&rows, batch, kv_head, begin, end - 1u, slot, lane, sg_lane - lane); }
   for (var base = begin; base < end; base += TILE) {
     let score = row_scores(&query, &rows, lane);
-    // The next batch, while this one is worked on.
+    // The next tile is loaded while this one is worked on.
     load_keys(&rows, batch, kv_head, base + TILE, end - 1u, slot, lane, sg_lane - lane);
     let key = base + tile_row(slot, lane % UNROLL);
     if (key < end && lane < UNROLL) {
       for (var h = 0u; h < HEADS; h++) { // unroll
         if (h < heads) { scores[(head0 + h) * params.score_stride + key] = score[h]; }
         let m = max(top[h], score[h]);
-        // One of the two exponentials is that of 0.
+        // An online softmax scales the old sum or the new score. One of the two factors is always 1, so that one exponential is enough.
         let e = exp(-abs(score[h] - top[h]));
         sum[h] = select(sum[h] + e, sum[h] * e + 1.0, score[h] > top[h]);
         top[h] = m;
@@ -46,7 +47,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     }
   }
   for (var h = 0u; h < heads; h++) {
-    let part = workgroup_softmax(vec2f(top[h], sum[h]), lid);
-    if (lid == 0u) { split_softmax[(head0 + h) * params.splits + wid.x] = part; }
+    let softmax = workgroup_softmax(vec2f(top[h], sum[h]), lid);
+    if (lid == 0u) { split_softmax[(head0 + h) * params.splits + wid.x] = softmax; }
   }
 }

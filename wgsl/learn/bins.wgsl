@@ -1,20 +1,23 @@
-// Bins of scores (score-codes.wgsl) for the quantile. Bin 0 has what lies above a range.
+// Bins that the quantile counts score codes in (score-codes.wgsl). The higher a score, the lower its code. Bin 0 counts the scores that lie
+// above a range.
 // Constants: SCORE_BINS, BINS_EACH
 
-const MASS_ONE = 2147483648.0;           // probabilities are summed as 2^-31ths, so that atomics can add them
+const MASS_ONE = 2147483648.0;           // a probability of 1: probabilities are counted in units of 2^-31, so that atomics can add them
 
-var<workgroup> bins: array<atomic<u32>, SCORE_BINS>;    // zero at first, as all workgroup memory
+var<workgroup> bins: array<atomic<u32>, SCORE_BINS>;    // zero at first, like all workgroup memory
 
-// Codes in bins of 2^shift, `width` of them with those of bin 0: `origin` is the first of bin 0, which may lie before 0.
+// A range of codes, counted in bins of 2^shift codes. `origin` is the first code of bin 0; it wraps around where it would be negative.
+// `width` is how many codes all bins have, bin 0 included.
 struct Range { origin: u32, width: u32, shift: u32 }
 
-// The bins of two places.
+// The bins that hold two places.
 struct Found { first: u32, last: u32 }
 var<workgroup> found: Found;
 
+// All codes but the last 16, in bins of 16. Bin 0 lies before the first code.
 fn whole_range() -> Range { return Range(0u - 16u, SCORE_BINS * 16u, 4u); }
 
-// The codes of the bins first to last of a range, in as many bins as there are.
+// The codes of the bins `first` to `last` of a range, spread over as many bins as there are.
 fn narrowed(range: Range, first: u32, last: u32) -> Range {
   let codes = (last - first + 1u) << range.shift;
   var shift = 0u;
@@ -22,11 +25,12 @@ fn narrowed(range: Range, first: u32, last: u32) -> Range {
   return Range(range.origin + (first << range.shift) - (1u << shift), codes + (1u << shift), shift);
 }
 
-// What a score adds to its bin where probability is counted: 2^-31ths of it.
+// What a score adds to its bin where probability is counted: its probability in units of 2^-31.
 fn mass_unit(code: u32, softmax: vec2f) -> u32 { return u32(exp(code_score(code) - softmax.x) / softmax.y * MASS_ONE); }
 
-// Finds the bins of two places, counted from the highest score; 0 where there is none. by_share: both are the place below which the target
-// share of all lies. Returns the place of `from`; `found` is there behind a barrier. Leaves the bins empty.
+// Finds the bins that hold two places, which count from the highest score. For a place that no bin holds it gives bin 0. With by_share,
+// both places are the one below which the target share of the whole lies, and the arguments are not used.
+// Returns the first place. `found` has the bins, behind a barrier. The bins are empty afterwards.
 fn find_bins(from_place: u32, to_place: u32, by_share: bool, lid: u32) -> u32 {
   var mine: array<u32, BINS_EACH>;
   var sum = 0u;

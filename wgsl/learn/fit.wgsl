@@ -1,5 +1,5 @@
-// The power law of a head, fitted to the thresholds of its window: least squares of log theta on log x, about the means. The exponent:
-// free (beta_variance < 0), fixed (0), or shrunk to the prior mean by precision.
+// Fits the power law of a head, log theta = log alpha + beta * log x, to the thresholds of its window by least squares about the means. The
+// exponent beta is free (beta_variance < 0), fixed (0), or shrunk towards its prior mean: weighted with it by their precisions.
 
 fn fit(head: u32) {
   let n = params.window_index + 1u;
@@ -27,7 +27,7 @@ fn fit(head: u32) {
   state.log_alpha = mean.y - beta * mean.x;
   state.beta = beta;
   state.r2 = select(0.0, 1.0 - residual / syy, syy > 0.0);
-  // A fit that is not a number keeps every row; so does, under the guard, a threshold that would rise without bound.
+  // A head whose fit is not a number keeps every row. So does, with the guard, one whose threshold would rise with x without bound.
   let finite = abs(state.log_alpha) < 1e30 && abs(beta) < 1e30;
   state.status = select(UNFIT, FITTED, finite && !(has(params.flags, FLAG_GUARD) && beta > 0.0));
   state.age = 0u;

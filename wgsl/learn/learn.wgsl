@@ -1,8 +1,9 @@
-// A step that learns, after its attention: a workgroup for each head records the exact threshold of this step in the window, and at the
-// window's end fits the power law; another combines the head's outputs. Both in one dispatch, since a second one would wait for the
-// first. Thresholds are kept as logarithms: s - max - log(sum) cannot underflow.
-// Grid: (2 * QUERY_HEADS, batch) of a dense step, thresholds first: they take longer. (QUERY_HEADS, batch) of a sifted one, which combine
-// has come before: both write the head's state.
+// Comes after the attention of a step that learns. One workgroup for each head finds the exact threshold of this step and records it in the
+// window; when the window is full, it fits the power law. After a dense step, another workgroup for each head combines the head's output.
+// Both are in one dispatch, since a second dispatch would wait for the first.
+// Thresholds are stored as logarithms, because s - max - log(sum) cannot underflow.
+// Grid: (2 * QUERY_HEADS, batch) after a dense step; the workgroups for thresholds come first, since they take longer. (QUERY_HEADS, batch)
+// after a sifted step. There combine ran in a dispatch before, because it writes the head's state, too.
 // Buffers: lengths, split_softmax, split_output, scores, layer_state (written), window (written), output (written)
 // Constants: WG, QUERY_HEADS
 

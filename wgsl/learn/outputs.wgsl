@@ -1,4 +1,5 @@
-// Combine of a dense step, by a workgroup of combine-learn.wgsl: no rows to stand for, no figures to keep (combine.wgsl has all).
+// Combines the output of a head after a dense step, by a workgroup of learn.wgsl. It is simpler than combine.wgsl, since a dense step has
+// no corrections and no figures.
 // Constants: ADDERS, VECS, WORDS, WG, V4, LOADS, SPLIT_VECS
 
 var<workgroup> sums: array<vec4f, ADDERS * VECS>;
@@ -19,7 +20,7 @@ fn combine_dense(head: u32, softmax: vec2f, lid: u32) {
   }
 }
 
-// A vec4f of a head's output, of every ADDERS-th of its splits, each relative to its own maximum: their sum relative to `top`.
+// Adds up a vec4f of a head's output over every ADDERS-th split. A split's output is relative to its own maximum, the sum to `top`.
 fn add_splits(base: u32, top: f32, lid: u32) -> vec4f {
   var sum = vec4f(0.0);
   for (var start = lid / VECS; start < params.splits; start += LOADS * ADDERS) {

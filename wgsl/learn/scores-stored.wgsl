@@ -1,8 +1,8 @@
-// Scores are written (score-codes.wgsl), for the kernel that comes after.
+// For the dense kernel of steps that learn: scores are stored as codes (score-codes.wgsl), and the learn kernel reads them.
 // Constants: HEAD_PAIRS, HEADS, NEIGHBOUR_LANES, UNROLL
 
-// A word has the scores of two neighbouring keys, which are those of two lanes: for every two heads each gives the other one score, and
-// has both of one head then.
+// A word has the scores of two neighbouring keys, which two lanes have computed. For every two heads these lanes exchange one score each.
+// Then the lane of the even key has both scores of the first head, and the lane of the odd key both of the second.
 fn store_scores(p: ptr<function, PerHead>, head0: u32, heads: u32, key: u32, end: u32, lane: u32) {
   let odd = key & 1u;
   for (var i = 0u; i < HEAD_PAIRS; i++) { // unroll

@@ -1,11 +1,13 @@
-// What every kernel has. Parameters, flags and the state of a head come from src/kernel/text/schema.ts, constants from constants.ts beside
-// it, which say what each is. Loops marked "unroll" may be unrolled in the text (src/kernel/text/unroll.ts).
+// Part of every kernel. src/kernel/text/schema.ts declares the parameters, the flags and the state of a head. constants.ts beside it
+// explains the constants, and wgsl/README.md the words.
+// Loops marked "unroll" are written out in the text on most devices (src/kernel/text/unroll.ts).
 
-const LOWEST: f32 = -3.4e38;  // stands for -inf: WGSL may assume that infinities do not occur
+// Stands for minus infinity, because a WGSL compiler may assume that infinities do not occur.
+const LOWEST: f32 = -3.4e38;
 
 fn has(flags: u32, flag: u32) -> bool { return (flags & flag) != 0u; }
 
-// Two parts of a softmax, each (maximum, sum of exp(score - maximum)), as one.
+// Merges the softmax of two sets of keys. A softmax is kept as (maximum score, sum of exp(score - maximum)).
 fn merge_softmax(a: vec2f, b: vec2f) -> vec2f {
   let m = max(a.x, b.x);
   return vec2f(m, a.y * exp(a.x - m) + b.y * exp(b.x - m));

@@ -1,14 +1,16 @@
-// Sums over what the lanes of a workgroup hold: the slots of a team exchange halves, so that each slot is left with whole sums of its
-// own; then the teams add theirs up in workgroup memory, TEAM_SLOTS of ACC at a time.
-// (TEAM_SLOTS is at most 8.)
-//   ACC_ROUNDS   ceil(ACC / TEAM_SLOTS)
+// Adds up over a workgroup what its lanes hold. A slot is LANES lanes that read one row side by side. A team is TEAM_SLOTS slots (at most
+// 8) of one subgroup.
+// First the sums are folded: the slots of a team exchange halves of their values until each slot holds the whole team's sums of some of
+// them. Then the teams add theirs up in workgroup memory. At head size 64 that takes two rounds of barriers instead of eight.
+//   ACC          vec4f that a lane adds up: its elements of the output of every head
+//   ACC_ROUNDS   ceil(ACC / TEAM_SLOTS): a round is TEAM_SLOTS of them
 // Constants: ACC, WG, TEAM_SLOTS, LANES, ACC_ROUNDS, LANE_WORDS, V4, TEAM, VECS, TEAMS, SPLIT_VECS
 
 alias Sums = array<vec4f, ACC>;
 alias Folded = array<vec4f, 8>;
 var<workgroup> spill: array<vec4f, WG>;
 
-// Slot s of the team gets the sum over its slots of value s.
+// Folds TEAM_SLOTS values: slot s of the team gets the sum of values[s] over all slots of the team.
 fn fold_slots(values: ptr<function, Folded>, team_slot: u32) -> vec4f {
   if (TEAM_SLOTS > 1u) {
     let odd = (team_slot & 1u) != 0u;
@@ -34,12 +36,14 @@ fn fold_slots(values: ptr<function, Folded>, team_slot: u32) -> vec4f {
     let odd = (team_slot & 4u) != 0u;
     let a = (*values)[0];
     let b = (*values)[1];
+    // Chromium's compiler refuses a shuffle mask of 128 even in a branch that is never taken, hence min.
     (*values)[0] = select(a, b, odd) + subgroupShuffleXor(select(b, a, odd), min(4u * LANES, 64u));
   }
   return (*values)[0];
 }
 
-// Adds up the workgroup's sums and writes them as a split's output. Every invocation must call it.
+// Adds up the sums of the workgroup and writes them as the output of its split. Every invocation must call it, since it has barriers.
+// tl: lane within the team. head0: the first head, over the batch.
 fn write_sums(sums: ptr<function, Sums>, lid: u32, tl: u32, head0: u32, heads: u32, split: u32) {
   for (var r = 0u; r < ACC_ROUNDS; r++) { // unroll
     var values: Folded;
@@ -48,7 +52,7 @@ fn write_sums(sums: ptr<function, Sums>, lid: u32, tl: u32, head0: u32, heads: u
     }
     spill[lid] = fold_slots(&values, tl / LANES);
     workgroupBarrier();
-    let i = r * TEAM_SLOTS + lid / LANES;                // the place in Sums of what this invocation adds up
+    let i = r * TEAM_SLOTS + lid / LANES;                // which of the ACC sums this invocation adds up
     let h = i / (LANE_WORDS * V4);
     let n = i / V4 % LANE_WORDS;
     let v = (lid % LANES + n * LANES) * V4 + i % V4;
@@ -72,7 +76,7 @@ fn lanes_sum(value: vec4f) -> vec4f {
   return sum;
 }
 
-// The largest values, and the sums, over the lanes of a team.
+// The largest values over the lanes of a team, and their sums below. Every lane gets them.
 fn team_max(value: vec2f) -> vec2f {
   var m = max(value, quadSwapX(value));
   m = max(m, quadSwapY(m));

@@ -1,5 +1,6 @@
-// Where K and V rows lie: the storage word at which the row of a key begins. Here both are [batch, KV_HEADS, capacity, HEAD_SIZE].
-// Another layout brings functions of the same names (src/kernel/kv-layout.ts); every kernel reads K and V through them alone.
+// The KV layout where K and V are each [batch, KV_HEADS, capacity, HEAD_SIZE].
+// k_row and v_row give the storage word at which the row of a key begins. Every kernel finds rows through them alone, so that another
+// layout only needs functions of the same names (src/kernel/text/kv-layout.ts).
 // Constants: KV_HEADS, WORDS
 
 fn k_row(batch: u32, kv_head: u32, key: u32) -> u32 {
@@ -8,4 +9,4 @@ fn k_row(batch: u32, kv_head: u32, key: u32) -> u32 {
 fn v_row(batch: u32, kv_head: u32, key: u32) -> u32 {
   return ((batch * KV_HEADS + kv_head) * params.capacity + key) * WORDS;
 }
-const LOOKS_UP = false;
+const LOOKS_UP = false;  // finding a row reads no memory

@@ -1,4 +1,4 @@
-// The place of the set bit that has `rank` set bits below it.
+// The place of the set bit of `word` that has `rank` set bits below it, by binary search. It gives a lane of a team whatever the rank is.
 // Constants: TEAM
 
 fn nth_bit(word: u32, rank: u32) -> u32 {

@@ -1,6 +1,6 @@
-// Reductions over a workgroup: subgroup operations first, one slot per subgroup in workgroup memory after.
-// Every invocation must call them (uniform control flow), and every invocation receives the result.
-// The scan depends on invocations of a subgroup being consecutive; the self-test checks it.
+// Reductions over a workgroup. Each subgroup first reduces its own values. Then the results, one for each subgroup, are reduced in
+// workgroup memory. Every invocation must call them (uniform control flow), and gets the result.
+// They need subgroups whose invocations are consecutive; the self-test checks that.
 // Constants: WG, SUBGROUP, FIGURE_LANES
 
 var<workgroup> reduce_f: array<vec4f, WG / SUBGROUP>;
@@ -9,19 +9,21 @@ var<private> sg_size: u32;
 var<private> sg_lane: u32;
 var<private> sg_shift: u32;              // log2(sg_size)
 
-// Counted, not taken from builtins, so that no kernel needs other arguments when subgroups are in use.
+// Counts the subgroup's size and the invocation's place in it. Builtins would have them, too, but they are arguments of an entry point, and
+// kernels that also run without subgroups would need two entry points.
 fn setup_reduce() {
   sg_size = subgroupAdd(1u);
   sg_lane = subgroupExclusiveAdd(1u);
   sg_shift = firstTrailingBit(sg_size);
 }
 
-fn subgroup_softmax(part: vec2f) -> vec2f {
-  let top = subgroupMax(part.x);
-  return vec2f(top, subgroupAdd(part.y * exp(part.x - top)));
+// Merges the softmax (maximum, sum) of all lanes of the subgroup.
+fn subgroup_softmax(own: vec2f) -> vec2f {
+  let top = subgroupMax(own.x);
+  return vec2f(top, subgroupAdd(own.y * exp(own.x - top)));
 }
 
-// (maximum, sum relative to it) of the softmax over all invocations' (maximum, sum).
+// Merges the softmax (maximum, sum) of all invocations.
 fn workgroup_softmax(value: vec2f, lid: u32) -> vec2f {
   let mine = subgroup_softmax(value);
   if (sg_lane == 0u) { reduce_f[lid >> sg_shift] = vec4f(mine, 0.0, 0.0); }
@@ -33,8 +35,8 @@ fn workgroup_softmax(value: vec2f, lid: u32) -> vec2f {
 }
 
 fn workgroup_sum(value: vec4f, lid: u32) -> vec4f {
-  let part = subgroupAdd(value);
-  if (sg_lane == 0u) { reduce_f[lid >> sg_shift] = part; }
+  let of_subgroup = subgroupAdd(value);
+  if (sg_lane == 0u) { reduce_f[lid >> sg_shift] = of_subgroup; }
   workgroupBarrier();
   var sum = reduce_f[0];
   for (var i = 1u; i < (WG >> sg_shift); i++) { sum += reduce_f[i]; }
@@ -42,8 +44,8 @@ fn workgroup_sum(value: vec4f, lid: u32) -> vec4f {
   return sum;
 }
 
-// The sums over FIGURE_LANES neighbouring invocations, for the first of them: x and y relative to each one's maximum, and of the result to that
-// of all; z and w as they are.
+// Sums over the FIGURE_LANES neighbouring invocations that serve one head. Each has x and y relative to its own maximum, `own_top`; in the
+// result they are relative to the largest of these maxima. z and w are plain sums.
 fn figure_sum(own_top: f32, value: vec4f, lid: u32) -> vec4f {
   var top = own_top;
   for (var bit = 1u; bit < FIGURE_LANES; bit <<= 1u) { top = max(top, subgroupShuffleXor(top, bit)); }
@@ -52,14 +54,15 @@ fn figure_sum(own_top: f32, value: vec4f, lid: u32) -> vec4f {
   return sum;
 }
 
-// A scan in two steps, the second of which only few need. Sums of the values, x: of the invocations before this one's span, a subgroup; y: of
-// all; z: of the span. There must be a barrier before it is called again.
+// A prefix sum in two steps, of which few invocations need the second (span_scan). A span is a subgroup.
+// The result has sums of the values. x: of the invocations before this one's span. y: of all invocations. z: of the span.
+// There must be a barrier before it is called again.
 fn workgroup_spans(value: u32, lid: u32) -> vec3<u32> {
   let span = subgroupAdd(value);
   let mine = lid >> sg_shift;
   if (sg_lane == 0u) { reduce_u[mine] = span; }
   workgroupBarrier();
-  // Each subgroup adds up the sums of all: workgroups of 1,024 have many.
+  // Every subgroup adds up all subgroups' sums with its lanes side by side, since a workgroup of 1,024 has many.
   var before = 0u;
   var all = 0u;
   for (var i = sg_lane; i < (WG >> sg_shift); i += sg_size) {
@@ -69,11 +72,12 @@ fn workgroup_spans(value: u32, lid: u32) -> vec3<u32> {
   }
   return vec3<u32>(subgroupAdd(before), subgroupAdd(all), span);
 }
-// The sum of the values of the invocations before this one within the span.
+// The sum of the values of those invocations of the span that come before this one.
 fn span_scan(value: u32) -> u32 { return subgroupExclusiveAdd(value); }
 
-// Of the values of all invocations, sums that together are their sum: what is to be added up by atomics.
+// Subtotals whose sum over all invocations is the sum of the values. Only one invocation of a subgroup has one that is not 0, so that few
+// atomic additions are needed.
 fn subtotal(value: u32) -> u32 { return select(0u, subgroupAdd(value), sg_lane == 0u); }
 
-// What the lane whose number differs in one bit has.
+// The value of the lane whose number differs from this one's in one bit.
 fn from_lane(value: vec4f, bit: u32) -> vec4f { return subgroupShuffleXor(value, bit); }

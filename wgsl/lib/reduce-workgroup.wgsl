@@ -1,5 +1,5 @@
-// Reductions over a workgroup through workgroup memory. Every invocation must call them (uniform control flow),
-// and every invocation receives the result.
+// Reductions over a workgroup for devices without subgroups, through workgroup memory. The functions are those of reduce-subgroup.wgsl.
+// Every invocation must call them (uniform control flow), and gets the result.
 // Constants: WG
 
 var<workgroup> reduce_s: array<vec2f, WG>;
@@ -8,7 +8,7 @@ var<workgroup> reduce_u: array<u32, WG>;
 
 fn setup_reduce() {}
 
-// (maximum, sum relative to it) of the softmax over all invocations' (maximum, sum).
+// Merges the softmax (maximum, sum) of all invocations.
 fn workgroup_softmax(value: vec2f, lid: u32) -> vec2f {
   reduce_s[lid] = value;
   workgroupBarrier();
@@ -33,13 +33,13 @@ fn workgroup_sum(value: vec4f, lid: u32) -> vec4f {
   return sum;
 }
 
-// As reduce-subgroup.wgsl says.
+// As in reduce-subgroup.wgsl; here a whole workgroup serves one head.
 fn figure_sum(own_top: f32, value: vec4f, lid: u32) -> vec4f {
   let top = workgroup_softmax(vec2f(own_top, 0.0), lid).x;
   return workgroup_sum(value * vec4f(vec2f(exp(own_top - top)), 1.0, 1.0), lid);
 }
 
-// x: sum of the values of the invocations before this one; y: sum over all.
+// A prefix sum. x: the sum of the values of the invocations before this one. y: the sum over all invocations.
 fn workgroup_scan(value: u32, lid: u32) -> vec2<u32> {
   reduce_u[lid] = value;
   workgroupBarrier();
@@ -56,12 +56,12 @@ fn workgroup_scan(value: u32, lid: u32) -> vec2<u32> {
   return vec2<u32>(inclusive - value, total);
 }
 
-// As reduce-subgroup.wgsl says; a span is one invocation.
+// As in reduce-subgroup.wgsl; here a span is one invocation, so that nothing of it comes before.
 fn workgroup_spans(value: u32, lid: u32) -> vec3<u32> { return vec3<u32>(workgroup_scan(value, lid), value); }
 fn span_scan(value: u32) -> u32 { return 0u; }
 
-// Of the values of all invocations, sums that together are their sum: what is to be added up by atomics.
+// As in reduce-subgroup.wgsl; here every invocation's subtotal is its own value.
 fn subtotal(value: u32) -> u32 { return value; }
 
-// Without subgroups there is no other lane (MERGES is 0).
+// Without subgroups no lane can be asked. No loop calls it then, since MERGES is 0.
 fn from_lane(value: vec4f, bit: u32) -> vec4f { return value; }

@@ -1,11 +1,12 @@
-// Rows of K and V across lanes: LANES neighbouring invocations (a slot) read one row side by side, LANE_WORDS words each, UNROLL
-// rows at a time, so that loads are coalesced and many are in flight. Needs subgroups of at least LANES, whose invocations are
-// consecutive (the self-test checks it).
-//   UNROLL   rows a slot reads at a time, a power of two, at most LANES and 8    SLOTS   slots of the workgroup
-//   PACK     slots of a subgroup of 32: what such a subgroup reads is one piece
+// Reads K rows that are spread across lanes, and computes their scores. LANES neighbouring lanes (a slot) read one row side by side,
+// LANE_WORDS storage words each, so that loads are coalesced. A slot asks for UNROLL rows before it waits for one, so that many loads are
+// in flight. This needs subgroups of at least LANES whose invocations are consecutive; the self-test checks that.
+//   UNROLL   rows that a slot reads at a time: a power of two, at most LANES and 8
+//   SLOTS    slots of the workgroup
+//   PACK     slots of a subgroup of 32; the rows that they read at the same time are neighbours, and so one piece of memory
 // Constants: PACK, UNROLL, LANE_WORDS, HEADS, V4, LANES, WORDS
 
-// The place in a batch of SLOTS * UNROLL keys of row j of a slot.
+// The place of a slot's row j within a tile of SLOTS * UNROLL keys.
 fn tile_row(slot: u32, j: u32) -> u32 { return ((slot / PACK) * UNROLL + j) * PACK + slot % PACK; }
 
 alias Rows = array<Word, UNROLL * LANE_WORDS>;
@@ -14,7 +15,7 @@ alias PerHead = array<f32, HEADS>;
 
 fn dot_add(a: vec4f, b: vec4f, c: f32) -> f32 { return a.w * b.w + (a.z * b.z + (a.y * b.y + (a.x * b.x + c))); }
 
-// This lane's part of the queries of `heads` heads from `head0` on, times the scale.
+// Loads this lane's elements of the queries of `heads` heads from `head0` on, and multiplies them by the scale.
 fn load_query(query: ptr<function, Query>, head0: u32, heads: u32, lane: u32) {
   for (var h = 0u; h < HEADS; h++) { // unroll
     for (var n = 0u; n < LANE_WORDS; n++) { // unroll
@@ -32,8 +33,9 @@ fn load_query(query: ptr<function, Query>, head0: u32, heads: u32, lane: u32) {
   }
 }
 
-// Starts reading the K rows of the batch at `base`; past the last key, that one again. Where rows have to be looked up (LOOKS_UP of the KV
-// layout), a lane does it for the row that it scores, and tells the slot. sg_slot: the slot's first lane within the subgroup.
+// Starts reading the K rows of the tile at `base`. A slot whose key lies beyond `last` reads the row of `last` instead.
+// A KV layout with LOOKS_UP finds rows by reading memory. There each lane looks up the one row whose score it will hold, and tells the
+// slot. sg_slot: the slot's first lane within the subgroup.
 fn load_keys(rows: ptr<function, Rows>, batch: u32, kv_head: u32, base: u32, last: u32, slot: u32, lane: u32, sg_slot: u32) {
   var found = 0u;
   if (LOOKS_UP) { found = k_row(batch, kv_head, min(base + tile_row(slot, lane % UNROLL), last)); }
@@ -46,21 +48,24 @@ fn load_keys(rows: ptr<function, Rows>, batch: u32, kv_head: u32, base: u32, las
   }
 }
 
-// The scores of the row (lane % UNROLL) of this slot. Every lane has a part of UNROLL sums for each head; in log2(UNROLL) exchanges
-// it gives half of them away and adds what it gets for the others, so that one whole sum for each head is left. The first exchanges,
-// of most values, are within quads: a browser guards every subgroupShuffleXor against lanes that do not exist, quadSwap it need not.
+// Computes the scores of the slot's rows. Every lane gets, for each head, the score of row (lane % UNROLL).
+// A lane first has a partial sum for each of the UNROLL rows and each head. In each of log2(UNROLL) exchanges it gives half of its partial
+// sums to another lane, and adds what it receives to the half that it keeps, until one sum for each head is left. Where UNROLL is less than
+// LANES, further exchanges add up the lanes that have the same row.
+// The first exchanges move the most values. They stay within quads, because a browser guards every subgroupShuffleXor against lanes that do
+// not exist, and need not guard quadSwap.
 fn row_scores(query: ptr<function, Query>, rows: ptr<function, Rows>, lane: u32) -> PerHead {
-  var part: array<f32, HEADS * 8u>;
+  var partial: array<f32, HEADS * 8u>;
   for (var j = 0u; j < UNROLL; j++) { // unroll
     for (var n = 0u; n < LANE_WORDS; n++) { // unroll
       let lo = word_lo((*rows)[j * LANE_WORDS + n]);
       let hi = word_hi((*rows)[j * LANE_WORDS + n]);
       for (var h = 0u; h < HEADS; h++) { // unroll
         var sum = 0.0;
-        if (n > 0u) { sum = part[h * 8u + j]; }
+        if (n > 0u) { sum = partial[h * 8u + j]; }
         sum = dot_add(lo, (*query)[(h * LANE_WORDS + n) * V4], sum);
         if (V4 == 2u) { sum = dot_add(hi, (*query)[(h * LANE_WORDS + n) * V4 + V4 - 1u], sum); }
-        part[h * 8u + j] = sum;
+        partial[h * 8u + j] = sum;
       }
     }
   }
@@ -70,9 +75,9 @@ fn row_scores(query: ptr<function, Query>, rows: ptr<function, Rows>, lane: u32)
       let odd = (lane & 1u) != 0u;
       for (var i = 0u; i < 4u; i++) { // unroll
         if (2u * i < UNROLL) {
-          let a = part[h * 8u + 2u * i];
-          let b = part[h * 8u + 2u * i + 1u];
-          part[h * 8u + i] = select(a, b, odd) + quadSwapX(select(b, a, odd));
+          let a = partial[h * 8u + 2u * i];
+          let b = partial[h * 8u + 2u * i + 1u];
+          partial[h * 8u + i] = select(a, b, odd) + quadSwapX(select(b, a, odd));
         }
       }
     }
@@ -80,16 +85,16 @@ fn row_scores(query: ptr<function, Query>, rows: ptr<function, Rows>, lane: u32)
       let odd = (lane & 2u) != 0u;
       for (var i = 0u; i < 2u; i++) { // unroll
         if (4u * i < UNROLL) {
-          let a = part[h * 8u + 2u * i];
-          let b = part[h * 8u + 2u * i + 1u];
-          part[h * 8u + i] = select(a, b, odd) + quadSwapY(select(b, a, odd));
+          let a = partial[h * 8u + 2u * i];
+          let b = partial[h * 8u + 2u * i + 1u];
+          partial[h * 8u + i] = select(a, b, odd) + quadSwapY(select(b, a, odd));
         }
       }
     }
-    var sum = part[h * 8u];
+    var sum = partial[h * 8u];
     if (UNROLL > 4u) {
       let odd = (lane & 4u) != 0u;
-      let b = part[h * 8u + 1u];
+      let b = partial[h * 8u + 1u];
       sum = select(sum, b, odd) + subgroupShuffleXor(select(b, sum, odd), 4u);
     }
     if (LANES > 16u && UNROLL < 32u) { sum += subgroupShuffleXor(sum, 16u); }
@@ -102,7 +107,7 @@ fn row_scores(query: ptr<function, Query>, rows: ptr<function, Rows>, lane: u32)
   return score;
 }
 
-// The largest value of a slot's rows; every lane gets it.
+// The largest of the values that the lanes of a slot have for its UNROLL rows. Every lane gets it.
 fn slot_max(value: f32) -> f32 {
   var m = value;
   if (UNROLL > 1u) { m = max(m, subgroupShuffleXor(m, 1u)); }
@@ -111,7 +116,7 @@ fn slot_max(value: f32) -> f32 {
   return m;
 }
 
-// The sum over a slot's rows.
+// The sum of the values that the lanes of a slot have for its UNROLL rows. Every lane gets it.
 fn slot_sum(value: f32) -> f32 {
   var sum = value;
   if (UNROLL > 1u) { sum += subgroupShuffleXor(sum, 1u); }

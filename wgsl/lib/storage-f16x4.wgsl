@@ -1,4 +1,5 @@
-// f16 in 8-byte words of four elements, for head sizes that eight does not divide.
+// K, V, q and output in f16, for head sizes that eight does not divide. A storage word is four elements in 8 bytes. It has no second half,
+// and kernels use word_hi only where V4 is 2.
 
 alias Word = vec2<u32>;
 fn word_lo(w: Word) -> vec4f { return vec4f(unpack2x16float(w.x), unpack2x16float(w.y)); }

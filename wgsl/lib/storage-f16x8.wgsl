@@ -1,4 +1,5 @@
-// f16 in 16-byte words of eight elements. Unpacked from u32, so that the device need not have shader-f16.
+// K, V, q and output in f16. A storage word is eight elements in 16 bytes. It is unpacked from u32, so that the device need not have
+// shader-f16.
 
 alias Word = vec4<u32>;
 fn word_lo(w: Word) -> vec4f { return vec4f(unpack2x16float(w.x), unpack2x16float(w.y)); }

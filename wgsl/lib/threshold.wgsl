@@ -1,5 +1,5 @@
-// The threshold of a head as a natural logarithm: log eta = log alpha + beta * log x (paper: eta = alpha * x^beta), with x the
-// decode step or the cache length. LOWEST: keep every row.
+// The threshold of a head, as the natural logarithm of a probability. It follows the power law of the paper, eta = alpha * x^beta, where x
+// is the decode step or the number of keys. LOWEST means that the head keeps every row.
 
 fn log_threshold(status: u32, log_alpha: f32, beta: f32, length: u32) -> f32 {
   if (has(params.flags, FLAG_DENSE)) { return LOWEST; }

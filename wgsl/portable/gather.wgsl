@@ -1,12 +1,13 @@
-// Sift and gather: the global softmax maximum and sum from the splits' partials, the threshold of every head, the rows of
-// this split at or above it compacted into a list, and only those V rows read, once for all heads of the group.
-// Grid: (splits, KV_HEADS * BLOCKS, batch); (splits + 1, ..) where something stands for what is not read (rest.wgsl).
+// Second pass of an exact step on devices without subgroups: reads the V rows that some head of the group keeps, once for all heads. A head
+// keeps a row whose probability is at or above its threshold. The exact log-normaliser follows from the softmax of all splits; with it,
+// each threshold becomes a cut, the least score whose row the head keeps. The keys that are read are put into a list, a tile at a time.
+// Grid: (splits, KV_HEADS * BLOCKS, batch), and one workgroup more in x where corrections are prepared (correction.wgsl).
 // Buffers: lengths, scores, split_softmax, layer_state, values, split_output (written), q
 // Constants: LIST_TILE, HEADS, WG, V4, BLOCKS, GROUP, QUERY_HEADS, LANES, ACC, LANE_WORDS, KEYS, SLOTS, UNROLL, WORDS
 // Constants: SPLIT_VECS, HEAD_SIZE
 
-var<workgroup> list: array<u32, LIST_TILE>;            // kept keys of the tile
-var<workgroup> weight: array<f32, HEADS * LIST_TILE>;  // exp(score - maximum of the split), 0 where a head does not share
+var<workgroup> list: array<u32, LIST_TILE>;            // the keys of the tile whose rows are read
+var<workgroup> weight: array<f32, HEADS * LIST_TILE>;  // exp(score - maximum of the split); 0 where the row does not serve the head
 var<workgroup> spill: array<vec4f, WG * V4>;
 
 @compute @workgroup_size(WG)
@@ -25,12 +26,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let begin = wid.x * params.chunk;
   let end = min(begin + params.chunk, length);
 
+  // The cut of every head of the group, and the split's maximum.
   group_softmax(group0, lid);
   if (lid < GROUP) {
     let state = group0 + lid;
     let softmax = head_softmax[lid];
     let eta = head_threshold(state, length);
-    var cut = LOWEST;                                    // keep if score >= cut
+    var cut = LOWEST;                                    // the head keeps a row whose score is at least this
     if (eta > LOWEST) { cut = softmax.x + log(softmax.y) + eta; }
     if (has(params.flags, FLAG_LARGEST)) { cut = min(cut, softmax.x); }
     head_softmax[lid] = vec2f(cut, split_softmax[state * params.splits + wid.x].x);
@@ -52,11 +54,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   for (var i = 0u; i < HEADS * LANE_WORDS * V4; i++) { // unroll
     acc[i] = vec4f(0.0);
   }
-  var stat: array<vec2f, HEADS>;                         // (mass that takes part, rows the head keeps) among this invocation's keys
+  // Of this invocation's keys: (mass of the rows that are read and serve the head, how many rows the head keeps).
+  var kept: array<vec2f, HEADS>;
   for (var h = 0u; h < HEADS; h++) { // unroll
-    stat[h] = vec2f(0.0);
+    kept[h] = vec2f(0.0);
   }
-  var in_union = 0u;
+  var rows_read = 0u;
 
   for (var tile = begin; tile < end; tile += LIST_TILE) {
     var s: array<f32, KEYS * HEADS>;
@@ -80,6 +83,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
       }
       mine |= u32(any && key < end) << j;
     }
+    // The list: a prefix sum says where each invocation's keys go.
     let place = workgroup_scan(countOneBits(mine), lid);
     var at = place.x;
     for (var j = 0u; j < KEYS; j++) { // unroll
@@ -88,15 +92,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         for (var h = 0u; h < HEADS; h++) { // unroll
           let keep = s[j * HEADS + h] >= cut[h] || key == newest;
           let p = select(0.0, exp(s[j * HEADS + h] - top[h]), share || keep);
-          stat[h] += vec2f(p, f32(keep));
+          kept[h] += vec2f(p, f32(keep));
           weight[h * LIST_TILE + at] = p;
         }
         list[at] = key;
         at++;
       }
     }
-    in_union += place.y;
+    rows_read += place.y;
     workgroupBarrier();
+    // The V rows of the list. A slot is LANES invocations that read one row side by side.
     let last = max(place.y, 1u) - 1u;
     for (var i = slot; i < place.y; i += SLOTS * UNROLL) {
       var rows: array<Word, UNROLL * LANE_WORDS>;
@@ -125,10 +130,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     workgroupBarrier();
   }
 
+  // What the split leaves for combine.
   for (var h = 0u; h < HEADS; h++) { // unroll
     let head = (group0 + first + h) * params.splits + wid.x;
-    let total = workgroup_sum(vec4f(stat[h], 0.0, 0.0), lid);
-    if (lid == 0u && h < heads) { split_output[head * SPLIT_VECS + SPLIT_VECS - 1u] = vec4f(total.xy, f32(in_union), 0.0); }
+    let total = workgroup_sum(vec4f(kept[h], 0.0, 0.0), lid);
+    if (lid == 0u && h < heads) { split_output[head * SPLIT_VECS + SPLIT_VECS - 1u] = vec4f(total.xy, f32(rows_read), 0.0); }
     for (var n = 0u; n < LANE_WORDS; n++) { // unroll
       for (var e = 0u; e < V4; e++) { // unroll
         spill[lid * V4 + e] = acc[(h * LANE_WORDS + n) * V4 + e];

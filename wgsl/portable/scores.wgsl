@@ -1,5 +1,6 @@
-// Scores: s = scale * q . k for every key, exact, in f32. Each K row is read once for all HEADS query heads.
-// Grid: (splits, KV_HEADS * BLOCKS, batch). One invocation per key; also each split's softmax maximum and sum.
+// First pass of an exact step on devices without subgroups: the score s = scale * q . k of every key, in f32, and the softmax
+// (maximum, sum) of every split. An invocation takes a key at a time. Each K row is read once for all HEADS query heads of a block.
+// Grid: (splits, KV_HEADS * BLOCKS, batch).
 // Buffers: lengths, q, keys, scores (written), split_softmax (written)
 // Constants: HEADS, WORDS, V4, WG, BLOCKS, GROUP, QUERY_HEADS
 
@@ -24,7 +25,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let length = u32(lengths[batch]) + params.length_bias;
   let begin = wid.x * params.chunk;
   let end = min(begin + params.chunk, length);
-  var softmax: array<vec2f, HEADS>;                      // (maximum, sum) of this invocation's keys
+  var softmax: array<vec2f, HEADS>;                      // (maximum, sum) over this invocation's keys
   for (var h = 0u; h < HEADS; h++) { softmax[h] = vec2f(LOWEST, 0.0); }
 
   for (var key = begin + lid; key < end; key += WG) {
@@ -49,7 +50,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   }
 
   for (var h = 0u; h < heads; h++) {
-    let part = workgroup_softmax(softmax[h], lid);
-    if (lid == 0u) { split_softmax[(batch * QUERY_HEADS + head0 + h) * params.splits + wid.x] = part; }
+    let whole = workgroup_softmax(softmax[h], lid);
+    if (lid == 0u) { split_softmax[(batch * QUERY_HEADS + head0 + h) * params.splits + wid.x] = whole; }
   }
 }

@@ -1,5 +1,6 @@
-// Compares two attention outputs: the largest difference and the largest element of the second, as bit patterns of
-// non-negative floats (which order like integers). It runs within a pass of the runtime's, and has no parameters.
+// Compares two attention outputs: finds their largest difference and the largest element of the second. Both are kept as the bits of
+// non-negative floats, which are ordered like integers, so that atomicMax works on them. The kernel runs within a pass of the runtime and
+// has no parameters.
 // Constants: WG, QUERY_HEADS, WORDS
 
 @group(0) @binding(0) var<storage, read> ours: array<Word>;
@@ -16,7 +17,7 @@ fn main(@builtin(local_invocation_index) lid: u32) {
     let stock_lo = word_lo(stock[i]);
     let stock_hi = word_hi(stock[i]);
     let difference = max(largest(abs(lo - stock_lo)), largest(abs(hi - stock_hi)));
-    // A NaN compares false with everything: report it as a huge difference.
+    // A NaN compares false with everything. It is reported as a huge difference.
     let finite = difference <= 3.0e38;
     atomicMax(&result[0], bitcast<u32>(select(3.0e38, difference, finite)));
     atomicMax(&result[1], bitcast<u32>(max(largest(abs(stock_lo)), largest(abs(stock_hi)))));

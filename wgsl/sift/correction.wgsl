@@ -1,4 +1,4 @@
-// What the sift and the gather read of a layer's state.
+// What the sift and the gather kernels read of a layer's state: the thresholds of heads, and the moments that corrections come from.
 // Constants: QUERY_HEADS, SPLIT_VECS, WORDS, VECS, WG, LINEAR_GAIN, V4, MOMENTS
 
 fn head_threshold(head: u32, length: u32) -> f32 {
@@ -8,8 +8,10 @@ fn head_threshold(head: u32, length: u32) -> f32 {
 
 fn moment(at: u32) -> vec4f { return bitcast<vec4f>(layer_state[at]); }
 
-// What stands for a row that is not read: the mean V row and a share of Cov(v, k) q. A workgroup beside those of the splits prepares it
-// for the heads of a block; combine.wgsl would wait for the moments, which K and V have driven out of the caches by then.
+// Computes the corrections of `heads` heads from `head0` on. A correction is what the output gets for each unit of dropped mass: the mean V
+// row and a share (LINEAR_GAIN) of Cov(v, k) q. It lies behind the outputs of all splits, and combine.wgsl adds it.
+// A workgroup beside those of the splits does this, for the heads of a block. combine.wgsl itself would have to wait for the moments, which
+// K and V have driven out of the caches by then.
 fn write_corrections(head0: u32, heads: u32, batch: u32, kv_head: u32, lid: u32) {
   let at = moments_begin(batch, kv_head);
   let to = params.batch * QUERY_HEADS * params.splits * SPLIT_VECS + head0 * SPLIT_VECS;

@@ -1,13 +1,13 @@
-// The mean V row of a KV head and Cov(v, k), from at most MOMENT_ROWS rows of the cache, spread evenly: what combine.wgsl puts in the place
-// of rows that are not read. Sums are taken about the mean of a few rows, which keeps them small. Every workgroup does COLUMNS vec4f of k and all
-// of v.
+// Computes the moments of a KV head: the mean V row and Cov(v, k). The corrections of dropped rows come from them (correction.wgsl).
+// At most MOMENT_ROWS rows of the cache are taken, spread evenly. Sums are taken about the mean of a few rows (ORIGINS), which keeps them
+// small. A workgroup computes the covariance of all of v with COLUMNS vec4f of k.
 // Grid: (ceil(VECS / COLUMNS), KV_HEADS, batch).
 // Buffers: lengths, keys, values, layer_state (written)
 // Constants: WG, VECS, MOMENT_ROWS, MOMENTS, V4
 
 const COLUMNS = max(1u, WG / VECS);
-const STAGE = max(1u, min(16u, 256u / VECS));            // rows brought into workgroup memory at a time
-const ORIGINS = 16u;
+const STAGE = max(1u, min(16u, 256u / VECS));            // rows that are brought into workgroup memory at a time
+const ORIGINS = 16u;                                     // rows whose mean the sums are taken about
 var<workgroup> k_stage: array<vec4f, STAGE * VECS>;
 var<workgroup> v_stage: array<vec4f, STAGE * VECS>;
 
@@ -27,7 +27,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     k_origin += key_vec(batch, kv_head, key, of_k) / f32(ORIGINS);
     v_origin += value_vec(batch, kv_head, key, of_v) / f32(ORIGINS);
   }
-  var product: array<vec4f, 4>;                          // sum of dk[e] * dv
+  var product: array<vec4f, 4>;                          // sums of dk[e] * dv
   var k_sum = vec4f(0.0);
   var v_sum = vec4f(0.0);
   for (var base = 0u; base < rows; base += STAGE) {

@@ -1,11 +1,10 @@
-// The values of two heads side by side in f32.
+// A Pair is the values of two heads side by side, in f32. The functions are those of pairs-f16.wgsl.
 
 alias Pair = vec2f;
 fn pair_of(x: f32, y: f32) -> Pair { return Pair(x, y); }
-// As in pairs-f16.wgsl.
-fn pair_dot(query: ptr<function, Pairs>, at: u32, w: Word, part: u32, c: Pair) -> Pair {
+fn pair_dot(query: ptr<function, Pairs>, at: u32, w: Word, half: u32, c: Pair) -> Pair {
   var k = word_lo(w);
-  if (part == 1u) { k = word_hi(w); }
+  if (half == 1u) { k = word_hi(w); }
   let sum = fma((*query)[at + 1u], vec2f(k.y), fma((*query)[at], vec2f(k.x), c));
   return fma((*query)[at + 3u], vec2f(k.w), fma((*query)[at + 2u], vec2f(k.z), sum));
 }

@@ -1,19 +1,20 @@
-// The queue of a team: rows of V to be read, one a lane. They are read when every lane has one, so that the loads are as many and as wide as
-// the dense kernel's, however few rows are kept. Scores are exponents of two, relative to State.top except for those in the queue.
+// The queue of a team: V rows that are to be read, one for each lane. The team reads them when every lane has one. So its loads are as many
+// and as wide as the dense kernel's, however few rows are kept.
+// In this file scores are exponents of two relative to State.top, except for those in a queue, which are as they were screened.
 // Constants: HEADS, HEAD_PAIRS, REFINES, LANE_WORDS, V4, TURNS, PIECES, UNROLL, PIECE_ROWS, TEAM_SLOTS, LANES, WORDS
 // Constants: TEAM
 
-const LOG2_MUCH = -7.0;                  // the logarithm of much probability
-const LOG2_FAR = 32.0;                   // sums relative to something this much smaller are still exact
-alias Counts = array<u32, (HEADS + 1u) / 2u>; // two heads a word
+const REFINED_FROM = -7.0;               // much probability: scores of rows of at least 2^-7 are refined
+const RAISED_FROM = 32.0;                // a score above this raises State.top; sums that are 2^32 times larger are still exact
+alias Counts = array<u32, (HEADS + 1u) / 2u>; // two heads in a word
 
 struct Queue {
-  key: u32,          // of this lane
-  score: PairScores,
-  count: u32,        // keys in the queue of the team
+  key: u32,          // the key that this lane has queued
+  score: PairScores, // its scores
+  count: u32,        // how many lanes of the team have a key: the first ones
 }
 
-// Lanes that `fill` take the key and the scores of lane `source` into the queue.
+// Queues keys: a lane with `fill` takes the key and the scores of lane `source`.
 fn enqueue(queue: ptr<function, Queue>, key: u32, score: ptr<function, PairScores>, source: u32, fill: bool) {
   (*queue).key = select((*queue).key, subgroupShuffle(key, source), fill);
   for (var p = 0u; p < HEAD_PAIRS; p++) { // unroll
@@ -21,24 +22,24 @@ fn enqueue(queue: ptr<function, Queue>, key: u32, score: ptr<function, PairScore
   }
 }
 
-// Reads the V rows of the queue, of which the first `count` lanes have one, and adds them to the sums.
+// Empties the queue: reads its V rows, and adds them to the sums by their weights. Scores of much probability are refined before.
 fn drain(queue: ptr<function, Queue>, state: ptr<function, State>, acc: ptr<function, Sums>, newest: u32, at: Place) {
   let valid = at.tl < (*queue).count;
   let unit = score_unit() * LOG2_E;
   var score: PerHead;
-  var much = false;                      // rare, and so is what follows from it
+  var much = false;                      // this lane's row has much probability for some head, which is rare
   for (var h = 0u; h < HEADS; h++) { // unroll
     score[h] = f32((*queue).score[h / 2u][h % 2u]) * unit - (*state).top[h];
-    much = much || (valid && !(score[h] < LOG2_MUCH));
+    much = much || (valid && !(score[h] < REFINED_FROM));
   }
   var grows = false;
   if (subgroupAny(much)) {
     if (REFINES) { refine(&score, state, (*queue).key, much, at); }
     for (var h = 0u; h < HEADS; h++) { // unroll
-      grows = grows || (valid && score[h] > LOG2_FAR);
+      grows = grows || (valid && score[h] > RAISED_FROM);
     }
   }
-  // The estimate knew nothing of such a score: sums become relative to it.
+  // Some score lies far above State.top, because the estimate did not take its key. Sums become relative to this score.
   if (subgroupAny(grows)) {
     for (var h = 0u; h < HEADS; h++) { // unroll
       let by = team_max(vec2f(select(0.0, max(score[h], 0.0), valid))).x;
@@ -68,11 +69,11 @@ fn drain(queue: ptr<function, Queue>, state: ptr<function, State>, acc: ptr<func
   add_rows(acc, &weight, (*queue).key, (*queue).count, at);
 }
 
-// Reads V rows, one for each of the first `count` lanes of the team, and adds them to the sums with the lanes' weights. A full queue takes
-// TURNS turns. The later PIECES of a turn may have no row, and are left out then.
+// Reads the V rows of the first `count` lanes of the team, and adds them to the sums with these lanes' weights. In a turn each slot reads
+// UNROLL rows; a full queue takes TURNS turns. A turn is cut into PIECES, and a later piece is skipped if no lane has a row for it.
 fn add_rows(acc: ptr<function, Sums>, weight: ptr<function, PerHead>, key: u32, count: u32, at: Place) {
   let team_slot = at.tl / LANES;
-  var own = key;                         // the lane's key, or where its row begins
+  var own = key;                         // this lane's key, or with LOOKS_UP where its row begins
   if (LOOKS_UP) { own = v_row(at.batch, at.kv_head, key); }
   for (var turn = 0u; turn < TURNS; turn++) { // unroll
     var rows: Rows;
@@ -109,8 +110,8 @@ fn add_rows(acc: ptr<function, Sums>, weight: ptr<function, PerHead>, key: u32, 
   }
 }
 
-// Computes the scores of the rows whose lanes want it again, in f32: a row a slot at a time. Reads the queries again, for want of
-// registers.
+// Refines: computes the scores of the lanes with `wanted` again, in f32. Each slot takes one row at a time. The queries are read again,
+// because there are no registers left to hold them in f32.
 fn refine(score: ptr<function, PerHead>, state: ptr<function, State>, key: u32, wanted: bool, at: Place) {
   let ballot = subgroupBallot(wanted);
   let bits = (ballot[at.team0 / 32u] >> (at.team0 % 32u)) & (0xffffffffu >> (32u - TEAM));
@@ -119,7 +120,7 @@ fn refine(score: ptr<function, PerHead>, state: ptr<function, State>, key: u32, 
   for (var done = 0u; subgroupAny(done < total); done += TEAM_SLOTS) {
     let source = nth_bit(bits, min(done + at.tl / LANES, max(total, 1u) - 1u));
     let row = k_row(at.batch, at.kv_head, subgroupShuffle(key, at.team0 + source));
-    let slot = rank - done;              // the slot that has this lane's row, if one has
+    let slot = rank - done;              // the slot that computes this lane's score, if `found`
     let found = wanted && rank >= done && slot < TEAM_SLOTS;
     for (var h = 0u; h < HEADS; h++) { // unroll
       var sum = 0.0;

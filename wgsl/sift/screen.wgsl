@@ -1,17 +1,19 @@
-// Scores of K rows in half precision, two heads of a group to a Pair: half the products, exchanges and registers of rows.wgsl. (With
-// pairs-f32.wgsl the same in f32, for devices without shader-f16 and for f32 caches.)
+// Screens K: computes the scores that decide which rows are read, in half precision. A Pair has the values of two heads of a group, so that
+// there are half as many products, exchanges and registers as in rows.wgsl. With pairs-f32.wgsl a Pair is f32, for devices without
+// shader-f16 and for f32 caches.
 //   HEAD_PAIRS   ceil(HEADS / 2)
 // Constants: HEAD_PAIRS, LANE_WORDS, V4, LANES, WORDS, UNROLL
 
-// This lane's part of the queries, by pairs of heads, times the power of two at or below the scale, which loses no bit of a normal number.
-alias Pairs = array<Pair, HEAD_PAIRS * LANE_WORDS * V4 * 4u>;
-alias PairScores = array<Pair, HEAD_PAIRS>;
+alias Pairs = array<Pair, HEAD_PAIRS * LANE_WORDS * V4 * 4u>; // this lane's elements of the queries, by pairs of heads
+alias PairScores = array<Pair, HEAD_PAIRS>;              // the scores of one key
 
+// The power of two at or below the scale. Queries are multiplied by it, because that loses no bit of a normal number.
 fn scale_power() -> f32 { return bitcast<f32>(bitcast<u32>(params.scale) & 0x7f800000u); }
 
-// What a screened score is multiplied with.
+// What a screened score is multiplied by: the factor of the scale that the queries do not have.
 fn score_unit() -> f32 { return params.scale / scale_power(); }
 
+// Loads this lane's elements of the queries of `heads` heads from `head0` on.
 fn load_pairs(query: ptr<function, Pairs>, head0: u32, heads: u32, lane: u32) {
   let power = scale_power();
   for (var p = 0u; p < HEAD_PAIRS; p++) { // unroll
@@ -38,14 +40,15 @@ fn load_pairs(query: ptr<function, Pairs>, head0: u32, heads: u32, lane: u32) {
   }
 }
 
-// The score of head h.
+// The score of head h, times `unit`.
 fn unpair(score: ptr<function, PairScores>, h: u32, unit: f32) -> f32 { return f32((*score)[h / 2u][h % 2u]) * unit; }
 
+// The mask of pair_select.
 fn mask_of(condition: bool) -> u32 { return select(0u, 0xffffffffu, condition); }
 
-// As row_scores, by pairs of heads and without the unit.
+// As row_scores (rows.wgsl), but by pairs of heads. The scores lack the factor score_unit().
 fn screen_scores(query: ptr<function, Pairs>, rows: ptr<function, Rows>, lane: u32) -> PairScores {
-  var part: array<Pair, HEAD_PAIRS * 8u>;
+  var partial: array<Pair, HEAD_PAIRS * 8u>;
   for (var j = 0u; j < UNROLL; j++) { // unroll
     for (var p = 0u; p < HEAD_PAIRS; p++) { // unroll
       var sum = Pair();
@@ -54,7 +57,7 @@ fn screen_scores(query: ptr<function, Pairs>, rows: ptr<function, Rows>, lane: u
           sum = pair_dot(query, ((p * LANE_WORDS + n) * V4 + v) * 4u, (*rows)[j * LANE_WORDS + n], v, sum);
         }
       }
-      part[p * 8u + j] = sum;
+      partial[p * 8u + j] = sum;
     }
   }
   var score: PairScores;
@@ -63,9 +66,9 @@ fn screen_scores(query: ptr<function, Pairs>, rows: ptr<function, Rows>, lane: u
       let odd = 0u - (lane & 1u);
       for (var i = 0u; i < 4u; i++) { // unroll
         if (2u * i < UNROLL) {
-          let a = part[p * 8u + 2u * i];
-          let b = part[p * 8u + 2u * i + 1u];
-          part[p * 8u + i] = pair_select(a, b, odd) + pair_swap_x(pair_select(b, a, odd));
+          let a = partial[p * 8u + 2u * i];
+          let b = partial[p * 8u + 2u * i + 1u];
+          partial[p * 8u + i] = pair_select(a, b, odd) + pair_swap_x(pair_select(b, a, odd));
         }
       }
     }
@@ -73,16 +76,16 @@ fn screen_scores(query: ptr<function, Pairs>, rows: ptr<function, Rows>, lane: u
       let odd = 0u - ((lane >> 1u) & 1u);
       for (var i = 0u; i < 2u; i++) { // unroll
         if (4u * i < UNROLL) {
-          let a = part[p * 8u + 2u * i];
-          let b = part[p * 8u + 2u * i + 1u];
-          part[p * 8u + i] = pair_select(a, b, odd) + pair_swap_y(pair_select(b, a, odd));
+          let a = partial[p * 8u + 2u * i];
+          let b = partial[p * 8u + 2u * i + 1u];
+          partial[p * 8u + i] = pair_select(a, b, odd) + pair_swap_y(pair_select(b, a, odd));
         }
       }
     }
-    var sum = part[p * 8u];
+    var sum = partial[p * 8u];
     if (UNROLL > 4u) {
       let odd = 0u - ((lane >> 2u) & 1u);
-      let b = part[p * 8u + 1u];
+      let b = partial[p * 8u + 1u];
       sum = pair_select(sum, b, odd) + pair_xor(pair_select(b, sum, odd), 4u);
     }
     if (LANES > 16u && UNROLL < 32u) { sum += pair_xor(sum, 16u); }

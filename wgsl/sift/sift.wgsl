@@ -1,62 +1,66 @@
-// Sifted attention of one split in one pass over its keys. A V row is read only if its probability is at or above the threshold, judged by
-// an estimate of the log-normaliser that every workgroup makes first. The phases, each a function:
-//   estimate   the normaliser and the thresholds of all heads (estimate.wgsl has which keys it takes)
-//   judge      a tile of keys: which rows are read; the mass of the others is added up
-//   drain      a full queue of rows: their V rows are read and weighted (queue.wgsl)
-//   write_split what the split leaves for combine
-// K is screened in half precision (screen.wgsl). Scores of much probability are computed again in f32 when their rows are read; the rounding
-// of the others averages out (docs/quality.md).
-// The last EDGE_SPLITS splits have the edge keys (the first SINK and the NEWEST), the others share those between: most scores that are
-// computed again are of edge keys, and a split that had a share of the others besides would take longer than all the rest.
-// Grid: (splits, KV_HEADS, batch); a workgroup more in x where corrections are prepared (correction.wgsl).
+// Sifted attention of one split (a workgroup's share of the keys) in one pass. A head keeps a row whose probability is at or above its
+// threshold, and a V row that no head of the group keeps is not read. Probabilities follow from the log-normaliser, which is known only
+// after all keys. So every workgroup first estimates it, from a few keys. The phases are functions:
+//   estimate     estimates the log-normaliser of every head (estimate.wgsl says from which keys), and finds the head's cut: the least score
+//                whose row it keeps
+//   judge        decides which rows of a tile are read, and adds up the mass of the others
+//   drain        reads the V rows of a full queue, and adds them to the output by their weights (queue.wgsl)
+//   write_split  writes what combine needs of the split
+// K is screened: scores are computed in half precision where the device has shader-f16 (screen.wgsl). When the row of a score of much
+// probability is read, the score is refined: computed again in f32. The rounding of the other scores averages out (docs/quality.md).
+// The edge keys are the first SINK and the NEWEST. The last EDGE_SPLITS splits have them, and the other splits share the keys between. Most
+// refined scores are of edge keys, so that a split with other keys besides would take longer than every other split. Where EDGE_SPLITS is
+// 0, all splits share all keys.
+// Grid: (splits, KV_HEADS, batch), and one workgroup more in x where corrections are prepared (correction.wgsl).
 // Buffers: lengths, q, keys, values, layer_state, split_softmax (written), split_output (written)
 // Constants: SLOTS, UNROLL, HEADS, SAMPLED, TEAMS, WG, QUERY_HEADS, GROUP, LANES, TEAM, SINK, NEWEST, SAMPLES
 // Constants: EDGE_SPLITS, SAMPLE_ROUNDS, LANE_WORDS, WORDS, SAMPLE_EACH, V4, HEAD_ROUNDS, TEAM_SLOTS, SPLIT_VECS, PACK
 
-const TILE = SLOTS * UNROLL;             // keys of a tile; SAMPLE_ROUNDS tiles hold the estimate's
+const TILE = SLOTS * UNROLL;             // keys that the workgroup takes at a time; SAMPLE_ROUNDS tiles hold the keys of the estimate
 const LN_2 = 0.6931471805599453;
-const LOG2_E = 1.4426950408889634;       // scores are exponents of two from the estimate on
-// Thresholds are relative to what sums are relative to, which saves operations. Not with pages: groups of seven heads took a tenth longer.
+const LOG2_E = 1.4426950408889634;       // after the estimate, scores and cuts are exponents of two, and weights are exp2
+// Cuts are relative to State.top, as the sums are, which saves operations. With pages they are absolute, because groups of seven heads took
+// a tenth longer.
 const CUT_RELATIVE = !LOOKS_UP;
-var<workgroup> sample_score: array<f32, HEADS * SAMPLED>;
-var<workgroup> head_norm: array<f32, HEADS>;             // the estimated log-normaliser
-var<workgroup> head_cut: array<f32, HEADS>;              // a row is kept if its score is at least that
-var<workgroup> team_top: array<f32, HEADS * TEAMS>;      // natural logarithms
+var<workgroup> sample_score: array<f32, HEADS * SAMPLED>; // of all keys of the estimate
+var<workgroup> head_norm: array<f32, HEADS>;             // the estimated log-normaliser, to base 2
+var<workgroup> head_cut: array<f32, HEADS>;              // a head keeps a row whose score is at least this
+var<workgroup> team_top: array<f32, HEADS * TEAMS>;      // State.top as a natural logarithm
 var<workgroup> team_mass: array<vec4f, HEADS * TEAMS>;   // (kept mass, dropped mass, kept rows, 0)
-var<workgroup> team_read: array<u32, TEAMS>;
+var<workgroup> team_read: array<u32, TEAMS>;             // V rows that a team has read
 
-// Where an invocation stands.
+// Where an invocation stands. A slot is LANES lanes that read one row side by side. A team is TEAM lanes of a subgroup that share a queue.
 struct Place {
-  lid: u32,
-  batch: u32,
+  lid: u32,       // invocation within the workgroup
+  batch: u32,     // sequence
   kv_head: u32,
   head0: u32,     // first query head of the group, over the batch
-  slot: u32,      // slot within the workgroup, lane within the slot
-  lane: u32,
+  slot: u32,      // slot within the workgroup
+  lane: u32,      // lane within the slot
   sg_slot: u32,   // the slot's first lane within the subgroup
-  tl: u32,        // lane within the team, and the team's first lane within the subgroup
-  team0: u32,
+  tl: u32,        // lane within the team
+  team0: u32,     // the team's first lane within the subgroup
 }
 
-// The keys of a split.
-struct SplitKeys {
-  length: u32,    // of the sequence
-  edge: u32,      // edge keys, and samples of those between
-  sampled: u32,
-  spread: u32,    // splits that share the keys between
-  split: u32,
-  has_edges: bool, // this split has the edge keys
-  base: u32,      // where its first tile begins
-  end: u32,       // where the keys of its kind end
+// A split and its keys.
+struct Split {
+  length: u32,       // keys of the sequence
+  edge_count: u32,   // edge keys among them
+  sample_count: u32, // samples of the keys between
+  sharing: u32,      // how many splits share the keys between
+  index: u32,        // which split this is
+  has_edges: bool,   // it has edge keys
+  base: u32,         // the first key of its first tile
+  end: u32,          // where the shared keys end
 }
 
-// What a lane keeps, for all heads.
+// What a lane holds for all heads. A lane's rows are those that it has scored or queued.
 struct State {
-  top: PerHead,       // what sums are relative to: the estimate, or a score far above it
-  cut: PerHead,       // a row is kept if its score is at least that
-  kept_mass: PerHead, // of the rows in this lane's turns of the queue that count for the head
-  dropped: PerHead,   // mass of all other rows in this lane
-  kept: Counts,       // rows that the head keeps
+  top: PerHead,       // the log2 of what sums are relative to: the estimate, or a score far above it
+  cut: PerHead,       // the head keeps a row whose score is at least this
+  kept_mass: PerHead, // mass of the lane's rows that are read and serve the head
+  dropped: PerHead,   // mass of its other rows
+  kept: Counts,       // how many of its rows the head keeps
 }
 
 @compute @workgroup_size(WG)
@@ -73,12 +77,12 @@ fn main(
     write_corrections(head0, GROUP, at.batch, at.kv_head, lid);
     return;
   }
-  let keys_of = split_keys(wid.x, u32(lengths[at.batch]) + params.length_bias);
+  let split = split_of(wid.x, u32(lengths[at.batch]) + params.length_bias);
   var query: Pairs;
   load_pairs(&query, head0, GROUP, lane);
-  var ahead = 0u;                        // where the row of the next tile that this lane scores begins, if it is looked up
-  if (LOOKS_UP) { ahead = k_row(at.batch, at.kv_head, keys_of.base + tile_row(at.slot, lane % UNROLL)); }
-  var first_scores = estimate(at, keys_of, &query, ahead);
+  var next_row = 0u;                     // with LOOKS_UP: the row of the next tile whose score this lane will hold
+  if (LOOKS_UP) { next_row = k_row(at.batch, at.kv_head, split.base + tile_row(at.slot, lane % UNROLL)); }
+  var first_scores = estimate(at, split, &query, next_row);
 
   var acc: Sums;
   for (var i = 0u; i < HEADS * LANE_WORDS * V4; i++) { // unroll
@@ -93,38 +97,40 @@ fn main(
     state.kept[h / 2u] = 0u;
   }
   var queue: Queue;
-  let newest = select(0xffffffffu, keys_of.length - 1u, has(params.flags, FLAG_NEWEST));
-  // Every spread-th tile: rows that are read lie close together, and a split with many would take longer than the others.
-  let stride = keys_of.spread * TILE;
+  let newest = select(0xffffffffu, split.length - 1u, has(params.flags, FLAG_NEWEST));
+  // Of n sharing splits, each takes every n-th tile. Kept rows lie close together, and a split of neighbouring tiles could have so many
+  // that it takes longer than the others.
+  let stride = split.sharing * TILE;
 
-  // The first tile only fills the queue.
+  // The first tile cannot overfill the queue, because a tile has at most one key for each lane of a team. A split of edge keys has no other
+  // tile than this, and the estimate has computed its scores.
   {
-    var key = keys_of.base + tile_row(at.slot, lane % UNROLL);
-    var valid = key < keys_of.end;
-    if (keys_of.has_edges) {
-      let i = (keys_of.split - keys_of.spread) * TILE + tile_row(at.slot, lane % UNROLL);
-      key = sample_key(i, keys_of.edge, keys_of.sampled, keys_of.length);
-      valid = i < keys_of.edge;
+    var key = split.base + tile_row(at.slot, lane % UNROLL);
+    var valid = key < split.end;
+    if (split.has_edges) {
+      let i = (split.index - split.sharing) * TILE + tile_row(at.slot, lane % UNROLL);
+      key = sample_key(i, split.edge_count, split.sample_count, split.length);
+      valid = i < split.edge_count;
     }
     let bits = judge(&first_scores, &state, valid && lane < UNROLL, key == newest, at.team0);
     queue.count = countOneBits(bits);
     enqueue(&queue, key, &first_scores, at.team0 + nth_bit(bits, tl), tl < queue.count);
   }
   var rows_read = queue.count;
-  if (LOOKS_UP) { ahead = k_row(at.batch, at.kv_head, keys_of.base + stride + tile_row(at.slot, lane % UNROLL)); }
-  // A turn more than there are tiles, for what is left in the queue.
-  for (var base = keys_of.base + stride; base < keys_of.end + stride; base += stride) {
-    let last = base >= keys_of.end;
+  if (LOOKS_UP) { next_row = k_row(at.batch, at.kv_head, split.base + stride + tile_row(at.slot, lane % UNROLL)); }
+  // There is one turn more than there are tiles. It drains what is left in the queue.
+  for (var base = split.base + stride; base < split.end + stride; base += stride) {
+    let last = base >= split.end;
     var rows: Rows;
     var score: PairScores;
     let key = base + tile_row(at.slot, lane % UNROLL);
     var bits = 0u;
     var found = 0u;
     if (!last) {
-      load_tile(&rows, at, base, ahead);
-      if (LOOKS_UP) { ahead = k_row(at.batch, at.kv_head, base + stride + tile_row(at.slot, lane % UNROLL)); }
+      load_tile(&rows, at, base, next_row);
+      if (LOOKS_UP) { next_row = k_row(at.batch, at.kv_head, base + stride + tile_row(at.slot, lane % UNROLL)); }
       score = screen_scores(&query, &rows, lane);
-      bits = judge(&score, &state, key < keys_of.end && lane < UNROLL, EDGE_SPLITS == 0u && key == newest, at.team0);
+      bits = judge(&score, &state, key < split.end && lane < UNROLL, EDGE_SPLITS == 0u && key == newest, at.team0);
       found = countOneBits(bits);
     }
     if (subgroupAny(bits != 0u || (last && queue.count > 0u))) {
@@ -135,7 +141,7 @@ fn main(
       queue.count = after;
       if (subgroupAny(queue.count >= TEAM || last)) {
         drain(&queue, &state, &acc, newest, at);
-        // What did not fit begins the next queue.
+        // The rows that did not fit begin the next queue.
         let left = max(queue.count, TEAM) - TEAM;
         enqueue(&queue, key, &score, at.team0 + nth_bit(bits, tl + found - left), tl < left);
         queue.count = left;
@@ -145,39 +151,40 @@ fn main(
   write_split(&state, &acc, rows_read, at, wid.x);
 }
 
-fn split_keys(split: u32, length: u32) -> SplitKeys {
-  let edge = min(SINK + NEWEST, length);
-  let sampled = min(SAMPLES, length - edge);
-  let spread = params.splits - EDGE_SPLITS;
-  let has_edges = EDGE_SPLITS > 0u && split >= spread;
+// The keys of split `index`. Where the edge keys have splits of their own, the shared keys are those between; otherwise they are all keys.
+fn split_of(index: u32, length: u32) -> Split {
+  let edge_count = min(SINK + NEWEST, length);
+  let sample_count = min(SAMPLES, length - edge_count);
+  let sharing = params.splits - EDGE_SPLITS;
+  let has_edges = EDGE_SPLITS > 0u && index >= sharing;
   var first = 0u;
   var end = length;
   if (EDGE_SPLITS > 0u) {
     first = SINK;
-    end = SINK + length - edge;
+    end = SINK + length - edge_count;
   }
-  let base = select(first + split * TILE, end - 1u, has_edges);
-  return SplitKeys(length, edge, sampled, spread, split, has_edges, base, end);
+  let base = select(first + index * TILE, end - 1u, has_edges);
+  return Split(length, edge_count, sample_count, sharing, index, has_edges, base, end);
 }
 
-// Estimates the log-normaliser of every head, and puts it and the threshold into workgroup memory. Every workgroup does so again, which is
-// cheaper than a dispatch. Returns the scores of the split's first tile, which is on its way meanwhile.
-fn estimate(at: Place, keys_of: SplitKeys, query: ptr<function, Pairs>, ahead: u32) -> PairScores {
-  let count = keys_of.edge + keys_of.sampled;
+// Estimates the log-normaliser of every head, and puts it and the head's cut into workgroup memory. Every workgroup of a KV head estimates
+// the same, because a dispatch for it would cost more. The K rows of the split's first tile are loaded meanwhile; returns their scores.
+fn estimate(at: Place, split: Split, query: ptr<function, Pairs>, next_row: u32) -> PairScores {
+  let count = split.edge_count + split.sample_count;
   var edge_scores: PairScores;
   var first_tile: Rows;
   for (var r = 0u; r < SAMPLE_ROUNDS; r++) { // unroll
     var rows: Rows;
     for (var j = 0u; j < UNROLL; j++) { // unroll
       let i = min(r * TILE + tile_row(at.slot, j), count - 1u);
-      let row = k_row(at.batch, at.kv_head, sample_key(i, keys_of.edge, keys_of.sampled, keys_of.length));
+      let row = k_row(at.batch, at.kv_head, sample_key(i, split.edge_count, split.sample_count, split.length));
       for (var n = 0u; n < LANE_WORDS; n++) { // unroll
         rows[j * LANE_WORDS + n] = keys[row + min(at.lane + n * LANES, WORDS - 1u)];
       }
     }
-    if (r == SAMPLE_ROUNDS - 1u) { load_tile(&first_tile, at, keys_of.base, ahead); }
+    if (r == SAMPLE_ROUNDS - 1u) { load_tile(&first_tile, at, split.base, next_row); }
     var score = screen_scores(query, &rows, at.lane);
-    if (keys_of.has_edges && r == keys_of.split - keys_of.spread) { edge_scores = score; }
+    if (split.has_edges && r == split.index - split.sharing) { edge_scores = score; }
     let i = r * TILE + tile_row(at.slot, at.lane % UNROLL);
     if (at.lane < UNROLL && i < count) {
       for (var h = 0u; h < HEADS; h++) { // unroll
@@ -187,10 +194,10 @@ fn estimate(at: Place, keys_of: SplitKeys, query: ptr<function, Pairs>, ahead: u
   }
   workgroupBarrier();
   for (var h = at.lid / TEAM; h < HEADS; h += TEAMS) {
-    let norm = log_normaliser(h, keys_of, at.tl);
-    let eta = head_threshold(at.head0 + h, keys_of.length);
+    let norm = log_normaliser(h, split, at.tl);
+    let eta = head_threshold(at.head0 + h, split.length);
     if (at.tl == 0u) {
-      let finite = abs(norm) < 1e30;     // not where a screened score overflowed: every row is read then
+      let finite = abs(norm) < 1e30;     // a screened score may have overflowed: then every row is read
       head_norm[h] = select(0.0, norm * LOG2_E, finite);
       head_cut[h] = LOWEST;
       if (finite && eta > LOWEST) { head_cut[h] = (select(norm, 0.0, CUT_RELATIVE) + eta) * LOG2_E; }
@@ -198,39 +205,40 @@ fn estimate(at: Place, keys_of: SplitKeys, query: ptr<function, Pairs>, ahead: u
   }
   var scores = screen_scores(query, &first_tile, at.lane);
   workgroupBarrier();
-  if (keys_of.has_edges) { return edge_scores; }
+  if (split.has_edges) { return edge_scores; }
   return scores;
 }
 
-// The estimated log-normaliser of a head, by a team.
-fn log_normaliser(h: u32, keys_of: SplitKeys, tl: u32) -> f32 {
+// The estimated log-normaliser of a head. The lanes of a team compute it together.
+fn log_normaliser(h: u32, split: Split, tl: u32) -> f32 {
   var score: array<f32, SAMPLE_EACH>;
-  var top = vec2f(LOWEST);               // of the edge keys (x) and of the samples (y)
+  var top = vec2f(LOWEST);               // largest score of the edge keys (x) and of the samples (y)
   for (var j = 0u; j < SAMPLE_EACH; j++) { // unroll
     let i = j * TEAM + tl;
-    score[j] = select(LOWEST, sample_score[h * SAMPLED + i], i < keys_of.edge + keys_of.sampled);
-    top = max(top, select(vec2f(LOWEST, score[j]), vec2f(score[j], LOWEST), i < keys_of.edge));
+    score[j] = select(LOWEST, sample_score[h * SAMPLED + i], i < split.edge_count + split.sample_count);
+    top = max(top, select(vec2f(LOWEST, score[j]), vec2f(score[j], LOWEST), i < split.edge_count));
   }
   top = team_max(top);
   var sum = vec2f(0.0);
   for (var j = 0u; j < SAMPLE_EACH; j++) { // unroll
     let i = j * TEAM + tl;
-    let counts = i < keys_of.edge + keys_of.sampled;
-    let e = select(0.0, exp(score[j] - select(top.y, top.x, i < keys_of.edge)), counts);
-    sum += select(vec2f(0.0, e), vec2f(e, 0.0), i < keys_of.edge);
+    let counts = i < split.edge_count + split.sample_count;
+    let e = select(0.0, exp(score[j] - select(top.y, top.x, i < split.edge_count)), counts);
+    sum += select(vec2f(0.0, e), vec2f(e, 0.0), i < split.edge_count);
   }
   sum = team_add(sum);
-  let near = vec2f(top.x, sum.x);        // softmax (max, sum)
-  let far = vec2f(top.y, sum.y);
-  let whole = extrapolate(near, far, keys_of.edge, keys_of.sampled, keys_of.length);
+  let edges = vec2f(top.x, sum.x);       // softmax (maximum, sum)
+  let samples = vec2f(top.y, sum.y);
+  let whole = extrapolate(edges, samples, split.edge_count, split.sample_count, split.length);
   return whole.x + log(whole.y);
 }
 
-// Starts reading the K rows of the tile at `base`; some may lie behind the last key. found: where each lane's row begins, if it is looked up.
-fn load_tile(rows: ptr<function, Rows>, at: Place, base: u32, found: u32) {
+// Starts reading the K rows of the tile at `base`. Some may lie beyond the last key; their scores are not used. looked_up: with LOOKS_UP,
+// where the row begins whose score this lane will hold.
+fn load_tile(rows: ptr<function, Rows>, at: Place, base: u32, looked_up: u32) {
   for (var j = 0u; j < UNROLL; j++) { // unroll
     var row = 0u;
-    if (LOOKS_UP) { row = subgroupShuffle(found, at.sg_slot + j); } else {
+    if (LOOKS_UP) { row = subgroupShuffle(looked_up, at.sg_slot + j); } else {
       row = k_row(at.batch, at.kv_head, base + tile_row(at.slot, 0u)) + j * PACK * WORDS;
     }
     for (var n = 0u; n < LANE_WORDS; n++) { // unroll
@@ -239,7 +247,8 @@ fn load_tile(rows: ptr<function, Rows>, at: Place, base: u32, found: u32) {
   }
 }
 
-// Which keys of a tile the team reads, a bit for each lane. The mass of the others is added to what is dropped.
+// Decides which rows of a tile the team reads. The result has a bit for each of its lanes. The mass of the other rows is added to
+// State.dropped. Comparisons are negated so that a score that is not a number, by overflow, has its row read.
 fn judge(score: ptr<function, PairScores>, state: ptr<function, State>, valid: bool, is_newest: bool, team0: u32) -> u32 {
   let unit = score_unit() * LOG2_E;
   var reads = is_newest;
@@ -261,7 +270,8 @@ fn judge(score: ptr<function, PairScores>, state: ptr<function, State>, valid: b
   return (ballot[team0 / 32u] >> (team0 % 32u)) & (0xffffffffu >> (32u - TEAM));
 }
 
-// Leaves what the split's sums are relative to, the sum of its softmax and its output, and what was kept.
+// Writes the split's softmax and output and, for the figures, its kept mass and how many rows were kept and read. The sums of teams may be
+// relative to different State.top; here they become relative to the largest.
 fn write_split(state: ptr<function, State>, acc: ptr<function, Sums>, rows_read: u32, at: Place, split: u32) {
   let team = at.lid / TEAM;
   for (var h = 0u; h < HEADS; h++) { // unroll

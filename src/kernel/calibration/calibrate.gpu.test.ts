@@ -1,4 +1,4 @@
-// The crossover as it is measured on the device that runs the tests: the time it takes, and that steps below it are dense.
+// Calibrates on the device that runs the tests: how long it takes, what it measures and what it remembers.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { planStep, probabilityPolicy, type ThresholdPolicy, uniformPolicy } from '../../policy/index.ts';
 import { testDevice } from '../../testing/device.ts';
@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => device.destroy());
 
-/** Share of V rows that a group reads in one sifted step on the inputs that are measured. */
+/** The share of the V rows that a group reads in one sifted step on the inputs of a calibration. */
 async function keptGroup(of: AttentionEncoder, policy: ThresholdPolicy, pageSize?: number): Promise<number> {
   const length = 2048;
   const inputs = (await CalibrationInputs.create(of, policy, length, pageSize))!;
@@ -38,12 +38,12 @@ async function keptGroup(of: AttentionEncoder, policy: ThresholdPolicy, pageSize
 }
 
 describe('calibration', () => {
-  test('what is measured reads about 15% of V, contiguous and paged', async () => {
+  test('a sifted step on the inputs reads about 15% of V, contiguous and paged', async () => {
     const variant = fastestVariant(device, SHAPE, { kv: pagedKv(16) });
     const paged = await AttentionEncoder.create(resources, SHAPE, variant, POLICY, EXACT);
     const shares = {
       exact: [await keptGroup(encoder, EXACT), await keptGroup(paged, EXACT, 16)],
-      // Judged by an estimate from some hundred keys: near.
+      // The estimate takes some hundred keys, so that this share is only near the intended one.
       estimate: [await keptGroup(encoder, POLICY), await keptGroup(paged, POLICY, 16)],
     };
     console.log(`V rows read: ${JSON.stringify(shares)}`);
@@ -60,7 +60,7 @@ describe('calibration', () => {
 
   test('stays in its budget, leaves the encoder as it was, and gives a crossover', async () => {
     const before = { ...encoder.tuning };
-    // The pipelines' first use is no part of it: enableSift has run the self-test before.
+    // The first use of the pipelines is not to count: in enableSift the self-test has run before.
     await calibrate(encoder, POLICY, undefined, 1);
     const errors: string[] = [];
     device.addEventListener('uncapturederror', (event) => errors.push(event.error.message));
@@ -75,7 +75,8 @@ describe('calibration', () => {
       expect(sift).toBeGreaterThan(0);
     }
     expect(found.siftFrom).toBeGreaterThanOrEqual(0);
-    // A pass that has begun is waited for; a machine that does other work is given as much again, and time for slow passes.
+    // A pass that has begun is waited for. The machine may do other work, so that twice the
+    // budget and time for slow passes are allowed.
     const slowest = Math.max(...found.samples.flatMap(({ dense, sift }) => [dense, sift])) / 1000;
     expect(found.milliseconds).toBeLessThan(2 * CALIBRATION_BUDGET + 4 * slowest);
   });
@@ -89,14 +90,14 @@ describe('calibration', () => {
       Object.keys(localStorage).filter((key) => key.startsWith('sift-attention/calibration/'));
     expect(stored()).toHaveLength(first.steady ? 1 : 0);
 
-    // On a machine that is never quiet the round trip is of what would have been stored.
+    // A machine that is never quiet stores nothing, so that the test stores something itself.
     storeCalibration(encoder, POLICY, { ...first, siftFrom: Number.POSITIVE_INFINITY });
     expect(stored()).toHaveLength(1);
     forgetCalibrations(device);
     const recalled = await calibration(encoder, POLICY);
     expect(recalled).toEqual({ ...first, siftFrom: Number.POSITIVE_INFINITY, source: 'remembered' });
 
-    // What cannot be read is measured anew.
+    // A record that cannot be read is measured again.
     localStorage.setItem(stored()[0]!, '{"version":1,"siftFrom":"soon"}');
     forgetCalibrations(device);
     expect((await calibration(encoder, POLICY)).source).toBe('measured');

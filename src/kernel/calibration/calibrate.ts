@@ -4,43 +4,57 @@ import { CalibrationInputs, measuringPolicy, memoryLength } from './calibration-
 import { type CrossoverSample, clearlyApart, crossover, SHORTEST, sampleOf } from './crossover.ts';
 import { StepTimer } from './step-timer.ts';
 
-/** What was measured of one shape's kernels on one device. Changes their speed alone. */
+/**
+ * What was measured for the kernels of a shape on a device. It changes how fast they are, and nothing else.
+ */
 export interface Calibration {
-  /** Keys from which a step sifts; Infinity: none that was measured, or is near, gains by it. */
+  /**
+   * Keys from which a step sifts. Infinity: sifting is not faster at any length that was measured or is near.
+   */
   siftFrom: number;
+  /** The number of workgroups of each kernel, as in `Tuning`. */
   workgroups: number;
   siftWorkgroups: number;
+  /** The times that `siftFrom` follows from. */
   samples: CrossoverSample[];
-  /** What measuring took. */
+  /** How long measuring took. */
   milliseconds: number;
-  /** The times of one length were near each other: nothing else ran beside. */
+  /**
+   * Whether the times of each length were near each other, as they are if nothing else runs on the machine.
+   */
   steady: boolean;
 }
 
-/** Milliseconds that measuring may take. A call that has begun is waited for. */
+/** Milliseconds that measuring may take. A pass that has begun is waited for in addition. */
 export const CALIBRATION_BUDGET = 300;
 
-/** Share of the budget for the numbers of workgroups, of what is left after the first look. */
+/** Share for the numbers of workgroups, of the time that is left after the first look. */
 const TUNING_SHARE = 0.4;
-/** The long ones close together: from two of them the lines may have to be drawn on. */
+/** Keys. The long lengths are only a factor of two apart, because lines may be extended from two of them. */
 const LENGTHS = [SHORTEST, 4096, 16384, 32768, 65536, 131072];
-/** Milliseconds of work in one sample, where a call is not longer: clocks of pages tick every 0.1. */
+/** Milliseconds of work in one sample, unless one call is longer. The clock of a page ticks every 0.1. */
 const SAMPLE = 3;
+/** The most calls in a sample. */
 const MAX_CALLS = 64;
+/** The most samples of each kind at one length. */
 const ROUNDS = 5;
-/** Times the default number of workgroups. */
+/** The numbers of workgroups to try, relative to the default. */
 const FACTORS = [0.25, 0.5, 2];
-/** What another number of workgroups must gain, as a share of the time; and how often it must be quicker. */
+/** The share of the time that another number of workgroups must save. */
 const GAIN = 0.04;
+/** How often in a row it must save that against the default. */
 const CONFIRMATIONS = 4;
 
 type Kind = 'dense' | 'sift';
 
 /**
- * Measures from which length on sifting is faster than our dense kernel, and how many workgroups each needs, on rows drawn at random of
- * which a sifted step reads 15% of V.
+ * Measures from which length on sifting is faster than our dense kernel, and how many workgroups each of them
+ * should have. It measures on random rows, of which a sifted step reads 15% of V. The encoder is left as it
+ * was.
  *
- * @param pageSize keys of a page where the encoder's cache is paged
+ * @param policy the policy whose kernels are measured; the encoder must have been made for it
+ * @param pageSize keys of a page, if the encoder's cache is paged
+ * @param budget milliseconds that measuring may take
  */
 export async function calibrate(
   encoder: AttentionEncoder,
@@ -52,12 +66,13 @@ export async function calibrate(
   return measured.run();
 }
 
+/** One calibration in progress. */
 class Measurement {
   private readonly started = performance.now();
   private readonly timer: StepTimer;
   private readonly kinds: readonly Kind[];
   private steady = true;
-  /** Milliseconds of a call at the length measured last. */
+  /** For each kind, the length that was measured last, and the milliseconds of a call there. */
   private readonly known: Record<Kind, { length: number; time: number }> = {
     dense: { length: 0, time: 0 },
     sift: { length: 0, time: 0 },
@@ -104,22 +119,31 @@ class Measurement {
     }
   }
 
+  /** Milliseconds that are left of the budget. */
   private left(): number {
     return this.budget - (performance.now() - this.started);
   }
 
-  /** Milliseconds that a call should take, at most: shorter lengths have launches in it that longer ones do not have more of. */
+  /**
+   * Milliseconds that a call should take at most. Below the length measured last it may take as long, since
+   * the time of its launches does not shrink.
+   */
   private expected(kind: Kind, length: number): number {
     const { length: at, time } = this.known[kind];
     return time * Math.max(1, length / at);
   }
 
-  /** Whether `variants` of each kind, twice each, can be measured in a share of what is left. */
+  /**
+   * Whether there is time to measure `variants` settings of each kind, twice each, in a share of what is
+   * left.
+   */
   private fits(length: number, variants: number, share: number): boolean {
     return 2 * variants * this.round(length) <= share * this.left();
   }
 
-  /** One call of each kind twice, so that the pipelines are ready and their speed is roughly known. */
+  /**
+   * Measures one call of each kind twice, so that the pipelines are ready and their speed is roughly known.
+   */
   private async firstLook(length: number): Promise<void> {
     await this.on(length, async (inputs) => {
       for (const kind of [...this.kinds, ...this.kinds]) {
@@ -129,7 +153,7 @@ class Measurement {
     });
   }
 
-  /** The number of workgroups of each kind, among a few around the default. */
+  /** Chooses the number of workgroups of each kind, among a few around the default. */
   private async tune(length: number): Promise<void> {
     const { encoder } = this;
     const names = { dense: 'workgroups', sift: 'siftWorkgroups' } as const;
@@ -150,7 +174,7 @@ class Measurement {
           const candidate = Math.min(await time(count), await time(count));
           if (candidate < (1 - GAIN) * best.time) Object.assign(best, { count, time: candidate });
         }
-        // Chosen by mistake, a number costs far more than the right one gains.
+        // A wrong number costs far more than the right one gains, hence the confirmation.
         if (
           best.count !== usual &&
           (await this.confirmed(
@@ -164,7 +188,7 @@ class Measurement {
     encoder.tuning = chosen;
   }
 
-  /** Whether a change gains every time it is tried against what is usual. */
+  /** Whether a change saves time against the default every time it is tried. */
   private async confirmed(usual: () => Promise<number>, changed: () => Promise<number>): Promise<boolean> {
     for (let i = 0; i < CONFIRMATIONS; i++) {
       if (this.left() < 0 || (await changed()) > (1 - GAIN) * (await usual())) return false;
@@ -173,8 +197,9 @@ class Measurement {
   }
 
   /**
-   * From the longest length that there is time for downwards, until sifting is slower: what lies below is dense in any case. Where it is
-   * slower at the longest, the next one shows where that leads.
+   * Compares dense and sifted steps, from the longest length that there is time for downwards. It stops where
+   * sifting is slower, since shorter steps are dense in any case. If sifting is slower at the longest length,
+   * the next shorter one shows whether it would gain at longer ones.
    */
   private async compareAll(lengths: readonly number[]): Promise<CrossoverSample[]> {
     const cost = (i: number) => (i < 0 ? 0 : 2 * this.round(lengths[i]!));
@@ -189,28 +214,28 @@ class Measurement {
     }
     const { dense, sift } = this.known;
     if (samples.length === 0 && sift.length > 0) {
-      // A slow device, or a busy one: the first look must do.
+      // The device is slow or busy. The first look is all there is.
       this.steady = false;
       samples.push({ length: sift.length, dense: 1000 * dense.time, sift: 1000 * sift.time });
     }
     return samples;
   }
 
-  /** Milliseconds that one sample of each kind takes. */
+  /** Milliseconds that one sample of every kind should take. */
   private round(length: number): number {
     return this.kinds.reduce((sum, kind) => sum + Math.max(SAMPLE, this.expected(kind, length)), 0);
   }
 
-  /** Both kinds in turns at one length; undefined if that takes too long, or the memory is not there. */
+  /** Measures both kinds in turns at one length. Undefined if there is not the time or the memory. */
   private async compare(length: number): Promise<CrossoverSample | undefined> {
     const times: Record<Kind, number[]> = { dense: [], sift: [] };
     if (2 * this.round(length) > this.left()) return undefined;
     await this.on(length, async (inputs) => {
       for (let i = 0; i < ROUNDS; i++) {
-        // At least two, and time for the next length.
+        // Each kind is measured at least twice, and time must be left for the next length.
         if (i >= 2 && 3 * this.round(length) > this.left()) break;
         if (i >= 3 && clearlyApart(times.dense, times.sift)) break;
-        // As many of each, so that what a pass costs beside them cancels.
+        // Both kinds have as many calls, so that the time that a pass takes besides cancels.
         const calls = Math.min(...this.kinds.map((kind) => this.calls(kind, length)));
         for (const kind of i % 2 ? [...this.kinds].reverse() : this.kinds) {
           const time = await this.sample(inputs, kind, calls);
@@ -225,11 +250,12 @@ class Measurement {
     return sample;
   }
 
+  /** Calls in one sample. */
   private calls(kind: Kind, length: number): number {
     return Math.min(MAX_CALLS, Math.max(1, Math.round(SAMPLE / this.expected(kind, length))));
   }
 
-  /** Makes inputs of a length for `work`; without the memory for them there is no work. */
+  /** Makes inputs of a length and does `work` on them. Without the memory for them, the work is left out. */
   private async on(length: number, work: (inputs: CalibrationInputs) => Promise<void>): Promise<void> {
     const { encoder, policy, pageSize } = this;
     const inputs = await CalibrationInputs.create(encoder, measuringPolicy(policy), length, pageSize);
@@ -241,9 +267,9 @@ class Measurement {
     }
   }
 
-  /** Milliseconds of a call, from a pass of `calls` of them. */
+  /** Milliseconds of a call, measured over a pass of `calls` of them. */
   private async sample(inputs: CalibrationInputs, kind: Kind, calls: number): Promise<number> {
-    // The second step: no moments of V are taken.
+    // It is planned as the second step, which does not measure moments.
     const plan = { ...planStep(inputs.policy, 2), dense: kind === 'dense' };
     const step = inputs.prepare(plan);
     const time = await this.timer.time((pass) => {

@@ -5,20 +5,30 @@ import { type AttentionShape, shapeConstants } from '../shape.ts';
 import type { AttentionEncoder, PreparedStep } from '../step/encoder.ts';
 import { type LayerFigures, LayerState } from '../step/layer-state.ts';
 
-/** Share of V rows that a sifted step reads. */
+/** The share of V rows that a sifted step reads. */
 const KEPT = 0.15;
-/** Standard deviation of a head's scores. */
+/** The standard deviation of a head's scores. */
 const SPREAD = 2;
-/** Bytes of K and V together: at most, and as a share of the largest buffer, which tells small devices from large ones. */
+/** The most bytes of K and V together. */
 const MEMORY = 256 * 2 ** 20;
+/**
+ * The same as a share of the largest buffer that the device allows, which tells small devices from large
+ * ones.
+ */
 const SHARE = 1 / 8;
-/** Rows that are drawn; the cache repeats them. A prime, so that pages and heads begin at different ones. */
-const TILE = 509;
-/** K and V that are read in turn, so that short caches do not stay in the processor's. */
+/**
+ * Rows that are drawn. The cache repeats them. It is a prime, so that pages and heads begin at different
+ * rows.
+ */
+const DRAWN_ROWS = 509;
+/**
+ * The most sets of K and V. They are read in turn, so that short ones do not stay in the processor's cache.
+ */
 const MAX_SETS = 8;
+/** Bytes of all sets together, unless one set is larger. */
 const SET_MEMORY = 32 * 2 ** 20;
 
-/** Keys that may be measured within the memory set aside and the device's limits. */
+/** The most keys that can be measured within the memory set aside and the device's limits. */
 export function memoryLength(device: GPUDevice, shape: AttentionShape): number {
   const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
   // K and V share a buffer where the cache is paged.
@@ -26,12 +36,16 @@ export function memoryLength(device: GPUDevice, shape: AttentionShape): number {
   return Math.max(256, 2 ** Math.floor(Math.log2(bytes / (2 * keyBytes(shape)))));
 }
 
-/** Bytes of one key's K rows. */
+/** Bytes of the K rows of one key, for all KV heads. */
 function keyBytes(shape: AttentionShape): number {
   return shape.kvHeads * shape.headSize * shapeConstants(shape).elementBytes;
 }
 
-/** A policy that runs the kernels of the given one, at a level that {@link CalibrationInputs} sets; nothing is learned. */
+/**
+ * A policy that runs the same kernels as the given one, and learns nothing.
+ *
+ * @param c the threshold is c / length; {@link CalibrationInputs} chooses it
+ */
 export function measuringPolicy(policy: ThresholdPolicy, c = 1): ThresholdPolicy {
   return validatePolicy({
     ...policy,
@@ -45,43 +59,48 @@ export function measuringPolicy(policy: ThresholdPolicy, c = 1): ThresholdPolicy
   });
 }
 
+/** Queries, and rows for K and V. */
 interface Rows {
+  /** [queryHeads, headSize]. */
   q: Float32Array;
-  /** [TILE, headSize] */
-  tile: Float32Array;
-  /** The level in units of 1 / length at which a group reads {@link KEPT} of its rows. */
+  /** [DRAWN_ROWS, headSize]. */
+  rows: Float32Array;
+  /** The threshold, in units of 1 / length, at which a group reads {@link KEPT} of its rows. */
   c: number;
 }
 
-/** Queries and rows with normal scores; every group has the same queries, so that one level fits all. */
+/**
+ * Draws queries and rows whose scores are normal. Every group has the same queries, so that one threshold
+ * fits all.
+ */
 function drawRows(shape: AttentionShape): Rows {
   const { queryHeads, headSize } = shape;
   const { group } = shapeConstants(shape);
   const random = createRandom(20261124);
-  const tile = random.normals(TILE * headSize);
+  const rows = random.normals(DRAWN_ROWS * headSize);
   const own = random.normals(group * headSize);
   const scale = 1 / Math.sqrt(headSize);
-  const largest = new Float64Array(TILE);
+  const largest = new Float64Array(DRAWN_ROWS);
   for (let head = 0; head < group; head++) {
     const q = own.subarray(head * headSize, (head + 1) * headSize);
     const norm = Math.sqrt(q.reduce((sum, x) => sum + x * x, 0));
     for (let i = 0; i < headSize; i++) q[i]! *= (SPREAD * Math.sqrt(headSize)) / norm;
-    const weights = Array.from({ length: TILE }, (_, row) => {
+    const weights = Array.from({ length: DRAWN_ROWS }, (_, row) => {
       let score = 0;
-      for (let i = 0; i < headSize; i++) score += q[i]! * tile[row * headSize + i]!;
+      for (let i = 0; i < headSize; i++) score += q[i]! * rows[row * headSize + i]!;
       return Math.exp(score * scale);
     });
     const sum = weights.reduce((a, b) => a + b, 0);
     weights.forEach((weight, row) => {
-      largest[row] = Math.max(largest[row]!, (weight / sum) * TILE);
+      largest[row] = Math.max(largest[row]!, (weight / sum) * DRAWN_ROWS);
     });
   }
   const q = new Float32Array(queryHeads * headSize);
   for (let at = 0; at < q.length; at += own.length) q.set(own, at);
-  return { q, tile, c: largest.sort()[Math.floor((1 - KEPT) * TILE)]! };
+  return { q, rows, c: largest.sort()[Math.floor((1 - KEPT) * DRAWN_ROWS)]! };
 }
 
-/** The tensors of one layer's attention, several sets of K and V, and where thresholds and figures go. */
+/** The tensors of one layer's attention, with several sets of K and V and a layer state for each. */
 export class CalibrationInputs {
   private constructor(
     private readonly encoder: AttentionEncoder,
@@ -94,7 +113,12 @@ export class CalibrationInputs {
     private readonly buffers: readonly GPUBuffer[],
   ) {}
 
-  /** Allocates and fills; undefined if the memory is not there. */
+  /**
+   * Allocates the tensors and fills them. Undefined if the device lacks the memory.
+   *
+   * @param length keys
+   * @param pageSize keys of a page, if the encoder's cache is paged
+   */
   static async create(
     encoder: AttentionEncoder,
     policy: ThresholdPolicy,
@@ -103,14 +127,14 @@ export class CalibrationInputs {
   ): Promise<CalibrationInputs | undefined> {
     const { shape, resources } = encoder;
     const { device } = resources;
-    const { q, tile, c } = drawRows(shape);
+    const { q, rows, c } = drawRows(shape);
     const keys = pageSize === undefined ? length : Math.ceil(length / pageSize) * pageSize;
     const setBytes = Math.ceil((keys * keyBytes(shape)) / 256) * 256;
     const sets = Math.max(1, Math.min(MAX_SETS, Math.floor(SET_MEMORY / (2 * setBytes))));
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
     device.pushErrorScope('validation');
     device.pushErrorScope('out-of-memory');
-    // A paged cache holds both K and V.
+    // In a paged cache K and V are one buffer.
     const sizes = pageSize === undefined ? [sets * setBytes, sets * setBytes] : [2 * sets * setBytes];
     const cache = sizes.map((size) => device.createBuffer({ label: 'sift calibration', size, usage }));
     const errors = await Promise.all([device.popErrorScope(), device.popErrorScope()]);
@@ -118,7 +142,7 @@ export class CalibrationInputs {
       for (const buffer of cache) buffer.destroy();
       return undefined;
     }
-    fill(device, cache, tile, shape);
+    fill(device, cache, rows, shape);
     const common = {
       q: { buffer: upload(device, q, shape.dtype) },
       output: { buffer: upload(device, new Float32Array(q.length), shape.dtype) },
@@ -152,6 +176,7 @@ export class CalibrationInputs {
     );
   }
 
+  /** Prepares a step on these inputs. */
   prepare(plan: StepPlan): PreparedStep {
     const { encoder, length, capacity, policy, common } = this;
     return encoder.prepare({
@@ -166,7 +191,10 @@ export class CalibrationInputs {
     });
   }
 
-  /** @param call counts on, for the rotation of K and V */
+  /**
+   * Encodes one layer's attention.
+   * @param call the number of the call, which says whose turn it is among the sets of K and V
+   */
   encode(pass: GPUComputePassEncoder, step: PreparedStep, call: number): void {
     const set = call % this.sets.length;
     const { keys, values, state } = this.sets[set]!;
@@ -176,7 +204,7 @@ export class CalibrationInputs {
     this.encoder.combine(pass, step, output, state, table && lse);
   }
 
-  /** What the steps on the first set did. */
+  /** The figures of the steps on the first set. */
   figures(): Promise<LayerFigures> {
     return this.sets[0]!.state.read();
   }
@@ -187,15 +215,15 @@ export class CalibrationInputs {
   }
 }
 
-/** Fills buffers with the tile's rows, over and over. */
+/** Fills buffers with the rows, over and over. */
 function fill(
   device: GPUDevice,
   buffers: readonly GPUBuffer[],
-  tile: Float32Array,
+  rows: Float32Array,
   shape: AttentionShape,
 ): void {
-  const repeated = new Float32Array(8 * tile.length);
-  for (let at = 0; at < repeated.length; at += tile.length) repeated.set(tile, at);
+  const repeated = new Float32Array(8 * rows.length);
+  for (let at = 0; at < repeated.length; at += rows.length) repeated.set(rows, at);
   const source = upload(device, repeated, shape.dtype);
   const bytes = repeated.length * shapeConstants(shape).elementBytes;
   const commands = device.createCommandEncoder();

@@ -4,25 +4,29 @@ import { policyKernels } from '../step/step-kinds.ts';
 import { kernelOf } from '../text/kernels.ts';
 import { type Calibration, calibrate } from './calibrate.ts';
 
-/** A calibration, and where it is from. */
+/** A calibration, and where it comes from. */
 export interface KnownCalibration extends Calibration {
-  /** `measured` in this page or process, or `remembered` from an earlier load of the page. */
+  /** `measured` in this page or process, or `remembered` from an earlier load of a page. */
   source: 'measured' | 'remembered';
 }
 
-/** Of what is stored; another version is measured anew. */
+/** The version of the stored records. Records of another version are not used. */
 const VERSION = 1;
 const PREFIX = 'sift-attention/calibration/';
-/** Drivers and browsers change: what is older is measured anew. */
+/** Milliseconds after which a record is not used any more, because drivers and browsers change. */
 const MAX_AGE = 30 * 24 * 3600 * 1000;
 
-/** Measured on a device so far, or being measured. */
+/** The calibrations of each device that are measured or being measured, by their key. */
 const known = new WeakMap<GPUDevice, Map<string, Promise<KnownCalibration>>>();
 
 /**
- * The calibration of an encoder, measured once for each device, shape, element type, layout of the cache and way of sifting; where
- * there is a `localStorage` (not in workers) also once for all loads of a page. Never throws: what cannot be measured stays dense,
- * with the usual numbers of workgroups.
+ * The calibration of an encoder. It is measured once for each device, shape, element type, KV layout and
+ * policy; what a policy learns makes no difference. Where there is a `localStorage`, which workers lack, it
+ * is measured once for all loads of a page.
+ *
+ * It never rejects. What cannot be measured stays dense, with the default numbers of workgroups.
+ *
+ * @param pageSize keys of a page, if the encoder's cache is paged
  */
 export function calibration(
   encoder: AttentionEncoder,
@@ -54,18 +58,19 @@ export function storeCalibration(
   });
 }
 
-/** @internal Forgets what was measured of a device in this page; what is stored stays. */
+/** @internal Forgets what was measured on a device in this page. What is stored stays. */
 export function forgetCalibrations(device: GPUDevice): void {
   known.delete(device);
 }
 
-/** Makes an encoder work as calibrated. */
+/** Sets an encoder's `siftFrom` and numbers of workgroups as calibrated. */
 export function applyCalibration(encoder: AttentionEncoder, found: Calibration): void {
   const { workgroups, siftWorkgroups, siftFrom } = found;
   encoder.tuning = { ...encoder.tuning, workgroups, siftWorkgroups };
   encoder.siftFrom = siftFrom;
 }
 
+/** The stored calibration, or else a new one. */
 async function find(
   encoder: AttentionEncoder,
   policy: ThresholdPolicy,
@@ -76,7 +81,7 @@ async function find(
   if (stored) return { ...stored, source: 'remembered' };
   try {
     const measured = await calibrate(encoder, policy, pageSize);
-    // Later loads of the page try again.
+    // A record that is not steady is not stored, so that later loads of the page measure again.
     if (measured.steady) remember(key, measured);
     return { ...measured, source: 'measured' };
   } catch {
@@ -91,18 +96,18 @@ function keyOf(encoder: AttentionEncoder, policy: ThresholdPolicy, pageSize: num
   const { device } = encoder.resources;
   const { vendor, architecture, device: chip, description } = device.adapterInfo;
   const { queryHeads, kvHeads, headSize, dtype } = encoder.shape;
-  // What is learned, and from how many steps, is another matter than how a step runs.
-  const { name, target, axis, exponent, warmup, refitEvery, guard, ...way } = policy;
+  // What a policy learns, and from how many steps, does not change how long a step takes.
+  const { name, target, axis, exponent, warmup, refitEvery, guard, ...judging } = policy;
   return JSON.stringify([
     [vendor, architecture, chip, description],
     [queryHeads, kvHeads, headSize, dtype, pageSize ?? null],
-    isDense(policy) ? 'dense' : way,
+    isDense(policy) ? 'dense' : judging,
     encoder.tuning,
     textHash(encoder, policy),
   ]);
 }
 
-/** Changes with the kernels that a policy uses: FNV-1a of their texts. */
+/** A hash (FNV-1a) of the texts of the kernels that a policy uses, which changes with them. */
 function textHash({ shape, variant }: AttentionEncoder, policy: ThresholdPolicy): string {
   let value = 0x811c9dc5;
   for (const name of policyKernels(policy, shape, variant.subgroupSize > 0)) {
@@ -113,7 +118,7 @@ function textHash({ shape, variant }: AttentionEncoder, policy: ThresholdPolicy)
   return (value >>> 0).toString(16);
 }
 
-/** What is stored: a calibration as JSON, which has no Infinity. */
+/** A calibration as it is stored. JSON has no Infinity, hence null. */
 interface Stored extends Omit<Calibration, 'siftFrom'> {
   version: number;
   date: number;
@@ -124,7 +129,7 @@ function storage(): Storage | undefined {
   try {
     return globalThis.localStorage;
   } catch {
-    // Pages without an origin, or with storage switched off.
+    // The page has no origin, or storage is switched off.
     return undefined;
   }
 }
@@ -153,6 +158,6 @@ function remember(key: string, found: Calibration): void {
     const stored: Stored = { ...found, siftFrom, version: VERSION, date: Date.now() };
     storage()?.setItem(PREFIX + key, JSON.stringify(stored));
   } catch {
-    // Full, or not allowed: measured again next time.
+    // Storage is full or not allowed. The next load measures again.
   }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { type CrossoverSample, clearlyApart, crossover, sampleOf } from './crossover.ts';
 
-/** Samples on two lines, in microseconds and microseconds a thousand keys. */
+/** Samples on two lines, each given by microseconds at 0 keys and microseconds for each thousand keys. */
 function lines(dense: [number, number], sift: [number, number], lengths: number[]): CrossoverSample[] {
   const at = ([base, slope]: [number, number], length: number) => base + (slope * length) / 1000;
   return lengths.map((length) => ({ length, dense: at(dense, length), sift: at(sift, length) }));
@@ -10,7 +10,7 @@ const LENGTHS = [1024, 4096, 16384, 65536];
 
 describe('crossover', () => {
   test('lies where the lines cross, sifting being 2% faster there', () => {
-    // 20 + s = 0.98 * (10 + 2 s) at s = 10.2 / 0.96
+    // With s thousand keys: 20 + s = 0.98 * (10 + 2 s), so that s = 10.2 / 0.96.
     expect(crossover(lines([10, 2], [20, 1], LENGTHS))).toBeCloseTo(10625, -1);
   });
 
@@ -21,12 +21,12 @@ describe('crossover', () => {
   });
 
   test('below the shortest length the line goes on', () => {
-    // 2 + s = 0.98 * (1 + 3 s) at s = 0.526
+    // With s thousand keys: 2 + s = 0.98 * (1 + 3 s), so that s = 0.526.
     expect(crossover(lines([1, 3], [2, 1], LENGTHS))).toBeCloseTo(526, -1);
   });
 
   test('below a shortest length that is long nothing is known', () => {
-    // What an H100 took at head size 64 in a run whose time was over here; at 16,384 keys it takes 15.4 and 18.4.
+    // An H100 at head size 64, in a run that had no time for more. At 16,384 keys it takes 15.4 and 18.4 µs.
     const h100 = [
       { length: 32768, dense: 33.1, sift: 25.4 },
       { length: 65536, dense: 55.7, sift: 43.3 },
@@ -50,14 +50,15 @@ describe('crossover', () => {
   });
 
   test('the time of the launches does not bend the line of the long ones', () => {
-    // What an H200 took at head size 64 (bench/results/h200.md): never faster up to 128K keys.
+    // An H200 at head size 64 (bench/results/h200.md), where sifting was not faster up to 128K keys.
     const h200 = [
       { length: 1024, dense: 10.7, sift: 20.0 },
       { length: 8192, dense: 14.4, sift: 24.9 },
       { length: 32768, dense: 30.1, sift: 39.1 },
     ];
     expect(crossover(h200)).toBe(Number.POSITIVE_INFINITY);
-    // At head size 128, where it was faster at 131,072 (132 against 144). The card was slower at 8,192, which only makes it earlier.
+    // At head size 128 sifting was faster at 131,072 keys (132 µs against 144). At 8,192 keys the card ran
+    // slower, which only makes the crossover earlier.
     const wide = [
       { length: 8192, dense: 41.8, sift: 62.0 },
       { length: 32768, dense: 48.3, sift: 52.7 },
@@ -94,7 +95,7 @@ describe('a sample', () => {
   });
 
   test('of times that are not steady takes the quickest dense one', () => {
-    // Dense at a low clock first: the medians alone would say that sifting is faster.
+    // The dense steps came first, at a low clock. By medians alone sifting would seem faster.
     const { sample, steady } = sampleOf(4096, [0.033, 0.031, 0.0191], [0.0262, 0.025, 0.0245]);
     expect(steady).toBe(false);
     expect(sample.dense).toBeCloseTo(19.1);

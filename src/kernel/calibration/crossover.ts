@@ -1,4 +1,4 @@
-/** Microseconds of one layer's attention at one length, dense and sifted, measured in turns. */
+/** Microseconds that one layer's attention takes at one length, dense and sifted, measured in turns. */
 export interface CrossoverSample {
   /** Keys. */
   length: number;
@@ -6,26 +6,38 @@ export interface CrossoverSample {
   sift: number;
 }
 
-/** Share of the dense time that sifting must save to count as faster: less is noise, and dense is exact. */
+/**
+ * The share of the dense time that sifting must save to count as faster. Less is noise, and dense is exact.
+ */
 const MARGIN = 0.02;
 
-/** What sift / dense must fall by between the two longest lengths for its fall to be believed. */
+/** How much sift / dense must fall between the two longest lengths for the trend to be believed. */
 const TREND = 0.05;
 
-/** How far beyond the longest length measured the lines are believed. */
+/** How many times the longest measured length the lines are believed to hold. */
 const BELIEVED = 4;
 
-/** Keys below which nothing is measured: there the lines are drawn on. */
+/** Keys below which nothing is measured. There the lines are extended. */
 export const SHORTEST = 1024;
 
-/** Times of one length that are further apart than this factor say that the machine did something else, or changed its clock. */
+/**
+ * If times of one length differ by more than this factor, the machine did something else or changed its
+ * clock.
+ */
 const STEADY = 1.5;
 
+/** If all times of one kind are shorter than all of the other by this factor, no more need be measured. */
 const CLEAR = 1.1;
 
 /**
- * One sample from times (in milliseconds) measured in turns: their medians. Where they are not steady the quickest dense one counts,
- * so that sifting begins by no accident: what disturbs only adds to a time.
+ * Makes a sample of times that were measured in turns: their medians. If they are not steady, the shortest
+ * dense time counts instead. A disturbance can only add to a time, so that it cannot make sifting seem faster
+ * than it is.
+ *
+ * @param length keys
+ * @param dense milliseconds
+ * @param sift milliseconds
+ * @returns the sample in microseconds, and whether the times were steady
  */
 export function sampleOf(
   length: number,
@@ -37,11 +49,12 @@ export function sampleOf(
   return { sample: { length, dense: 1000 * denseTime, sift: 1000 * median(sift) }, steady };
 }
 
-/** Whether every time of one kind is shorter than every one of the other by a tenth: no more need be measured. */
+/** Whether every time of one kind is shorter than every time of the other by a tenth. */
 export function clearlyApart(a: readonly number[], b: readonly number[]): boolean {
   return CLEAR * Math.max(...a) < Math.min(...b) || CLEAR * Math.max(...b) < Math.min(...a);
 }
 
+/** The median of a list that is not empty. */
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
@@ -49,21 +62,27 @@ function median(values: readonly number[]): number {
 }
 
 /**
- * Keys from which a sifted step was measured to be faster than a dense one: 0 if it is at every length, Infinity if at none.
+ * The number of keys from which sifted steps are faster than dense ones, by what was measured.
  *
- * Both times rise linearly once every workgroup has work, but not before: at short lengths both are the time of their launches, and one
- * line through all would take its slope from there. So the difference of the two is taken to be linear between neighbouring
- * lengths only; beyond the longest it goes on as between the last two. Below the shortest nothing is known, unless that is
- * {@link SHORTEST}: steps that were not measured (the time was over) are dense. What lies beyond the longest is believed up to four times the longest length, and only if
- * the ratio clearly falls: where the lines are nearly parallel, a few per cent of noise move their crossing by any amount, and being
- * wrong would make long steps slower.
+ * Both times rise linearly once every workgroup has work. At shorter lengths both are only the time of their
+ * launches, and one line through all samples would take its slope from there. So the difference of the two
+ * times is taken to be linear only between neighbouring lengths.
  *
- * @param samples in order of their lengths
+ * Beyond the longest length the last line is extended up to four times that length, and only if sift / dense
+ * clearly falls. Where the lines are nearly parallel, a few per cent of noise move their crossing by any
+ * amount, and a wrong crossing would make long steps slower.
+ *
+ * Below the shortest length the first line is extended, if that length is {@link SHORTEST}. If it is longer,
+ * there was no time to measure shorter steps; nothing is known about them, and they are dense.
+ *
+ * @param samples in ascending order of their lengths
+ * @returns keys; 0 if sifting is faster at every length, Infinity if at none
  */
 export function crossover(samples: readonly CrossoverSample[]): number {
   const last = samples.at(-1);
   if (!last) return Number.POSITIVE_INFINITY;
-  // What sifting costs more than dense allows, in microseconds: negative where it is faster.
+  // By how many microseconds sifting misses being faster by the margin. It is negative where sifting is
+  // faster.
   const excess = ({ dense, sift }: CrossoverSample) => sift - (1 - MARGIN) * dense;
   const crossing = (a: CrossoverSample, b: CrossoverSample) => {
     const slope = (excess(b) - excess(a)) / (b.length - a.length);
@@ -76,11 +95,11 @@ export function crossover(samples: readonly CrossoverSample[]): number {
     const at = crossing(before, last);
     return at <= BELIEVED * last.length ? Math.ceil(at) : Number.POSITIVE_INFINITY;
   }
-  // Faster at the longest: back to the longest at which it is not.
+  // Sifting is faster at the longest length. The crossover lies after the longest length at which it is not.
   for (let i = samples.length - 2; i >= 0; i--) {
     if (excess(samples[i]!) >= 0) return Math.ceil(crossing(samples[i]!, samples[i + 1]!));
   }
-  // At every length measured.
+  // Sifting is faster at every length that was measured.
   const [first, second] = samples;
   if (first!.length > SHORTEST) return first!.length;
   if (!second) return 0;

@@ -1,4 +1,7 @@
-/** Timestamps at the beginning and the end of one compute pass at a time. Needs the device's `timestamp-query`. */
+/**
+ * Times one compute pass at a time by timestamps at its beginning and end. The device must have
+ * `timestamp-query`.
+ */
 export class PassStamps {
   private readonly queries: GPUQuerySet;
   private readonly resolved: GPUBuffer;
@@ -16,18 +19,18 @@ export class PassStamps {
     });
   }
 
-  /** For the pass that is to be timed. */
+  /** The `timestampWrites` of the pass that is to be timed. */
   get writes(): GPUComputePassTimestampWrites {
     return { querySet: this.queries, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 };
   }
 
-  /** To be encoded after the pass, before `read`. */
+  /** Encodes the copying of the stamps. Call it after the pass, and submit it before `read`. */
   resolve(encoder: GPUCommandEncoder): void {
     encoder.resolveQuerySet(this.queries, 0, 2, this.resolved, 0);
     encoder.copyBufferToBuffer(this.resolved, 0, this.staging, 0, 16);
   }
 
-  /** Nanoseconds between the two stamps, once the submitted pass is done. */
+  /** Nanoseconds between the two stamps. It waits until the submitted pass is done. */
   async read(): Promise<number> {
     await this.staging.mapAsync(GPUMapMode.READ);
     const [begin, end] = new BigUint64Array(this.staging.getMappedRange().slice(0));

@@ -1,16 +1,21 @@
 import { PassStamps } from './pass-stamps.ts';
 
-/** Times compute passes: by timestamp queries where the device has them, else from submission to completion. */
+/**
+ * Times compute passes, by timestamp queries if the device has them, otherwise from submission to completion.
+ */
 export class StepTimer {
   private readonly stamps: PassStamps | undefined;
-  /** Milliseconds from submission to completion of nothing; undefined until measured. */
+  /** Milliseconds from submission to completion of an empty pass. Undefined until it is measured. */
   private empty: number | undefined;
 
   constructor(private readonly device: GPUDevice) {
     if (device.features.has('timestamp-query')) this.stamps = new PassStamps(device);
   }
 
-  /** Runs one pass alone and returns its milliseconds. */
+  /**
+   * Runs one pass alone and times it. Without timestamps, the time of an empty pass is subtracted.
+   * @returns milliseconds
+   */
   async time(encode: (pass: GPUComputePassEncoder) => void): Promise<number> {
     if (this.stamps) return this.run(encode);
     if (this.empty === undefined) {
@@ -29,7 +34,7 @@ export class StepTimer {
     pass.end();
     stamps?.resolve(encoder);
     const commands = encoder.finish();
-    // What was submitted before is done, and a browser's GPU process has the commands, when the clock starts.
+    // The clock must not start before earlier work is done and a browser's GPU process has the commands.
     await device.queue.onSubmittedWorkDone();
     const start = performance.now();
     device.queue.submit([commands]);
@@ -39,7 +44,7 @@ export class StepTimer {
     }
     const time = (await stamps.read()) / 1e6;
     const wall = performance.now() - start;
-    // Some drivers write zeros, or stamps of different clocks.
+    // Some drivers write zeros, or stamps of different clocks. The wall time is used then.
     return time > 0 && time <= wall ? time : wall;
   }
 

@@ -1,11 +1,13 @@
 import { SiftError } from '../../errors.ts';
 
 /**
- * Creates buffers under error scopes, so that a failure reaches the caller alone. Elsewhere it would go to whoever listens on the device,
- * and commands that name such a buffer would be lost, the runtime's own among them.
+ * Creates buffers under error scopes, so that only the caller gets a failure. Without the scopes, whoever
+ * listens on the device would get it, and the commands that name such a buffer would be lost, the runtime's
+ * own among them.
  *
- * @param what for the message: "Scratch buffers need"
- * @throws {SiftError} `OUT_OF_MEMORY` if the device refuses one; what `create` made is destroyed then
+ * @param what the beginning of the error message, such as "Scratch buffers need"
+ * @param bytes of all buffers together, for the message
+ * @throws {SiftError} `OUT_OF_MEMORY` if the device refuses a buffer. What `create` made is then destroyed.
  */
 export async function allocate<T extends { destroy(): void }>(
   device: GPUDevice,

@@ -1,6 +1,6 @@
 const view = new DataView(new ArrayBuffer(4));
 
-/** The nearest f16 of a number, as its bits (round to nearest even). */
+/** The bits of the f16 that is nearest to a number; of two that are equally near, the even one. */
 export function toFloat16(value: number): number {
   view.setFloat32(0, value);
   const bits = view.getUint32(0);
@@ -9,7 +9,7 @@ export function toFloat16(value: number): number {
   if (abs > 0x7f800000) return sign | 0x7e00;
   if (abs >= 0x477ff000) return sign | 0x7c00;
   if (abs < 0x38800000) {
-    // Subnormal: units of 2^-24.
+    // A subnormal number is a multiple of 2^-24.
     const units = Math.abs(Math.fround(value)) * 2 ** 24;
     const floor = Math.floor(units);
     const rest = units - floor;
@@ -19,7 +19,7 @@ export function toFloat16(value: number): number {
   return sign | ((rounded - 0x38000000) >>> 13);
 }
 
-/** The number that f16 bits stand for. */
+/** The number that the bits of an f16 mean. */
 export function fromFloat16(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >>> 10) & 0x1f;
@@ -29,7 +29,7 @@ export function fromFloat16(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-/** Packs numbers as f16 bits. */
+/** Converts numbers to the bits of f16. */
 export function packFloat16(values: ArrayLike<number>): Uint16Array<ArrayBuffer> {
   const out = new Uint16Array(values.length);
   for (let i = 0; i < values.length; i++) out[i] = toFloat16(values[i]!);

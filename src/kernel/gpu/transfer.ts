@@ -1,7 +1,7 @@
 import type { DType } from '../shape.ts';
 import { fromFloat16, packFloat16 } from './float16.ts';
 
-/** Uploads numbers as a storage buffer of the element type; sizes are rounded up to 16 bytes. */
+/** Makes a storage buffer with these numbers in the element type. Its size is rounded up to 16 bytes. */
 export function upload(device: GPUDevice, values: ArrayLike<number>, dtype: DType | 'i32'): GPUBuffer {
   const data =
     dtype === 'f16'
@@ -19,7 +19,7 @@ export function upload(device: GPUDevice, values: ArrayLike<number>, dtype: DTyp
   return buffer;
 }
 
-/** Reads `count` elements back. */
+/** Reads the first `count` elements of a buffer back. */
 export async function download(
   device: GPUDevice,
   buffer: GPUBuffer,
@@ -38,7 +38,7 @@ export async function download(
   const raw = staging.getMappedRange().slice(0);
   staging.destroy();
   if (dtype === 'f32') return new Float32Array(raw).slice(0, count);
-  // Not Float32Array.from, which makes a list of numbers first: caches have a hundred million.
+  // Float32Array.from would make a list of numbers first, and caches have a hundred million.
   const bits = new Uint16Array(raw);
   const numbers = new Float32Array(count);
   for (let i = 0; i < count; i++) numbers[i] = fromFloat16(bits[i]!);

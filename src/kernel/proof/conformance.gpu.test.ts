@@ -13,7 +13,8 @@ describe('kernels against the f64 reference', () => {
     device = await testDevice();
   });
 
-  // Compiling takes the software adapter seconds a shape; lengths, batches, scores and policies cost little.
+  // The software adapter needs seconds to compile the kernels of a shape. More cases of the same shape cost
+  // little.
   test(`${SHAPES} random shapes, ${CASES_PER_SHAPE} random cases each`, async () => {
     const worst = { f32: 0, f16: 0 };
     const wrong: string[] = [];
@@ -31,7 +32,7 @@ describe('kernels against the f64 reference', () => {
     expect(wrong).toEqual([]);
   });
 
-  // The kernels are those of the test before.
+  // The shapes are those of the test before, so that many kernels are compiled already.
   test('one pass keeps what the reference keeps by the same estimate', async ({ skip }) => {
     if (!canUseSubgroups(device)) skip();
     const wrong: string[] = [];
@@ -39,7 +40,8 @@ describe('kernels against the f64 reference', () => {
     for (let shapeSeed = 0; shapeSeed < 12; shapeSeed += 2) {
       const shape = drawShape(shapeSeed);
       for (let i = 0; i < CASES_PER_SHAPE; i++) {
-        // Every other case goes the way of a GPU with shader-f16: scores of much probability are computed again, known keys lie apart.
+        // Every other case refines scores and gives edge keys splits of their own, as GPUs with shader-f16
+        // do.
         const c = {
           ...drawCase(1000 * shapeSeed + i, shape, { subgroups: true, onePass: true }),
           tuning: { refine: i % 2 === 1, edgeApart: i % 2 === 1 },

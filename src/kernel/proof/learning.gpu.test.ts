@@ -1,4 +1,5 @@
-// What the kernels learn on the GPU against the tracker in f64: quantiles, fits, thresholds, kept rows, step by step.
+// Holds what the kernels learn on the GPU against the oracle's tracker in f64, step by step: quantiles, fits,
+// thresholds and kept rows.
 import { beforeAll, describe, expect, test } from 'vitest';
 import { attentionScores, createRandom, SessionTracker, siftedAttention } from '../../oracle/index.ts';
 import {
@@ -23,15 +24,15 @@ const STEPS = 24;
 const CAPACITY = PROMPT + STEPS;
 
 interface Trace {
-  /** Largest error of the output. */
+  /** Largest error of the output over all steps. */
   error: number;
-  /** Row decisions per head that agree, over all sifted steps. */
+  /** How many decisions to keep a row agree, over all heads and sifted steps. */
   rows: { same: number; total: number };
   figures: LayerFigures;
   tracker: SessionTracker;
 }
 
-/** Decodes with our kernels and, beside them, with reference and tracker; compares every step. */
+/** Decodes with our kernels and with the oracle side by side, and compares every step. */
 async function decode(device: GPUDevice, policy: ThresholdPolicy, subgroups: boolean): Promise<Trace> {
   const random = createRandom(7);
   const { queryHeads, kvHeads, headSize } = SHAPE;
@@ -46,7 +47,7 @@ async function decode(device: GPUDevice, policy: ThresholdPolicy, subgroups: boo
   const rows = { same: 0, total: 0 };
   for (let step = 1; step <= STEPS; step++) {
     const length = PROMPT + step;
-    // Heads differ in how peaked they are.
+    // Some heads have more peaked probabilities than others.
     const q = Float32Array.from(
       random.normals(queryHeads * headSize),
       (x, i) => x * (0.3 + Math.floor(i / headSize) / 6),
@@ -135,7 +136,8 @@ describe('learning on the GPU', () => {
   }
 
   test('a head that loses its probability becomes dense', async () => {
-    // The level is learned while one key takes most of the mass; then the scores are flat and nothing reaches it.
+    // The level is learned while two keys have most of the mass. Then scores become flat, and no row reaches
+    // it.
     const policy = validatePolicy({ ...learnedPolicy({ tau: 0.99, warmup: 2 }), keepLargest: false });
     const attention = await createSiftAttention(device, SHAPE, { policy, subgroups: false });
     const random = createRandom(3);
@@ -159,7 +161,7 @@ describe('learning on the GPU', () => {
     }
     expect(status[1]).toBe('fitted');
     expect(status.at(-1)).toBe('guarded');
-    // Judged from the 17th sifted step on; a guarded head keeps every row.
+    // The guard judges from the 17th sifted step on. A guarded head keeps every row.
     expect(status.indexOf('guarded')).toBe(2 + 16);
     expect((await attention.figures()).heads[0]!.lastKept).toBe(length);
     attention.reset();
@@ -167,11 +169,11 @@ describe('learning on the GPU', () => {
     attention.destroy();
   });
 
-  test('what stands for the dropped rows is measured again when the cache has grown by a tenth', async () => {
+  test('the moments are measured again when the cache has grown by a tenth', async () => {
     const [prompt, steps] = [40, 8];
     const capacity = prompt + steps;
     const { queryHeads, kvHeads, headSize } = SHAPE;
-    // Flat scores, so that the newest row alone is kept. The prompt's V rows are 1, those of the newer tokens 0.
+    // Scores are flat, so that only the newest row is kept. The V rows of the prompt are 1, the newer ones 0.
     const rows = Float32Array.from({ length: kvHeads * capacity * headSize }, (_, i) =>
       Number(Math.floor(i / headSize) % capacity < prompt),
     );
@@ -190,7 +192,7 @@ describe('learning on the GPU', () => {
       pass.end();
       device.queue.submit([commands.finish()]);
       const [first] = await download(device, tensors.output.buffer, queryHeads * headSize, 'f32');
-      // 46 keys are the first to be a tenth more than the 41 of the first step.
+      // The first step has 41 keys. With 46 keys the cache is for the first time a tenth larger.
       const mean = prompt / (length < 46 ? 41 : 46);
       expect([step, first]).toEqual([step, expect.closeTo(mean * (1 - 1 / length), 5)]);
     }
@@ -221,7 +223,7 @@ describe('learning on the GPU', () => {
       for (const policy of [uniformPolicy({ c: 0 }), uniformPolicy({ c: 1 }), POLICIES.default!]) {
         const attention = await createSiftAttention(device, SHAPE, { policy, layers: layers.length });
         const counts: number[] = [];
-        // 8 steps learn where anything is learned, and the last ones sift.
+        // If the policy learns, the first 8 steps learn and the last ones sift.
         for (let i = 0; i < 14; i++) {
           made = 0;
           const commands = device.createCommandEncoder();
@@ -232,7 +234,7 @@ describe('learning on the GPU', () => {
           device.queue.submit([commands.finish()]);
           counts.push(made);
         }
-        // Two kinds of steps, warm-up and sifted, each make theirs the first time.
+        // Each kind of step makes its bind groups and buffers once. A policy that learns has two kinds.
         const kinds = policy === POLICIES.default ? 2 : 1;
         expect(counts[0]).toBeGreaterThan(0);
         expect(counts.filter((count) => count > 0).length).toBeLessThanOrEqual(kinds);

@@ -3,7 +3,10 @@ import { assembleComparison } from '../text/assemble.ts';
 
 const WORKGROUP_SIZE = 64;
 
-/** Compares attention outputs of one sequence on the GPU: the proof that ours and another kernel agree on real data. */
+/**
+ * Compares attention outputs of one sequence on the GPU. It proves that our kernels and the runtime's agree
+ * on the model's real data.
+ */
 export class OutputComparison {
   private constructor(
     private readonly device: GPUDevice,
@@ -11,6 +14,10 @@ export class OutputComparison {
     private readonly result: GPUBuffer,
   ) {}
 
+  /**
+   * Compiles the comparison for a shape.
+   * @throws {GPUPipelineError} if the device rejects it
+   */
   static async create(device: GPUDevice, shape: AttentionShape): Promise<OutputComparison> {
     const module = device.createShaderModule({
       label: 'sift compare',
@@ -27,7 +34,7 @@ export class OutputComparison {
     return new OutputComparison(device, pipeline, result);
   }
 
-  /** Adds a comparison of two [1, queryHeads, headSize] outputs. */
+  /** Encodes the comparison of two outputs, each [1, queryHeads, headSize] in the shape's `dtype`. */
   encode(pass: GPUComputePassEncoder, ours: GPUBufferBinding, other: GPUBufferBinding): void {
     const group = this.device.createBindGroup({
       layout: this.pipeline.getBindGroupLayout(0),
@@ -38,7 +45,10 @@ export class OutputComparison {
     pass.dispatchWorkgroups(1);
   }
 
-  /** The largest difference over all comparisons, relative to the largest element; and that element. */
+  /**
+   * The largest difference over all comparisons, divided by the largest element of the other outputs; and
+   * that element. It can be called once: it destroys the result.
+   */
   async read(): Promise<{ relative: number; largest: number }> {
     const staging = this.device.createBuffer({
       size: 8,

@@ -10,28 +10,36 @@ import { type StepKind, stepKinds } from '../step/step-kinds.ts';
 import type { KernelVariant } from '../text/variant.ts';
 import { checkOutcome, learnedError, outputError, type TestOutcome, testCases } from './test-cases.ts';
 
-/** One comparison with the f64 reference. */
+/** One step on a paged cache that is held against the f64 oracle. */
 export interface PagedCase {
+  /** Seed of the random rows and page order. */
   seed: number;
+  /** Keys. */
   length: number;
   kind: StepKind;
-  /** Whose flags the case has. */
+  /** The policy whose flags the step has. */
   policy: ThresholdPolicy;
-  /** Entries of the page table's buffer before the sequence's own. */
+  /** Entries of other sequences in the page table's buffer, before those of this one. Default 0. */
   tableOffset?: number;
 }
 
+/** What came of a {@link PagedCase}. */
 export interface PagedOutcome extends TestOutcome {
-  /** Largest error of the base-2 log-sum-exp, absolute. */
+  /** Largest absolute error of a head's base-2 log-sum-exp. */
   lseError: number;
-  /** Whether rows kept per head and read per group are those of the reference (dense: true). */
+  /** Whether every head kept and every group read as many rows as in the oracle; true for dense steps. */
   countsAgree: boolean;
 }
 
-/** Where a filler stands in pages that belong to other sequences: it would show in any result. */
+/** Fills the rows of other sequences. If a kernel read one, it would show in any result. */
 const FOREIGN = 60000;
 
-/** Runs one step over randomly ordered pages and compares. */
+/**
+ * Runs one step over pages in random order, and compares it with the oracle.
+ *
+ * @param encoder with the paged layout
+ * @param pageSize keys of a page
+ */
 export async function runPagedCase(
   encoder: AttentionEncoder,
   pageSize: number,
@@ -125,16 +133,19 @@ export async function runPagedCase(
   }
 }
 
-/** Keys of the self-test: several splits and pages, the last of either not full. */
+/** Keys of the self-test: several splits and pages, of which the last are not full. */
 const LENGTH = 301;
 
 /** Absolute error that the base-2 log-sum-exp of a head may have. */
 const LSE_BOUND = 1e-3;
 
 /**
- * Runs every kind of step that a policy has on a paged cache and holds it against the f64 reference.
+ * Runs every kind of step that a policy has on a paged cache, and holds it against the f64 oracle.
+ *
+ * @param pageSize keys of a page, as in the variant's layout
  * @returns the encoder that was tested
- * @throws {SiftError} `SELF_TEST_FAILED` with the error found.
+ * @throws {SiftError} `SELF_TEST_FAILED` if a kernel does not compile or computes something else; the message
+ *   says what.
  */
 export async function pagedSelfTest(
   resources: StepResources,

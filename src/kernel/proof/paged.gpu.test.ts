@@ -1,4 +1,5 @@
-// The paged layout against the f64 reference: random page tables, lengths, group sizes, dense and sifted, f32 and f16.
+// Holds the paged layout against the f64 oracle: random page tables, lengths, group sizes, kinds of steps,
+// f32 and f16.
 import { beforeAll, describe, expect, test } from 'vitest';
 import { learnedPolicy, presetPolicy, validatePolicy } from '../../policy/index.ts';
 import { testDevice } from '../../testing/device.ts';

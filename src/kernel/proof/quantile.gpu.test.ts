@@ -1,10 +1,11 @@
-// Exact thresholds of one step, by the kernel and in f64, also where it cannot hold all scores and where its sample misleads.
+// Holds the exact thresholds of one step against f64, also where a workgroup cannot hold all scores and where
+// its sample misleads.
 import { beforeAll, describe, expect, test } from 'vitest';
 import { testDevice } from '../../testing/device.ts';
 import { THRESHOLD_TARGETS, wrongThresholds } from '../../testing/thresholds.ts';
 import { canUseSubgroups } from './variants.ts';
 
-/** 4,096 keys that a workgroup holds; lengths around it and around what is not sampled. */
+/** With this a workgroup holds 8,192 scores. From 4,096 scores on it takes a sample. */
 const TUNING = { learnWorkgroup: 64, learnHeld: 16 };
 const LENGTHS = [1, 3, 130, 4095, 4096, 4097, 9001, 20_000];
 

@@ -9,13 +9,15 @@ import { stepKinds } from '../step/step-kinds.ts';
 import type { KernelVariant } from '../text/variant.ts';
 import { checkOutcome, learnedError, outputError, testCases } from './test-cases.ts';
 
-/** Keys of the self-test: several splits, the last of them not full. */
+/** Keys of the self-test: several splits, of which the last is not full. */
 const LENGTH = 301;
 
 /**
- * Runs every kind of step that a policy has and holds it against the f64 reference.
+ * Runs every kind of step that a policy has, and holds it against the f64 oracle.
+ *
  * @returns the encoder that was tested
- * @throws {SiftError} `SELF_TEST_FAILED` with the error found.
+ * @throws {SiftError} `SELF_TEST_FAILED` if a kernel does not compile or computes something else; the message
+ *   says what.
  */
 export async function selfTest(
   resources: StepResources,

@@ -19,12 +19,15 @@ import { fromFloat16, toFloat16 } from '../gpu/float16.ts';
 import type { AttentionShape, DType } from '../shape.ts';
 import type { StepKind } from '../step/step-kinds.ts';
 
-/** Relative error that a head's output may have against the f64 reference. */
+/** The error that a head's output may have against the f64 oracle, relative to its largest element. */
 export const ERROR_BOUND = { f32: 1e-5, f16: 2e-3 } as const;
 
 /**
- * A probability threshold around c / length that no row lies so close to that f32 rounding could decide otherwise.
- * @param logProbabilities natural logarithms of all probabilities it will be held against.
+ * Draws a threshold of the order of 1 / length that no row lies close to, so that rounding in f32 cannot
+ * change which rows are kept.
+ *
+ * @param logProbabilities natural logarithms of the probabilities of all rows and heads
+ * @returns a probability
  */
 export function clearThreshold(random: Random, logProbabilities: ArrayLike<number>, length: number): number {
   let best = 0.5 / length;
@@ -43,13 +46,15 @@ export function clearThreshold(random: Random, logProbabilities: ArrayLike<numbe
   return Math.min(0.9, best);
 }
 
-/** Nats around a threshold that must be free of scores for a screen in half precision to decide as f64 does. */
+/** How far scores must be from a threshold, in nats, for a screen in half precision to decide as f64 does. */
 const SCREEN_MARGIN = 0.03;
 
 /**
- * Draws the f16 keys again that lie so close to a head's threshold that a screen in half precision could decide otherwise than f64.
- * Changes `inputs.k`.
- * @param logThresholds [batch, queryHeads], natural logarithms
+ * Draws those f16 K rows again that lie too close to a head's threshold, where a screen in half precision
+ * could decide otherwise than f64. Changes `inputs.k`.
+ *
+ * @param logThresholds [batch, queryHeads], natural logarithms of probabilities
+ * @param normaliser the log-normaliser that probabilities are judged with
  */
 export function clearKeys(
   random: Random,
@@ -59,7 +64,7 @@ export function clearKeys(
 ): void {
   const { k, queryHeads, kvHeads, headSize, capacity } = inputs;
   const group = queryHeads / kvHeads;
-  // The normaliser moves with the keys, by less each time.
+  // New keys move the log-normaliser, so that other rows may come close: again, but fewer each time.
   for (let attempt = 0; attempt < 20; attempt++) {
     const judged = judgedLogProbabilities(inputs, attentionScores(inputs), normaliser);
     const close = new Set<number>();
@@ -76,8 +81,11 @@ export function clearKeys(
 }
 
 /**
- * Largest error over the heads, each relative to its largest element.
- * An f16 output below the smallest normal number has an absolute precision only.
+ * The largest error of a head's output, relative to the largest element of that head. An f16 output below the
+ * smallest normal number has only absolute precision, and is compared accordingly.
+ *
+ * @param got what a kernel wrote, [heads, headSize]
+ * @param want what the oracle says, [heads, headSize]
  */
 export function outputError(got: ArrayLike<number>, want: ArrayLike<number>, shape: AttentionShape): number {
   let error = 0;
@@ -95,19 +103,22 @@ export function outputError(got: ArrayLike<number>, want: ArrayLike<number>, sha
 }
 
 const TAU = 0.875;
-/** Learns in its first step, where the fit with the exponent 0 is the threshold of that step. */
+/** A policy that learns in its first step. With the exponent 0, the fit is the threshold of that step. */
 const LEARNING = validatePolicy({
   ...learnedPolicy({ tau: TAU, warmup: 1 }),
   exponent: { kind: 'fixed', beta: 0 },
   refitEvery: 0,
 });
 
-/** Nats that a learned threshold may be off from what is stored of the score: as much as f32 scores may. */
+/** How far, in nats, a learned threshold may be from the stored score: as far as scores in f32 may be off. */
 export const THRESHOLD_BOUND = 1e-4;
 
 /**
- * How far the thresholds are off that heads have learned in the step of the kind `learning`, in nats, from what is stored of the score
- * (wgsl/score-codes.wgsl): of |s| + 1 the f16 below or above.
+ * How far the thresholds that a `learn` step found are from the oracle's, in nats. Scores are stored as
+ * codes, which round |s| + 1 to an f16 (wgsl/learn/score-codes.wgsl). A device may round up or down, so that
+ * either f16 is right.
+ *
+ * @param heads what the heads have learned, in order
  */
 export function learnedError(heads: readonly { logAlpha: number }[], inputs: AttentionInputs): number {
   const { capacity } = inputs;
@@ -125,19 +136,21 @@ export function learnedError(heads: readonly { logAlpha: number }[], inputs: Att
   }, 0);
 }
 
-/** A step that makes the kernels of its kind run, and what it must do. */
+/** A step for the kernels of its kind, and the threshold that it must apply. */
 export interface TestCase {
   kind: StepKind;
   policy: ThresholdPolicy;
   plan: StepPlan;
-  /** The threshold, a probability that no row lies close to; 0: every row is kept. */
+  /** The threshold, a probability that no row lies close to; 0 if every row is kept. */
   p: number;
 }
 
 /**
- * A case of each kind of step, with the flags of the policy that the kernels are for.
+ * A test case for each kind of step, with the flags of the policy that the kernels are compiled for.
  *
- * @param inputs f16 keys that lie close to a threshold of the one-pass kernel are drawn again, in `inputs.k`: run that case last
+ * @param inputs what the cases run on. For the `sift` case, f16 K rows that lie close to its threshold are
+ *   drawn again in `inputs.k`.
+ * @returns the cases in the order in which to run them
  */
 export function testCases(
   kinds: readonly StepKind[],
@@ -146,7 +159,7 @@ export function testCases(
   dtype: DType,
   random: Random,
 ): TestCase[] {
-  // The case that may change the keys is made first and run last.
+  // The sift case may change the keys. It is made first, so that the others are made for the final keys.
   const order: readonly StepKind[] = ['sift', 'exact', 'exactLearn', 'learn', 'dense'];
   return order
     .filter((kind) => kinds.includes(kind))
@@ -194,15 +207,18 @@ function testCase(
   return { kind, policy: tested, plan: { ...plan, measure: usesMoments(policy) }, p };
 }
 
-/** What came of a case. */
+/** What came of a test case. */
 export interface TestOutcome {
-  /** Largest error of a head's output, over its largest element. */
+  /** The largest error of a head's output, relative to its largest element. */
   error: number;
-  /** Nats that learned thresholds are off; 0 where nothing is learned. */
+  /** How far learned thresholds are off, in nats; 0 where nothing is learned. */
   learnedError: number;
 }
 
-/** @throws {SiftError} `SELF_TEST_FAILED` if an outcome is out of its bounds */
+/**
+ * Checks an outcome against {@link ERROR_BOUND} and {@link THRESHOLD_BOUND}.
+ * @throws {SiftError} `SELF_TEST_FAILED` if it is out of bounds
+ */
 export function checkOutcome(kind: StepKind, { error, learnedError }: TestOutcome, dtype: DType): void {
   if (!(error < ERROR_BOUND[dtype])) {
     throw new SiftError(

@@ -5,8 +5,9 @@ import { CONTIGUOUS_KV, type KvLayout } from '../text/kv-layout.ts';
 import type { KernelVariant } from '../text/variant.ts';
 
 /**
- * Whether the subgroup kernels may be used: the feature is on, and every subgroup size the adapter may choose is a power
- * of two that divides the workgroup (so that no subgroup is partly filled).
+ * Whether the kernels with subgroups may be used. The device must have the feature, and every subgroup size
+ * that it may choose must be a power of two from 4 to 128. Such sizes divide the workgroups, so that no
+ * subgroup is partly filled.
  */
 export function canUseSubgroups(device: GPUDevice): boolean {
   const info = device.adapterInfo as GPUAdapterInfo | undefined;
@@ -15,15 +16,17 @@ export function canUseSubgroups(device: GPUDevice): boolean {
   return device.features.has('subgroups') && min >= 4 && max <= 128 && (max & (max - 1)) === 0;
 }
 
-/** What may be asked of a variant, instead of what the device has. */
+/** Choices for a variant that replace what follows from the device. */
 export interface VariantOptions {
-  /** Use subgroup operations. */
+  /** Whether to use subgroup operations. */
   subgroups?: boolean;
+  /** Default: contiguous. */
   kv?: KvLayout;
+  /** Changes to the device's tuning. */
   tuning?: Partial<Tuning>;
 }
 
-/** The fastest variant that a device has for a shape. */
+/** The fastest variant of the kernels that a device can run for a shape. */
 export function fastestVariant(
   device: GPUDevice,
   { dtype }: AttentionShape,
@@ -34,7 +37,10 @@ export function fastestVariant(
   return { subgroupSize: subgroups ? device.adapterInfo.subgroupMinSize : 0, halfScreen, kv, tuning };
 }
 
-/** The variants that a device has for a shape, the fastest first: K screened in f16, with subgroups, without. */
+/**
+ * The variants that a device can run for a shape, the fastest first: with K screened in f16, with subgroups,
+ * and without subgroups.
+ */
 export function kernelVariants(
   device: GPUDevice,
   shape: AttentionShape,
@@ -48,9 +54,11 @@ export function kernelVariants(
 }
 
 /**
- * What the first variant gives that passes its test.
- * @param attempt rejects with `SELF_TEST_FAILED` where a variant does not pass; any other error ends the search.
- * @throws {SiftError} `SELF_TEST_FAILED` of the last variant if none passes.
+ * Tries variants in order, and returns what the first gives that passes its test.
+ *
+ * @param attempt tests a variant. If it rejects with `SELF_TEST_FAILED`, the next variant is tried; any other
+ *   error ends the search.
+ * @throws {SiftError} `SELF_TEST_FAILED` of the last variant if none passes
  */
 export async function firstProven<T>(
   variants: readonly KernelVariant[],

@@ -1,10 +1,10 @@
 import { BUFFERS, PARAMS_BYTES } from '../text/schema.ts';
 import type { CompiledKernel } from './kernel-set.ts';
 
-/** The buffers of a dispatch, by slot (`BUFFER_SLOT`). */
+/** The buffers of a dispatch, indexed by `BUFFER_SLOT`. */
 export type BoundBuffers = (GPUBufferBinding | undefined)[];
 
-/** A bind group and what it binds. */
+/** A bind group, and the buffers that it binds. */
 interface Entry {
   group: GPUBindGroup;
   params: GPUBuffer;
@@ -13,18 +13,23 @@ interface Entry {
   sizes: (number | undefined)[];
 }
 
-/** Bind groups that a layer may need in turns: its outputs and queries may alternate between two sets of buffers. */
+/**
+ * Bind groups to keep of each kernel: a runtime may alternate between two sets of buffers for q and output.
+ */
 const KEPT = 2;
 
 /**
- * The bind groups of one layer's kernels, made again only where a buffer has changed. Few are kept, since a bind group keeps
- * its buffers alive.
+ * Keeps the bind groups of one layer's kernels, and makes one only when a buffer has changed. It keeps few,
+ * since a bind group keeps its buffers alive.
  */
 export class BindGroupCache {
   private readonly entries = new Map<CompiledKernel, Entry[]>();
 
   /**
-   * @param params uniform buffer at binding 0, with a dynamic offset
+   * The bind group of a kernel for the given buffers.
+   *
+   * @param params the uniform buffer at binding 0, bound with a dynamic offset
+   * @param bound the buffers, of which the kernel takes those it has
    * @throws {Error} if a buffer of the kernel is not bound
    */
   get(device: GPUDevice, compiled: CompiledKernel, params: GPUBuffer, bound: BoundBuffers): GPUBindGroup {
@@ -55,6 +60,7 @@ export class BindGroupCache {
   }
 }
 
+/** Whether a bind group binds these buffers. */
 function matches(entry: Entry, slots: readonly number[], params: GPUBuffer, bound: BoundBuffers): boolean {
   if (entry.params !== params) return false;
   const { buffers, offsets, sizes } = entry;

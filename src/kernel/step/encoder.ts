@@ -11,39 +11,48 @@ import { planSplits } from './split-plan.ts';
 import { policyKernels, type StepKind, stepKernels, stepKind } from './step-kinds.ts';
 import type { Tuning } from './tuning.ts';
 
-/** Resources that encoders share whose work is submitted in the order in which it is encoded. */
+/**
+ * What encoders can share: the device, scratch buffers and parameters. Encoders may share them if their work
+ * is submitted in the order in which it is encoded.
+ */
 export interface StepResources {
   device: GPUDevice;
   scratch: Scratch;
   params: ParamsRing;
 }
 
+/** Makes the resources of a device. {@link destroyStepResources} frees them. */
 export function createStepResources(device: GPUDevice): StepResources {
   return { device, scratch: new Scratch(device), params: new ParamsRing(device) };
 }
 
+/** Destroys the buffers of the resources. */
 export function destroyStepResources({ scratch, params }: StepResources): void {
   scratch.destroy();
   params.destroy();
 }
 
-/** Inputs of a decode step that stay the same from its first pass to its last. */
+/** Inputs of a decode step that are the same for all its layers. */
 export interface StepInputs {
+  /** Sequences. */
   batch: number;
-  /** i32 [batch]: keys in the cache of each sequence, less `lengthBias`. */
+  /** i32 [batch]: the keys in each sequence's cache, less `lengthBias`. */
   lengths: GPUBufferBinding;
   lengthBias: number;
-  /** The largest length of the batch: the grid is sized by it. */
+  /** Keys of the longest sequence. The grid is sized by it. */
   maxLength: number;
-  /** Rows between two KV heads in K and V. */
+  /**
+   * Rows from one KV head to the next in K and V; of a paged cache, the entry where the page table begins.
+   */
   capacity: number;
-  /** Factor of q·k, usually 1/sqrt(headSize). */
+  /** Factor of q · k, usually 1/sqrt(headSize). */
   scale: number;
   policy: ThresholdPolicy;
+  /** What the policy has this step do. */
   plan: StepPlan;
 }
 
-/** A kernel and its grid. */
+/** A kernel, and how many workgroups of it are dispatched. */
 interface Dispatch {
   kernel: CompiledKernel;
   x: number;
@@ -51,34 +60,43 @@ interface Dispatch {
   z: number;
 }
 
-/** A step whose parameters are in place; pass it on to the layers. */
+/** A step whose parameters are written. It serves all layers of one geometry. */
 export interface PreparedStep extends StepInputs {
   kind: StepKind;
   geometry: StepGeometry;
+  /** Dynamic offset of the step's parameters in bytes. */
   paramsOffset: number;
+  /** Dispatches of {@link AttentionEncoder.attend} and of {@link AttentionEncoder.combine}. */
   attend: readonly Dispatch[];
   finish: readonly Dispatch[];
 }
 
-/** Tensors of one layer. q, K and V as `AttentionShape` says; K and V are [batch, kvHeads, capacity, headSize]. */
+/** The tensors that one layer's attention reads, with elements of the shape's `dtype`. */
 export interface LayerInputs {
+  /** [batch, queryHeads, headSize]. */
   q: GPUBufferBinding;
+  /** K rows: [batch, kvHeads, capacity, headSize], unless the KV layout says otherwise. */
   keys: GPUBufferBinding;
+  /** V rows, likewise. */
   values: GPUBufferBinding;
-  /** Of a paged cache: i32, the pages of the sequence. */
+  /** Only of a paged cache: i32, the pages of the sequence. */
   pageTable?: GPUBufferBinding;
 }
 
-/** Encodes the passes of a decode step for one shape. Knows WebGPU, knows no runtime. */
+/** Encodes the attention of decode steps for one shape. It knows WebGPU, and knows nothing of the runtime. */
 export class AttentionEncoder {
+  /** The buffers of the dispatches that are being encoded. */
   private readonly bound: BoundBuffers = [];
   private readonly offset = new Uint32Array(1);
   /**
-   * Keys from which a step may sift; shorter ones read every row, also where the policy would drop some: reading less is no
-   * gain below some length (docs/crossover.md has what was measured). Such steps count as dense.
+   * Keys from which a step may sift. Shorter steps read every row, because below some length reading fewer
+   * rows is not faster (docs/crossover.md). Such steps count as dense.
    */
   siftFrom = 0;
-  /** Numbers of workgroups may be changed at any time; the rest is compiled in. */
+  /**
+   * Only the numbers of workgroups may be changed after the kernels are compiled; they may change at any
+   * time.
+   */
   tuning: Tuning;
 
   private constructor(
@@ -91,8 +109,10 @@ export class AttentionEncoder {
   }
 
   /**
-   * Compiles the kernels that policies use.
-   * @throws {SiftError} `INVALID_OPTION` for a shape outside the limits, `SELF_TEST_FAILED` if a kernel does not compile.
+   * Compiles the kernels that the policies use, and makes an encoder for them.
+   *
+   * @throws {SiftError} `INVALID_OPTION` for a shape outside the limits, `SELF_TEST_FAILED` if a kernel does
+   *   not compile.
    */
   static async create(
     resources: StepResources,
@@ -106,7 +126,7 @@ export class AttentionEncoder {
     return new AttentionEncoder(shape, resources, variant, kernels);
   }
 
-  /** The same kernels on other resources, as they are tuned now. */
+  /** An encoder with the same kernels and the present tuning on other resources. */
   on(resources: StepResources): AttentionEncoder {
     const other = new AttentionEncoder(this.shape, resources, this.variant, this.kernels);
     other.siftFrom = this.siftFrom;
@@ -118,7 +138,7 @@ export class AttentionEncoder {
     return this.variant.subgroupSize > 0;
   }
 
-  /** Plans a step and writes its parameters; once a step serves all layers of one geometry. */
+  /** Plans a step and writes its parameters. Call it once for all layers of one geometry. */
   prepare(given: StepInputs): PreparedStep {
     const { queryHeads, kvHeads, headSize } = this.shape;
     const plan = this.shortened(given);
@@ -157,7 +177,7 @@ export class AttentionEncoder {
     };
   }
 
-  /** What a step needs of the scratch buffers: to be reserved before the runtime's commands are encoded. */
+  /** Bytes that a step needs of the scratch buffers. Reserve them before the runtime encodes its commands. */
   scratchNeeds(given: Pick<StepInputs, 'batch' | 'maxLength' | 'policy' | 'plan'>): ScratchNeeds {
     const { kind, splits, scoreStride } = this.plan({ ...given, plan: this.shortened(given) });
     const rows = given.batch * this.shape.queryHeads;
@@ -171,7 +191,7 @@ export class AttentionEncoder {
     );
   }
 
-  /** How the keys of a step are shared out. */
+  /** Decides the kind of a step, and how its keys are shared among splits. */
   private plan({
     policy,
     plan,
@@ -189,8 +209,12 @@ export class AttentionEncoder {
   }
 
   /**
-   * Attention of every split: dense or sifted in one pass, or the scores and then the V rows at or above the threshold. Before that, where
-   * the step is to measure them, the moments of V. {@link combine} must follow.
+   * Encodes the attention of every split, which leaves its results in the scratch buffers. If the plan says
+   * so, the moments of the cache are measured before. {@link combine} must follow.
+   *
+   * @param pass an open compute pass
+   * @param state the layer's state, which is read and, with new moments, written
+   * @throws {SiftError} `OUT_OF_MEMORY` if a scratch buffer was not reserved and cannot be bound
    */
   attend(pass: GPUComputePassEncoder, step: PreparedStep, layer: LayerInputs, state: LayerState): void {
     const { bound } = this;
@@ -203,10 +227,12 @@ export class AttentionEncoder {
   }
 
   /**
-   * Adds up what {@link attend} left in the scratch buffers, and what stands for the rows that were not read, and writes `output`
-   * [batch, queryHeads, headSize]. Where thresholds are learned it records this step's: a fit holds from the next step on.
+   * Encodes the merging of what {@link attend} left in the scratch buffers, with the corrections for dropped
+   * rows. A step that learns also records its thresholds; a fit holds from the next step on.
    *
-   * @param lse where the encoder's cache layout merges: the base-2 log-sum-exp of every head's scores, f32 [batch, queryHeads]
+   * @param output [batch, queryHeads, headSize], written
+   * @param lse only if the KV layout merges: f32 [batch, queryHeads], the base-2 log-sum-exp of every head's
+   *   scores, written
    */
   combine(
     pass: GPUComputePassEncoder,
@@ -222,7 +248,10 @@ export class AttentionEncoder {
     this.encode(pass, step, step.finish, state);
   }
 
-  /** The plan of a step that reads every row because it is short; moments of V serve the longer ones that may follow. */
+  /**
+   * The plan of a step, dense if it is too short to sift. Moments are still measured, for longer steps that
+   * may follow. A step that learns keeps its plan.
+   */
   private shortened({ plan, maxLength }: Pick<StepInputs, 'plan' | 'maxLength'>): StepPlan {
     if (maxLength >= this.siftFrom || plan.dense || plan.windowIndex >= 0) return plan;
     return { ...plan, dense: true, measure: plan.measure && Number.isFinite(this.siftFrom) };
@@ -240,7 +269,7 @@ export class AttentionEncoder {
     return { kernel, x, y, z };
   }
 
-  /** The buffers that every kernel of a step may have. */
+  /** Binds the buffers that any kernel of a step may have. */
   private bindStep(step: PreparedStep, state: LayerState): void {
     const { bound } = this;
     bound[BUFFER_SLOT.lengths] = step.lengths;
@@ -252,7 +281,7 @@ export class AttentionEncoder {
     bound[BUFFER_SLOT.window] = state.windowBinding;
   }
 
-  /** Only kernels of two passes and those that learn leave scores behind. */
+  /** Whether a step stores scores: if it takes two passes or learns. */
   private hasScores(kind: StepKind): boolean {
     return kind !== 'sift' && (kind !== 'dense' || !this.subgroups);
   }
@@ -280,7 +309,7 @@ export class AttentionEncoder {
   }
 }
 
-/** Bytes that a scratch buffer needs for each query head of each sequence. */
+/** Bytes that a step needs of a scratch buffer for each query head of each sequence. */
 function bytesPerHead(name: ScratchName, splits: number, scoreStride: number, headSize: number): number {
   switch (name) {
     case 'scores':

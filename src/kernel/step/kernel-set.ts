@@ -7,30 +7,33 @@ import { kernelOf } from '../text/kernels.ts';
 import { BUFFERS, type BufferName, bindGroupEntries } from '../text/schema.ts';
 import type { KernelVariant } from '../text/variant.ts';
 
-/** A number for every buffer's name, to look bindings up by. */
+/** A number for the name of every buffer, so that bindings are looked up by index. */
 export const BUFFER_SLOT = Object.fromEntries(Object.keys(BUFFERS).map((name, i) => [name, i])) as Record<
   BufferName,
   number
 >;
 
-/** A compiled kernel. */
+/** A kernel compiled on a device. */
 export interface CompiledKernel {
   readonly kernel: Kernel;
+  /** The constants it was compiled with. */
   readonly constants: ReturnType<typeof kernelConstants>;
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
-  /** Slots of its buffers, in the order of its bindings. */
+  /** The `BUFFER_SLOT` of its buffers, in the order of its bindings. */
   readonly slots: readonly number[];
 }
 
-/** Compiled kernels by name: those that a policy uses. */
+/** The compiled kernels that a policy uses, by name. */
 export type KernelSet = Readonly<Partial<Record<KernelName, CompiledKernel>>>;
 
-/** Kernels compiled so far, or being compiled, by device and by what they were assembled for. */
+/** The kernels of each device that are compiled or being compiled, by what they were assembled for. */
 const compiled = new WeakMap<GPUDevice, Map<string, Promise<CompiledKernel>>>();
 
 /**
- * The named kernels of a shape, each compiled once on a device. One that was rejected is tried again at the next call.
+ * Compiles kernels of a shape and a variant. A device compiles each of them once; one that it rejected is
+ * tried again at the next call.
+ *
  * @throws {SiftError} `SELF_TEST_FAILED` if the device rejects a kernel, with the compiler's messages.
  */
 export async function compileKernels(

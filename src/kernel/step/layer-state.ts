@@ -5,35 +5,40 @@ import { GROUP_BYTES, HEAD_BYTES, HEAD_STATUS, headOffset } from '../text/schema
 import { BindGroupCache } from './bind-groups.ts';
 
 /**
+ * What a head's threshold comes from.
+ *
  * - `learning`: the warm-up has not ended, or the policy learns nothing.
  * - `fitted`: the power law gives the threshold.
- * - `guarded`: the head lost half of its probability: it is dense until the next fit.
- * - `unfit`: the fit was not finite, or rose with x: the head is dense until the next fit.
+ * - `guarded`: the head lost more than half of its probability. It keeps every row until its next fit.
+ * - `unfit`: the fit was not finite, or its threshold rose with x. The head keeps every row until its next
+ *   fit.
  */
 export type HeadStatus = (typeof HEAD_STATUS)[number];
 
-/** What a query head has learned and done. */
+/** What a query head has learned, and its running statistics. Read from `HeadState`. */
 export interface HeadFigures {
   status: HeadStatus;
+  /** The power law of the head: log threshold = logAlpha + beta log x. */
   logAlpha: number;
   beta: number;
+  /** Coefficient of determination of the fit, on logarithms. */
   r2: number;
-  /** Threshold of the last sifted step as a natural logarithm of a probability. */
+  /** Threshold of the last sifted step, as the natural logarithm of a probability. */
   logThreshold: number;
-  /** Rows the head itself kept at the last sifted step, of `lastLength`. */
+  /** Rows that the head itself kept at the last sifted step, out of `lastLength`. */
   lastKept: number;
   lastLength: number;
-  /** Probability mass that took part at the last sifted step. */
+  /** Kept mass of the last sifted step: the probability of the rows that were read and served the head. */
   lastMass: number;
-  /** Rows the head itself kept, over all sifted steps, and the rows there were. */
+  /** Rows that the head itself kept in all sifted steps, out of `totalRows`. */
   keptRows: number;
   totalRows: number;
-  /** Sum over the sifted steps of the mass that took part. */
+  /** Sum of the kept mass over all sifted steps. */
   massSum: number;
   siftedSteps: number;
 }
 
-/** V rows a KV group read. */
+/** How many V rows a group of query heads read, at the last sifted step and in all of them. */
 export interface GroupFigures {
   lastUnion: number;
   unionRows: number;
@@ -45,8 +50,10 @@ export interface LayerFigures {
   groups: GroupFigures[];
 }
 
+/** What the size of the state depends on. */
 type Remembers = Pick<ThresholdPolicy, 'warmup' | 'dropped'>;
 
+/** Bytes of the three buffers of a layer's state. */
 function sizes(
   shape: AttentionShape,
   batch: number,
@@ -61,17 +68,19 @@ function sizes(
   };
 }
 
-/** Bytes of GPU memory that the state of one layer takes. */
+/** Bytes of GPU memory that the state of one layer takes, for `batch` sequences. */
 export function layerStateBytes(shape: AttentionShape, batch: number, policy: Remembers): number {
   const { heads, groups, window } = sizes(shape, batch, policy);
   return heads + groups + window;
 }
 
-/** The GPU-side state of one layer of one KV cache: fits, running figures and the learning window. */
+/** The state of one layer of one KV cache on the GPU: fits, figures, moments and the window. */
 export class LayerState {
-  /** Fits and figures of the heads, then the moments of V if the policy needs them (wgsl/layer-state.wgsl). */
+  /** Fits and figures of the heads, then the moments if the policy uses them (wgsl/lib/layer-state.wgsl). */
   readonly heads: GPUBuffer;
+  /** V rows that the groups read. */
   readonly groups: GPUBuffer;
+  /** The thresholds that the next fit learns from. */
   readonly window: GPUBuffer;
   readonly layerBinding: GPUBufferBinding;
   readonly groupsBinding: GPUBufferBinding;
@@ -94,12 +103,15 @@ export class LayerState {
     this.windowBinding = { buffer: this.window };
   }
 
-  /** Forgets everything: a new conversation begins. */
+  /** Encodes that everything is forgotten, because a new conversation begins. */
   reset(encoder: GPUCommandEncoder): void {
     for (const buffer of this.buffers()) encoder.clearBuffer(buffer);
   }
 
-  /** Reads the figures back as they are when all work submitted so far is done. The decode loop never calls this. */
+  /**
+   * Reads the figures back, as they are when all work submitted so far is done. It waits for the GPU, so that
+   * the decode loop never calls it.
+   */
   async read(): Promise<LayerFigures> {
     const { heads, groups } = this;
     const headBytes = this.batch * this.shape.queryHeads * HEAD_BYTES;

@@ -1,10 +1,16 @@
 import { isLearned, type StepPlan, type ThresholdPolicy, usesMoments } from '../../policy/index.ts';
 import { FLAG, type FlagName, PARAMS, PARAMS_BYTES, type ParamName } from '../text/schema.ts';
 
-/** Bytes from one parameter slot to the next: the largest `minUniformBufferOffsetAlignment` WebGPU allows. */
+/**
+ * Bytes from one entry of parameters to the next: the largest `minUniformBufferOffsetAlignment` that WebGPU
+ * allows.
+ */
 export const PARAMS_STRIDE = 256;
 
-/** The size and the layout of a dispatch's inputs, beside what the policy says. */
+/**
+ * Sizes and layout of a step's inputs: the parameters that do not come from the policy. `PARAMS` explains
+ * them.
+ */
 export interface StepGeometry {
   batch: number;
   lengthBias: number;
@@ -15,7 +21,7 @@ export interface StepGeometry {
   scale: number;
 }
 
-/** Level and exponent of a policy that learns nothing, or the prior of one that does. */
+/** The threshold law of a policy that learns nothing, or the exponent's prior of one that learns. */
 function law(policy: ThresholdPolicy): { logAlpha: number; beta: number; variance: number } {
   const { target, exponent } = policy;
   if (target.kind === 'uniform') return { logAlpha: Math.log(target.c), beta: -1, variance: 0 };
@@ -46,7 +52,7 @@ function flagsOf(policy: ThresholdPolicy, plan: StepPlan): number {
   return flags;
 }
 
-/** Writes the `Params` of WGSL. */
+/** Writes the parameters of a step in the layout of `Params` in WGSL. */
 export function writeParams(
   view: DataView,
   geometry: StepGeometry,
@@ -80,8 +86,9 @@ export function writeParams(
 }
 
 /**
- * A ring of parameter slots in one uniform buffer. `queue.writeBuffer` takes effect before work that is encoded but not yet
- * submitted, so a slot must not be written again while such work may still read it.
+ * A ring of parameter entries in one uniform buffer. `queue.writeBuffer` takes effect before work that is
+ * encoded but not yet submitted. So an entry must not be written again while such work may still read it, and
+ * the ring has many.
  */
 export class ParamsRing {
   readonly buffer: GPUBuffer;
@@ -90,19 +97,19 @@ export class ParamsRing {
 
   constructor(
     private readonly device: GPUDevice,
-    private readonly slots = 256,
+    private readonly entries = 256,
   ) {
     this.buffer = device.createBuffer({
       label: 'sift params',
-      size: slots * PARAMS_STRIDE,
+      size: entries * PARAMS_STRIDE,
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
     });
   }
 
-  /** Fills the next slot and returns its dynamic offset in bytes. */
+  /** Writes the next entry and returns its dynamic offset in bytes. */
   push(geometry: StepGeometry, policy: ThresholdPolicy, plan: StepPlan): number {
     const offset = this.next * PARAMS_STRIDE;
-    this.next = (this.next + 1) % this.slots;
+    this.next = (this.next + 1) % this.entries;
     writeParams(this.staging, geometry, policy, plan);
     this.device.queue.writeBuffer(this.buffer, offset, this.staging.buffer);
     return offset;

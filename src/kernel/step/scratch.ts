@@ -8,9 +8,9 @@ export type ScratchName = 'scores' | 'split_softmax' | 'split_output';
 export type ScratchNeeds = Readonly<Partial<Record<ScratchName, number>>>;
 
 /**
- * Buffers that live only within one layer's attention, shared by all layers of a session: their passes run one after another on the
- * device's queue. They grow by doubling. An outgrown buffer may still be named by encoded work, so it is destroyed later, by
- * {@link Scratch.collect}.
+ * Buffers whose contents are only needed within one layer's attention. All layers of a session share them,
+ * since their passes run one after another on the device's queue. They grow by doubling. Encoded work may
+ * still name an outgrown buffer, so that {@link Scratch.collect} destroys it later.
  */
 export class Scratch {
   private readonly buffers = new Map<ScratchName, { buffer: GPUBuffer }>();
@@ -18,7 +18,7 @@ export class Scratch {
 
   constructor(private readonly device: GPUDevice) {}
 
-  /** Whether every buffer is as large as a step needs it. */
+  /** Whether every buffer is large enough for a step. */
   has(needs: ScratchNeeds): boolean {
     for (const name in needs) {
       const known = this.buffers.get(name as ScratchName);
@@ -28,8 +28,9 @@ export class Scratch {
   }
 
   /**
-   * Makes the buffers as large as a step needs them, so that {@link get} creates none while the runtime's commands are encoded.
-   * @throws {SiftError} `OUT_OF_MEMORY`; the buffers are then as they were
+   * Makes the buffers large enough for a step, so that {@link get} creates none while the runtime encodes
+   * commands.
+   * @throws {SiftError} `OUT_OF_MEMORY` if the device lacks the memory. The buffers are then as before.
    */
   async reserve(needs: ScratchNeeds): Promise<void> {
     const missing = (Object.entries(needs) as [ScratchName, number][]).filter(
@@ -47,8 +48,8 @@ export class Scratch {
   }
 
   /**
-   * A buffer of at least `bytes`.
-   * @throws {SiftError} `OUT_OF_MEMORY` if the device's binding limit is below that.
+   * A buffer of at least `bytes`, made if there is none.
+   * @throws {SiftError} `OUT_OF_MEMORY` if the device cannot bind a buffer of that size.
    */
   get(name: ScratchName, bytes: number): GPUBufferBinding {
     const known = this.buffers.get(name);
@@ -56,7 +57,7 @@ export class Scratch {
     return this.replace(name, this.create(name, this.sizeFor(name, bytes)));
   }
 
-  /** Destroys outgrown buffers. Call when all work that named them has been submitted. */
+  /** Destroys outgrown buffers. Call it when all work that names them has been submitted. */
   collect(): void {
     for (const buffer of this.retired) buffer.destroy();
     this.retired = [];

@@ -23,7 +23,7 @@ test('the splits cover every key, none is empty, their number is bounded', () =>
         expect(splits * chunk).toBeGreaterThanOrEqual(length);
         expect((splits - 1) * chunk).toBeLessThan(length);
         expect(splits).toBeLessThanOrEqual(256);
-        // Counts are added in f32.
+        // Kernels add counts of rows in f32, which is exact up to 2^24.
         expect(chunk).toBeLessThan(2 ** 24);
       }
     }
@@ -35,7 +35,7 @@ test('a long context is cut into enough workgroups for a large GPU', () => {
   expect(splits * 8).toBeGreaterThanOrEqual(512);
 });
 
-test('long splits are whole batches, short ones are not made longer for it', () => {
+test('long splits have whole tiles, short ones are not made longer for it', () => {
   for (const length of [32_768, 40_000, 131_072, 262_144]) {
     const { splits, chunk } = planSplits(shape(32, 8), 1, length);
     expect(chunk % 128).toBe(0);
@@ -54,7 +54,7 @@ test('a workgroup beside the splits takes the place of one, where there are many
   expect(planSplits(shape(8, 2), 1, 4096, few, true, 1)).toEqual(alone);
 });
 
-test('combine can add up what the splits and those beside them leave', () => {
+test('combine can merge the splits and the workgroups beside them', () => {
   const { splits } = planSplits(shape(1, 1), 1, 2 ** 20, DEFAULT_TUNING, true, 3);
   expect(splits + 3).toBeLessThanOrEqual(256);
 });

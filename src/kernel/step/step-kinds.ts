@@ -3,17 +3,20 @@ import { type AttentionShape, canSiftInOnePass } from '../shape.ts';
 import type { KernelName } from '../text/kernel.ts';
 
 /**
- * How a decode step goes through the kernels.
+ * The kinds of decode steps. Each takes other kernels.
  *
- * - `dense`: every row is read.
- * - `learn`: every row is read, and the exact threshold of the step is recorded.
- * - `sift`: one pass, rows chosen by an estimate of the normaliser.
- * - `exact`: two passes, rows chosen by the exact normaliser.
- * - `exactLearn`: the same, and the exact threshold is recorded.
+ * - `dense`: every V row is read.
+ * - `learn`: dense, and the exact threshold of the step is recorded.
+ * - `sift`: one pass over the keys; rows are chosen by an estimate of the log-normaliser.
+ * - `exact`: two passes; rows are chosen by the exact log-normaliser.
+ * - `exactLearn`: exact, and the exact threshold of the step is recorded.
  */
 export type StepKind = 'dense' | 'learn' | 'sift' | 'exact' | 'exactLearn';
 
-/** The kernels of a step, in order; the runtime's two programs of an attention are replaced by either part. */
+/**
+ * The kernels of a step, in order. A runtime has two programs for an attention; each list replaces one of
+ * them.
+ */
 export interface StepKernels {
   attend: readonly KernelName[];
   finish: readonly KernelName[];
@@ -21,7 +24,7 @@ export interface StepKernels {
 
 const TWO_PASSES = ['scores', 'gather'] as const;
 
-/** The kernels of a kind of step. Without subgroups a dense step is an exact one that keeps every row. */
+/** The kernels of a kind of step. Without subgroups a dense step is an exact step that keeps every row. */
 export function stepKernels(kind: StepKind, subgroups: boolean): StepKernels {
   switch (kind) {
     case 'dense':
@@ -37,7 +40,10 @@ export function stepKernels(kind: StepKind, subgroups: boolean): StepKernels {
   }
 }
 
-/** Whether a policy sifts in one pass on a device: it leaves no scores behind, and one workgroup serves all heads of a group. */
+/**
+ * Whether a policy sifts in one pass on a device: if its log-normaliser is estimated and the device and shape
+ * allow it.
+ */
 function siftsInOnePass(policy: ThresholdPolicy, shape: AttentionShape, subgroups: boolean): boolean {
   return policy.normaliser === 'estimate' && canSiftInOnePass(shape, subgroups);
 }
@@ -55,7 +61,10 @@ export function stepKind(
   return siftsInOnePass(policy, shape, subgroups) ? 'sift' : 'exact';
 }
 
-/** The kinds of steps that a policy has on a device: dense ones where sifting would not pay, too. */
+/**
+ * The kinds of steps that a policy may need on a device. Every policy needs dense ones, where sifting does
+ * not pay.
+ */
 export function stepKinds(policy: ThresholdPolicy, shape: AttentionShape, subgroups: boolean): StepKind[] {
   if (isDense(policy)) return ['dense'];
   const sifted = siftsInOnePass(policy, shape, subgroups) ? 'sift' : 'exact';
@@ -63,7 +72,7 @@ export function stepKinds(policy: ThresholdPolicy, shape: AttentionShape, subgro
   return ['dense', 'learn', sifted, ...(policy.refitEvery > 0 ? (['exactLearn'] as const) : [])];
 }
 
-/** The kernels that a policy uses on a device: what is compiled, and no more. */
+/** The kernels that a policy may use on a device. Only these are compiled. */
 export function policyKernels(
   policy: ThresholdPolicy,
   shape: AttentionShape,

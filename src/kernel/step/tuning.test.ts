@@ -16,7 +16,7 @@ test('large workgroups only where they were measured, and where the device was a
   expect(tuningOf(device('', '', 1024))).toEqual(DEFAULT_TUNING);
 });
 
-test('a processor that stands in for a GPU gets loops and few workgroups', () => {
+test('a software adapter gets loops and few workgroups', () => {
   const { unrolled, workgroups } = tuningOf(device('google', 'SwiftShader Device', 1024));
   expect(unrolled).toBe(false);
   expect(workgroups).toBeLessThan(16);

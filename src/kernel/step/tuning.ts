@@ -1,45 +1,55 @@
-/** What changes the speed of the kernels, not their results. */
+/** Numbers that change how fast the kernels are, and their results by no more than rounding. */
 export interface Tuning {
-  /** Invocations of a workgroup of the kernels that read K rows. */
+  /** Invocations of a workgroup of the dense kernels and, with subgroups, of the scores kernel. */
   flashWorkgroup: number;
-  /** Invocations of a workgroup of the one-pass kernel. */
+  /** Invocations of a workgroup of the sift kernel. */
   siftWorkgroup: number;
-  /** Invocations of a workgroup of the gather. */
+  /** Invocations of a workgroup of the gather kernel. */
   gatherWorkgroup: number;
-  /** Rows that neighbouring lanes of the gather read at a time. */
+  /** Rows that a slot of the gather kernel reads at a time, as `unroll`. */
   gatherUnroll: number;
-  /** Keys that an invocation of the gather judges at a time. */
+  /** Keys that an invocation of the gather kernel judges at a time. */
   gatherKeys: number;
-  /** Invocations of a workgroup of the combine. */
+  /** Invocations of a workgroup of the combine and the moments kernels. */
   combineWorkgroup: number;
-  /** Workgroups of the combine, at most, unless there are more heads: where there are fewer, they share a head. */
+  /** Workgroups of combine at most, if heads are fewer: then several workgroups share a head. */
   combineWorkgroups: number;
-  /** Invocations of a workgroup that finds the exact threshold of a head; with subgroups. */
+  /**
+   * Invocations of a workgroup of the learn kernel, which finds the exact threshold of a head; with
+   * subgroups.
+   */
   learnWorkgroup: number;
-  /** Scores that each of them holds, in eights. */
+  /** How many times eight scores each of these invocations holds. */
   learnHeld: number;
-  /** Rows that neighbouring lanes read at a time: loads in flight. 1, 2, 4 or 8. */
+  /** Rows that a slot of the dense kernels reads at a time, so that loads are in flight: 1, 2, 4 or 8. */
   unroll: number;
-  /** The same of the scores kernel. */
+  /** The same for the scores kernel. */
   scoresUnroll: number;
-  /** The same of the one-pass kernel. */
+  /** The same for the sift kernel. */
   siftUnroll: number;
-  /** Screen K in f16 in the one-pass kernel, where the device has shader-f16. */
+  /** Screen f16 keys in half precision in the sift kernel, where the device has `shader-f16`. */
   half: boolean;
-  /** Compute scores of much probability again even where K is screened in f32: for tests on devices without shader-f16. */
+  /**
+   * Refine scores of much probability even where K is screened in f32. It is for tests on devices without
+   * `shader-f16`.
+   */
   refine: boolean;
-  /** Leave the first and the newest keys to splits of their own in the one-pass kernel: for devices that run many workgroups at a time. */
+  /**
+   * Give the edge keys splits of their own in the sift kernel. It pays on devices that run many workgroups at
+   * a time.
+   */
   edgeApart: boolean;
-  /** Unroll the marked loops of the WGSL text. */
+  /** Unroll the marked loops in the WGSL text. */
   unrolled: boolean;
-  /** Workgroups in flight that keep the device busy; more only adds partial results. */
+  /** Workgroups that run at a time and keep the device busy. More only leave more splits to merge. */
   workgroups: number;
-  /** The same for the one-pass kernel. */
+  /** The same for the sift kernel alone. */
   siftWorkgroups: number;
-  /** Fewer keys than this do not pay for a workgroup. */
+  /** Keys below which another workgroup does not pay. */
   minChunk: number;
 }
 
+/** The tuning of GPUs, measured on the NVIDIA H200 and H100 (docs/kernel.md). */
 export const DEFAULT_TUNING: Tuning = {
   flashWorkgroup: 128,
   siftWorkgroup: 128,
@@ -62,7 +72,9 @@ export const DEFAULT_TUNING: Tuning = {
   minChunk: 128,
 };
 
-/** A processor that stands in for a GPU: it runs few lanes at a time, and compiling long programs takes it seconds. */
+/**
+ * The tuning of software adapters: they run few lanes at a time, and need seconds to compile long programs.
+ */
 const SOFTWARE_TUNING: Tuning = {
   ...DEFAULT_TUNING,
   edgeApart: false,
@@ -86,10 +98,11 @@ export function tuningOf(device: GPUDevice): Tuning {
   const software =
     info?.isFallbackAdapter || /swiftshader|llvmpipe/i.test(`${info?.architecture} ${info?.description}`);
   if (software) return SOFTWARE_TUNING;
-  // Elsewhere it was not measured, and on Metal a kernel of many registers may not run in workgroups as large as the limit.
+  // On other devices 1,024 was not measured. On Metal a kernel with many registers may be limited to
+  // workgroups that are smaller than the device's limit.
   const { maxComputeInvocationsPerWorkgroup: most, maxComputeWorkgroupSizeX: wide } = device.limits;
   const large = info?.vendor === 'nvidia' && Math.min(most, wide) >= 1024;
-  // A workgroup must hold whole subgroups.
+  // A workgroup must have whole subgroups.
   return {
     ...DEFAULT_TUNING,
     learnWorkgroup: large ? 1024 : DEFAULT_TUNING.learnWorkgroup,

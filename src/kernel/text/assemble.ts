@@ -12,7 +12,10 @@ function storageModule(shape: AttentionShape): WgslModule {
   return shapeConstants(shape).wordElements === 8 ? wgsl.libStorageF16x8 : wgsl.libStorageF16x4;
 }
 
-/** Of all constants, those that the modules name at their heads. */
+/**
+ * The constants that the modules name at their heads, out of all there are.
+ * @throws {Error} if a module names a constant that does not exist
+ */
 function needed(
   modules: readonly WgslModule[],
   all: Readonly<Record<string, ConstantValue>>,
@@ -28,7 +31,18 @@ function needed(
   );
 }
 
-/** The complete WGSL of a kernel for one shape. */
+/**
+ * Removes the comments of a file, but not the marks of loops. Unrolling would repeat the comments, and the
+ * browser has to read the text. WGSL has no string literals, so that `//` always begins a comment.
+ */
+function withoutComments(code: string): string {
+  return code.replace(/\s*\/\/(?! unroll$).*$/gm, '');
+}
+
+/**
+ * The complete WGSL of a kernel for one shape.
+ * @throws {Error} if a module names a constant that does not exist, or a marked loop cannot be unrolled
+ */
 export function assemble(kernel: Kernel, shape: AttentionShape, variant: KernelVariant): string {
   const kv = kernel.readsKv ? variant.kv.modules : [];
   const modules = [wgsl.libCommon, storageModule(shape), ...kernel.modules, ...kv];
@@ -38,18 +52,19 @@ export function assemble(kernel: Kernel, shape: AttentionShape, variant: KernelV
     declareConstants(constants),
     SHARED_DECLARATIONS,
     bindingDeclarations(kernel.buffers),
-    ...modules.map(({ text }) => text),
+    ...modules.map(({ text }) => withoutComments(text)),
   ].join('\n');
-  // Loops run over whole slots and branches on subgroup votes, which the analysis cannot know.
+  // Subgroup operations are in loops and branches that all lanes of a subgroup enter together, since these
+  // depend on whole slots and on subgroup votes. The uniformity analysis cannot know that.
   const head = variant.subgroupSize > 0 ? 'enable subgroups;\ndiagnostic(off, subgroup_uniformity);\n' : '';
   const f16 = modules.includes(wgsl.siftPairsF16) ? 'enable f16;\n' : '';
   return f16 + head + (variant.tuning.unrolled ? unroll(code, all) : code);
 }
 
-/** The WGSL that compares two attention outputs of a shape. */
+/** The WGSL that compares two attention outputs of one sequence (wgsl/proof/compare.wgsl). */
 export function assembleComparison(shape: AttentionShape, workgroupSize: number): string {
   const { words } = shapeConstants(shape);
   const modules = [storageModule(shape), wgsl.proofCompare];
   const constants = needed(modules, { QUERY_HEADS: shape.queryHeads, WORDS: words, WG: workgroupSize });
-  return [declareConstants(constants), ...modules.map(({ text }) => text)].join('\n');
+  return [declareConstants(constants), ...modules.map(({ text }) => withoutComments(text))].join('\n');
 }

@@ -6,7 +6,7 @@ import { hasKernel, KERNEL_NAMES, kernelOf } from './kernels.ts';
 import { CONTIGUOUS_KV } from './kv-layout.ts';
 import { pagedKv } from './kv-paged.ts';
 
-// Dawn without a GPU behind it: the compiler of Chromium's WebGPU for devices that CI does not have.
+// Dawn, here without a GPU, is the WebGPU of Chromium. It compiles for devices that CI does not have.
 let instance: GPU | undefined;
 let device: GPUDevice;
 
@@ -44,7 +44,7 @@ test.each(KERNEL_NAMES)(
         for (const subgroupSize of [0, 4, 8, 16, 32, 64]) {
           for (const halfScreen of dtype === 'f16' && subgroupSize > 0 ? [false, true] : [false]) {
             for (const kv of [CONTIGUOUS_KV, pagedKv(16)]) {
-              // Half of the texts with the larger workgroup, which devices may allow.
+              // Some devices allow larger workgroups: half of the texts are compiled with those.
               const tuning = { ...DEFAULT_TUNING, learnWorkgroup: halfScreen ? 1024 : 256 };
               const variant = { subgroupSize, halfScreen, kv, tuning };
               if (!hasKernel(name, variant)) continue;

@@ -5,18 +5,20 @@ import type { Tuning } from '../step/tuning.ts';
 import type { Kernel } from './kernel.ts';
 import type { KernelVariant } from './variant.ts';
 
-/** Bins that the scores of a head are counted in while thresholds are learned. */
+/** Bins that the quantile counts the scores of a head in. */
 const SCORE_BINS = 2048;
 
-/** Keys that the portable gather lists at a time; with the weights of every head they fit 16 KB. */
+/** Keys of a tile of the portable gather. Its list, with the weights of all heads, fits 16 KB. */
 const LIST_TILE = 256;
 
-/** vec4f of a KV head's moments: the mean V row, Cov(v, k), and how many rows they are taken from. */
+/**
+ * vec4f of a KV head's moments: the mean V row, Cov(v, k), and one with the number of rows they come from.
+ */
 export function momentVecs({ headSize }: AttentionShape): number {
   return (headSize / 4) * (1 + headSize) + 1;
 }
 
-/** Workgroups of combine for a head: more where there are few heads, each with at least eight vec4f of the row. */
+/** Workgroups of combine for a head: several if heads are few, each with at least eight vec4f of the row. */
 export function combineSlices(shape: AttentionShape, tuning: Tuning): number {
   const { words } = shapeConstants(shape);
   let slices = 1;
@@ -26,26 +28,28 @@ export function combineSlices(shape: AttentionShape, tuning: Tuning): number {
   return slices;
 }
 
-/** A constant of WGSL: an unsigned number, or text of another type. */
+/** The value of a WGSL constant: a number for u32, text for another type. */
 export type ConstantValue = number | string;
 
 /**
- * The constants that WGSL files name at their heads, for one kernel of one shape: this is what each of them means.
+ * The constants that WGSL files name at their heads: what they mean, and their values for one kernel and
+ * shape.
  */
 export function kernelConstants(kernel: Kernel, shape: AttentionShape, variant: KernelVariant) {
   const { subgroupSize, tuning } = variant;
   const subgroups = subgroupSize > 0;
   const c = shapeConstants(shape);
   const { workgroupSize: size } = kernel;
-  // The lanes of a slot exchange scores within a subgroup.
+  // The lanes of a team exchange values, so that a team must lie within every subgroup the device may choose.
   const team = subgroups ? Math.min(32, subgroupSize) : 32;
-  // At least four, so that the results of all slots fit workgroup memory.
+  // A slot has at least four lanes, so that the results of all slots fit workgroup memory.
   const lanes = Math.min(team, Math.max(4, 2 ** Math.ceil(Math.log2(c.words))));
   const teamSlots = team / lanes;
-  // Neighbouring keys, whose scores share a word, must be those of lanes of one subgroup: of two slots, or of two rows of a slot.
+  // Where scores of neighbouring keys share a word, their lanes must be in one subgroup. They are in
+  // neighbouring slots if a team has more than one slot. Otherwise the keys are two rows of one slot.
   const acrossSlots = !kernel.pairsKeys || teamSlots > 1;
   const rows = Math.min(acrossSlots ? kernel.rowsAtOnce : Math.max(2, kernel.rowsAtOnce), lanes);
-  // For more than four heads a branch costs more than the rows it leaves out.
+  // For more than four heads the branch that skips a piece costs more than the rows that it saves.
   const pieces = c.heads > 4 ? 1 : Math.min(2, rows);
   const slots = size / lanes;
   const vecs = shape.headSize / 4;
@@ -58,73 +62,91 @@ export function kernelConstants(kernel: Kernel, shape: AttentionShape, variant: 
   const accumulators = c.heads * Math.ceil(c.words / lanes) * (c.wordElements / 4);
   return {
     // The shape.
-    /** Elements of a row of K or V. */
+    /** Elements of a K or V row. */
     HEAD_SIZE: shape.headSize,
     QUERY_HEADS: shape.queryHeads,
     KV_HEADS: shape.kvHeads,
-    /** Query heads of a KV head. */
+    /** Query heads of a group, which share a KV head. */
     GROUP: c.group,
-    /** Query heads that a workgroup serves; a larger group is cut into BLOCKS. */
+    /** Query heads that a workgroup serves, at most 8. */
     HEADS: c.heads,
+    /** Blocks of HEADS heads that a group is cut into. */
     BLOCKS: c.blocks,
-    /** Storage words of a row, vec4f of a word, vec4f of a row. */
+    /** Storage words of a row. */
     WORDS: c.words,
+    /** vec4f of a storage word: 1 or 2. */
     V4: c.wordElements / 4,
+    /** vec4f of a row. */
     VECS: vecs,
-    /** Pairs of heads, of which the last may be half empty. */
+    /** Pairs of heads; if HEADS is odd, the last has one head. */
     HEAD_PAIRS: Math.ceil(c.heads / 2),
 
     // Invocations.
-    /** Of a workgroup. */
+    /** Invocations of the workgroup. */
     WG: size,
-    /** Of a subgroup at least. */
+    /** The least number of invocations that a subgroup may have; 1 without subgroups. */
     SUBGROUP: Math.max(1, subgroupSize),
-    /** Neighbouring lanes that read one row side by side (a slot), and the words that each of them reads. */
+    /** Neighbouring lanes that read one row side by side: a slot. */
     LANES: lanes,
+    /** Storage words of a row that each of these lanes reads. */
     LANE_WORDS: Math.ceil(c.words / lanes),
     /** Slots of the workgroup. */
     SLOTS: slots,
-    /** Slots of a subgroup of 32: what such a subgroup reads is one piece of memory. */
+    /** Slots of a subgroup of 32. Together they read neighbouring rows, and so one piece of memory. */
     PACK: acrossSlots ? Math.min(slots, 32 / lanes) : 1,
-    /** From the lane that has a key to the one that has its neighbour, where scores are stored. */
+    /** Where scores are stored: how far the lane of a key is from the lane of the neighbouring key. */
     NEIGHBOUR_LANES: acrossSlots ? lanes : 1,
     /** Rows that a slot reads at a time: loads in flight. A power of two, at most LANES and 8. */
     UNROLL: rows,
-    /** Lanes that share a queue of rows (a team): at most a subgroup, at most 32; its slots; teams of the workgroup. */
+    /** Lanes of a team, which shares a queue of rows: a subgroup, or 32 lanes of it. */
     TEAM: team,
+    /** Slots of a team. */
     TEAM_SLOTS: teamSlots,
+    /** Teams of the workgroup. */
     TEAMS: Math.max(1, size / team),
-    /** vec4f of the output that a lane of a slot holds. */
+    /** vec4f that a lane adds up: its elements of the output of every head. */
     ACC: accumulators,
+    /** Rounds of TEAM_SLOTS in which these sums, and one value for each head, are added up over a team. */
     ACC_ROUNDS: Math.ceil(accumulators / teamSlots),
     HEAD_ROUNDS: Math.ceil(c.heads / teamSlots),
 
     // Splits of the keys.
     MAX_SPLITS,
-    /** vec4f of a split's result: the output, and (kept mass, kept rows, rows read, 0). */
+    /** vec4f of a split's result for a head: the output, and (kept mass, kept rows, rows read, 0). */
     SPLIT_VECS: vecs + 1,
 
-    // The one-pass kernel.
-    /** The first and the newest keys (edge keys), and samples of those between. */
+    // The sift kernel.
+    /** Edge keys: the first SINK and the NEWEST keys. */
     SINK: ESTIMATE_KEYS.sink,
     NEWEST: ESTIMATE_KEYS.newest,
+    /** Keys between them that the estimate takes. */
     SAMPLES: ESTIMATE_KEYS.samples,
-    /** Keys of the estimate; those of a lane of a team; tiles that hold them. */
+    /** All keys of the estimate. */
     SAMPLED: sampled,
+    /** Keys of the estimate for each lane of a team. */
     SAMPLE_EACH: sampled / team,
+    /** Tiles that the keys of the estimate fill. */
     SAMPLE_ROUNDS: Math.ceil(sampled / (slots * rows)),
-    /** Splits that have the edge keys, beside those that share the others. For more than four heads registers are too short. */
+    /**
+     * Splits that have the edge keys, beside those that share the other keys; 0 if all splits share all keys.
+     * For more than four heads there are too few registers for it.
+     */
     EDGE_SPLITS: tuning.edgeApart && c.heads <= 4 ? Math.ceil(edgeKeys / (slots * rows)) : 0,
-    /** Turns in which a full queue is read; pieces of a turn, of which those without a row are left out; rows of a piece. */
+    /** Turns in which a team reads a full queue. */
     TURNS: team / (teamSlots * rows),
+    /** Pieces of a turn. A piece for which no lane has a row is skipped. */
     PIECES: pieces,
+    /** Rows of a slot in a piece. */
     PIECE_ROWS: rows / pieces,
-    /** Whether scores of much probability are computed again in f32. */
+    /** Whether scores of much probability are refined: computed again in f32. */
     REFINES: String(variant.halfScreen || tuning.refine),
 
-    // What stands for rows that are not read.
+    // Corrections for dropped rows.
+    /** vec4f of a KV head's moments. */
     MOMENTS: momentVecs(shape),
+    /** The most rows of a cache that the moments are taken from. */
     MOMENT_ROWS,
+    /** Share of Cov(v, k) q in a correction. */
     LINEAR_GAIN: String(LINEAR_GAIN),
 
     // The exact kernels.
@@ -135,30 +157,35 @@ export function kernelConstants(kernel: Kernel, shape: AttentionShape, variant: 
     // Combine.
     /** Workgroups for a head, each with VECS / SLICES vec4f of the row. */
     SLICES: slices,
-    /** Splits that a workgroup adds side by side, an invocation for each vec4f; how many of them an invocation loads at a time. */
+    /** Splits that a workgroup adds up side by side, with an invocation for each vec4f. */
     ADDERS: adders,
+    /** Splits that an invocation loads at a time. */
     LOADS: Math.max(1, Math.min(8, Math.ceil(splits / adders))),
-    /** How often neighbouring adders' sums are made one by exchanges between lanes. */
+    /** How often the sums of neighbouring adders are merged by exchanges between lanes. */
     MERGES: subgroups && team % (vecs / slices) === 0 ? Math.log2(team / (vecs / slices)) : 0,
-    /** Invocations that keep a head's figures, heads whose figures a workgroup keeps, and workgroups that do. */
+    /** Invocations that update the figures of a head. */
     FIGURE_LANES: subgroups ? team : size,
+    /** Heads whose figures a workgroup updates. */
     FIGURE_HEADS: figureHeads,
+    /** Workgroups that update figures. */
     FIGURE_WORKGROUPS: Math.ceil(shape.queryHeads / figureHeads),
+    /** The guard, as src/policy/constants.ts says. */
     GUARD_DECAY: String(GUARD.decay),
     GUARD_LEAST_MASS: String(GUARD.leastMass),
     GUARD_GRACE_STEPS: GUARD.graceSteps,
 
     // Learning.
     SCORE_BINS,
+    /** Bins of each invocation. */
     BINS_EACH: SCORE_BINS / size,
-    /** vec4u of scores, eight each, that an invocation of the quantile holds. */
+    /** vec4u of scores, of eight each, that an invocation of the learn kernel holds. */
     HELD: tuning.learnHeld,
-    /** Whether a dense step stores scores as codes. */
+    /** Whether dense steps store scores as codes. */
     CODED: String(subgroups),
   } satisfies Record<string, ConstantValue>;
 }
 
-/** WGSL of some constants. */
+/** WGSL that declares constants. */
 export function declareConstants(constants: Readonly<Record<string, ConstantValue>>): string {
   return Object.entries(constants)
     .map(([name, value]) => `const ${name} = ${typeof value === 'number' ? `${value}u` : value};`)

@@ -12,39 +12,44 @@ export type KernelName =
   | 'combine'
   | 'learn';
 
-/** What the grid of a dispatch depends on. */
+/** What the number of workgroups of a dispatch depends on. */
 export interface GridSize {
+  /** Sequences. */
   batch: number;
-  /** Workgroups that share the keys of one KV head (and block of query heads). */
+  /** Workgroups that share the keys of one KV head, for each block of its query heads. */
   splits: number;
   queryHeads: number;
   kvHeads: number;
-  /** Workgroups that together serve a group of query heads. */
+  /** Blocks that the query heads of a KV head are cut into; a workgroup serves one. */
   blocks: number;
+  /** vec4f of a row. */
   vecs: number;
-  /** This step keeps every row. */
+  /** The step reads every row. */
   dense: boolean;
-  /** Something stands for the rows that are not read: workgroups beside the splits prepare it. */
+  /** The step corrects for dropped rows: workgroups beside the splits prepare the corrections. */
   corrects: boolean;
 }
 
-/** A kernel as a value. Everything that the host needs to know of it follows from here. */
+/** A kernel as a value. All that the host needs to know about a kernel is here. */
 export interface Kernel {
   readonly name: KernelName;
-  /** Its WGSL, in order; the modules that every kernel has are added by the assembler. */
+  /** Its WGSL modules, in order. The assembler adds those that every kernel has. */
   readonly modules: readonly WgslModule[];
-  /** Its storage buffers, in the order of their bindings after the parameters. */
+  /** Its storage buffers, in the order of their bindings; the parameters come before them. */
   readonly buffers: readonly BufferUse[];
   /** Invocations of a workgroup. */
   readonly workgroupSize: number;
-  /** It reads rows of K or V, and so has the buffers of the cache's layout, too. */
+  /** Whether it reads rows of K or V. If so, it also has the buffers of the KV layout. */
   readonly readsKv: boolean;
-  /** Rows that a slot reads at a time, at most. */
+  /** The most rows that a slot (LANES neighbouring lanes) reads at a time. */
   readonly rowsAtOnce: number;
-  /** Scores of neighbouring keys share a word: they must be those of lanes of one subgroup. */
+  /**
+   * Whether scores of two neighbouring keys are stored in one word. Then two lanes of one subgroup must
+   * compute them.
+   */
   readonly pairsKeys?: boolean;
-  /** A head may have several workgroups, each with a slice of the row. */
+  /** Whether a head may have several workgroups, each with a slice of the output row. */
   readonly sliced?: boolean;
-  /** Workgroups in x, y and z; `constants` are the kernel's own. */
+  /** Workgroups in x, y and z. `constants` are those that the kernel was compiled with. */
   grid(size: GridSize, constants: Readonly<Record<string, unknown>>): [x: number, y: number, z: number];
 }

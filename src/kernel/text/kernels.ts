@@ -3,14 +3,14 @@ import * as wgsl from './modules.ts';
 import { reads, writes } from './schema.ts';
 import type { KernelVariant } from './variant.ts';
 
-/** The splits of every KV head and block of its query heads. */
+/** One workgroup for each split, for every KV head and every block of its query heads. */
 const bySplit = ({ splits, kvHeads, blocks, batch }: GridSize): [number, number, number] => [
   splits,
   kvHeads * blocks,
   batch,
 ];
 
-/** ... and a workgroup beside them that prepares what stands for the rows that are not read. */
+/** The same, and one more workgroup beside the splits that prepares the corrections, where there are any. */
 const bySplitAndCorrection = (size: GridSize): [number, number, number] => {
   const [x, y, z] = bySplit(size);
   return [size.corrects ? x + 1 : x, y, z];
@@ -19,7 +19,7 @@ const bySplitAndCorrection = (size: GridSize): [number, number, number] => {
 const INPUTS = [reads('lengths'), reads('q'), reads('keys'), reads('values')];
 const SPLITS = [writes('split_softmax'), writes('split_output')];
 
-/** Dense attention of a split in one pass. With subgroups. */
+/** Dense attention in one pass over the keys. Needs subgroups. */
 function dense({ tuning }: KernelVariant): Kernel {
   return {
     name: 'dense',
@@ -32,7 +32,7 @@ function dense({ tuning }: KernelVariant): Kernel {
   };
 }
 
-/** The same where thresholds are learned: scores are left behind. */
+/** The dense kernel of steps that learn: it also stores the scores, as codes. */
 function denseLearn(variant: KernelVariant): Kernel {
   return {
     ...dense(variant),
@@ -43,7 +43,10 @@ function denseLearn(variant: KernelVariant): Kernel {
   };
 }
 
-/** Sifted attention of a split in one pass, its normaliser estimated before. With subgroups, for groups of one block. */
+/**
+ * Sifted attention in one pass over the keys: rows are chosen by an estimate of the log-normaliser. Needs
+ * subgroups, and groups that one workgroup serves.
+ */
 function sift({ tuning, halfScreen }: KernelVariant): Kernel {
   return {
     name: 'sift',
@@ -68,7 +71,7 @@ function sift({ tuning, halfScreen }: KernelVariant): Kernel {
   };
 }
 
-/** The mean and the covariance of V, from which follows what stands for the rows that are not read. */
+/** Measures the moments of a cache, which the corrections for dropped rows come from. */
 function moments({ tuning }: KernelVariant): Kernel {
   return {
     name: 'moments',
@@ -84,7 +87,7 @@ function moments({ tuning }: KernelVariant): Kernel {
   };
 }
 
-/** Every score, exact, and the softmax of each split. */
+/** First of the two passes of an exact step: every score, and the softmax of each split. */
 function scores({ subgroupSize, tuning }: KernelVariant): Kernel {
   return {
     name: 'scores',
@@ -100,7 +103,9 @@ function scores({ subgroupSize, tuning }: KernelVariant): Kernel {
   };
 }
 
-/** The V rows at or above the thresholds, by the exact normaliser that the scores give. */
+/**
+ * Second pass: reads the V rows at or above the thresholds, by the exact log-normaliser that the scores give.
+ */
 function gather({ subgroupSize, tuning }: KernelVariant): Kernel {
   const own =
     subgroupSize > 0
@@ -125,7 +130,7 @@ function gather({ subgroupSize, tuning }: KernelVariant): Kernel {
   };
 }
 
-/** Adds up the splits and writes the output; after a sifted step, keeps the heads' figures. */
+/** Merges the splits and writes the output. After a sifted step it also updates the heads' figures. */
 function combine({ subgroupSize, tuning, kv }: KernelVariant): Kernel {
   return {
     name: 'combine',
@@ -157,7 +162,10 @@ function combine({ subgroupSize, tuning, kv }: KernelVariant): Kernel {
   };
 }
 
-/** Finds the exact threshold of each head and fits the power law; after a dense step it writes the output, too. */
+/**
+ * Finds the exact threshold of each head, and fits the power law when the window is full. After a dense step
+ * it also writes the output.
+ */
 function learn({ subgroupSize, tuning, kv }: KernelVariant): Kernel {
   const subgroups = subgroupSize > 0;
   return {
@@ -183,7 +191,7 @@ function learn({ subgroupSize, tuning, kv }: KernelVariant): Kernel {
       writes('output'),
       ...(kv.merges ? [writes('lse')] : []),
     ],
-    // Without subgroups, sums take workgroup memory by the invocation.
+    // Without subgroups a reduction needs workgroup memory for every invocation.
     workgroupSize: subgroups ? tuning.learnWorkgroup : Math.min(256, tuning.learnWorkgroup),
     readsKv: false,
     rowsAtOnce: 1,
@@ -202,18 +210,19 @@ const MAKE: Record<KernelName, (variant: KernelVariant) => Kernel> = {
   learn,
 };
 
+/** All kernels by name. */
 export const KERNEL_NAMES = Object.keys(MAKE) as KernelName[];
 
-/** Those that need subgroups: without them, a dense step is an exact one that keeps every row. */
+/** Kernels that need subgroups. Without subgroups a dense step is an exact step that keeps every row. */
 const NEEDS_SUBGROUPS: readonly KernelName[] = ['dense', 'denseLearn', 'sift'];
 
-/** Whether a variant has a kernel. */
+/** Whether a variant has a kernel of this name. */
 export function hasKernel(name: KernelName, { subgroupSize }: Pick<KernelVariant, 'subgroupSize'>): boolean {
   return subgroupSize > 0 || !NEEDS_SUBGROUPS.includes(name);
 }
 
 /**
- * A kernel of a variant.
+ * The kernel of this name in a variant. If it reads K or V, it has the buffers of the KV layout, too.
  * @throws {Error} if it needs subgroups and the variant has none
  */
 export function kernelOf(name: KernelName, variant: KernelVariant): Kernel {

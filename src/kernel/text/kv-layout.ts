@@ -4,23 +4,31 @@ import type { BufferUse } from './schema.ts';
 
 /** How K and V lie in their buffers. */
 export interface KvLayout {
-  /** Names the layout among the compiled kernels. */
+  /** A unique name. Compiled kernels are kept by it. */
   readonly name: string;
   /**
-   * WGSL of `k_row` and `v_row`, each `(batch: u32, kv_head: u32, key: u32) -> u32`: the storage word at which a row begins; and of the
-   * constant `LOOKS_UP`: whether they read memory for it. Then lanes look up a row each and tell others. Else the row of the next key
-   * must lie WORDS further on. The words of a row must follow one another.
+   * WGSL of `k_row` and `v_row`, each `(batch: u32, kv_head: u32, key: u32) -> u32`, which give the storage
+   * word at which the row of a key begins. The words of a row must follow one another.
+   *
+   * Also WGSL of the constant `LOOKS_UP`: whether these functions read memory. If they do, each lane looks up
+   * one row and tells the others. If not, the row of the next key must begin WORDS further on.
    */
   readonly modules: readonly WgslModule[];
-  /** Constants of the layout's own. */
+  /** Constants that the modules of the layout need. */
   readonly constants: Readonly<Record<string, number>>;
-  /** Storage buffers that the functions read. With the kernels' own they must stay within 8 a stage. */
+  /**
+   * Storage buffers that the functions read. A kernel must not have more than 8 with its own, which is what
+   * every WebGPU device allows.
+   */
   readonly buffers: readonly BufferUse[];
-  /** The runtime merges partial attentions: the base-2 log-sum-exp of every head's scores is written, too. */
+  /**
+   * Whether the runtime merges attention outputs over several sets of keys. If so, the base-2 log-sum-exp of
+   * every head's scores is written, too.
+   */
   readonly merges: boolean;
 }
 
-/** K and V each [batch, kvHeads, capacity, headSize]. */
+/** The layout where K and V are each [batch, kvHeads, capacity, headSize]. */
 export const CONTIGUOUS_KV: KvLayout = {
   name: 'contiguous',
   modules: [libKvContiguous],

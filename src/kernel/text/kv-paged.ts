@@ -3,8 +3,9 @@ import { libKvPaged } from './modules.ts';
 import { reads } from './schema.ts';
 
 /**
- * K and V of one sequence (batch 1) in pages, [pages, 2, kvHeads, pageSize, headSize]: `keys` and `values` are the same buffer, and
- * `page_table` is i32, whose first entry `StepInputs.capacity` names.
+ * The layout of one sequence (batch 1) in pages, [pages, 2, kvHeads, pageSize, headSize]: K rows of a page,
+ * then its V rows. `keys` and `values` are the same buffer. `page_table` is i32 and holds the sequence's
+ * pages from entry `StepInputs.capacity` on.
  *
  * @param pageSize keys of a page
  */

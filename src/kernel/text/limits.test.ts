@@ -20,7 +20,7 @@ const variant = (subgroupSize: number, changes: Partial<KernelVariant> = {}): Ke
   ...changes,
 });
 
-/** WebGPU's default limits: what every device has. */
+/** The default limits of WebGPU, which every device has. */
 const MAX_WORKGROUP_STORAGE = 16_384;
 const MAX_STORAGE_BUFFERS = 8;
 
@@ -30,7 +30,7 @@ const shapes: AttentionShape[] = [1, 4, 7, 8, 16, 64].flatMap((group) =>
   ),
 );
 
-/** Workgroup variables that a function uses, also through the functions it calls. */
+/** Bytes of the workgroup variables that `main` uses, itself or through the functions it calls. */
 function workgroupBytes(code: string): number {
   const bodies = functionsOf(code);
   const reached = new Set<string>();
@@ -68,13 +68,13 @@ function workgroupBytes(code: string): number {
   return total;
 }
 
-/** Workgroup memory of a kernel's text. */
+/** Bytes of workgroup memory that a kernel uses. */
 function memoryOf(name: KernelName, shape: AttentionShape, of: KernelVariant): number {
   const code = assemble(kernelOf(name, of), shape, of);
   return workgroupBytes(code.replace(/^(enable|diagnostic).*$/gm, ''));
 }
 
-// As loops: what is declared is the same, and the text is short.
+// Not unrolled: declarations are the same, and the text is shorter.
 const LOOPS = { ...DEFAULT_TUNING, unrolled: false };
 
 describe('kernels fit the limits that every WebGPU device has', () => {

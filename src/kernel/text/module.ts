@@ -1,16 +1,16 @@
-/** A piece of WGSL in a file of its own. Kernels are made of several; one is the same module wherever it is used. */
+/** One file of WGSL. A kernel is made of several modules, and several kernels may have the same module. */
 export interface WgslModule {
-  /** Folder and file name under wgsl/, as `sift/queue`. */
+  /** Folder and file name under wgsl/, for example `sift/queue`. */
   readonly name: string;
   readonly text: string;
-  /** Constants that it needs and does not declare: the assembler puts them in front. */
+  /** Constants that it uses and does not declare. The assembler declares them in front of it. */
   readonly constants: readonly string[];
 }
 
-/** Lines at a file's head that name the constants it needs: `// Constants: HEADS, LANES`. */
+/** Lines at the head of a file that name the constants it needs, such as `// Constants: HEADS, LANES`. */
 const CONSTANTS = /^\/\/ Constants: (.+)$/gm;
 
-/** A module, with the needs that its head states. */
+/** Makes a module from the text of a file, with the constants that its head names. */
 export function wgslModule(name: string, text: string): WgslModule {
   const constants = [...text.matchAll(CONSTANTS)].flatMap(([, names]) => names!.split(', '));
   return { name, text, constants };

@@ -1,4 +1,4 @@
-// Every file of wgsl/ as a module.
+// Every WGSL file of wgsl/ as a module. The build inlines the texts.
 import combineText from '../../../wgsl/combine/combine.wgsl?raw';
 import combineFiguresText from '../../../wgsl/combine/figures.wgsl?raw';
 import combineLseDroppedText from '../../../wgsl/combine/lse-dropped.wgsl?raw';

@@ -1,4 +1,5 @@
-// The schema against WGSL, by a parser that knows nothing of it; and what WGSL files say of themselves at their heads.
+// Holds the schema against the assembled WGSL, with a parser that knows nothing of it, and checks what the
+// WGSL files say at their heads.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -98,9 +99,10 @@ describe('WGSL files', () => {
       const uses = KERNELS.filter(({ kernel }) => kernel.modules.some((m) => m.name === name)).flatMap(
         ({ kernel }) => kernel.buffers,
       );
-      // What modules of a variant bind (scores for learning, the log-sum-exp, pages) they say themselves.
+      // Only buffers that this file itself uses count: modules of a variant add others (the scores for
+      // learning, the log-sum-exp, the page table).
       const own = uses.filter(({ name: buffer }) =>
-        new RegExp(`\\b${buffer}\\b`).test(text.replace(/^\/\/.*$/gm, '')),
+        new RegExp(`\\b${buffer}\\b`).test(text.replace(/\/\/.*/g, '')),
       );
       const names = [
         ...new Set(own.map((use) => (use.access === 'read' ? use.name : `${use.name} (written)`))),

@@ -1,8 +1,12 @@
 /**
- * Unrolls the loops of WGSL text that are marked `// unroll`: `for (var j = 0u; j < N; j++) { // unroll`, with N a product of known
- * constants. Each turn becomes a block in which `j` is a constant, so that arrays indexed by it can live in registers:
- * compilers do not unroll such loops reliably.
- * @throws {Error} if a loop is not closed or its bound is not known.
+ * Unrolls the marked loops of WGSL text: `for (var j = 0u; j < N; j++) { // unroll`, where N is a product of
+ * constants. Each turn becomes a block in which `j` is a constant, so that arrays that are indexed by `j` can
+ * live in registers. Compilers do not do this reliably.
+ *
+ * @param code WGSL
+ * @param constants the values of the constants that bounds may name
+ * @returns the text with its loops written out; loops without the mark stay
+ * @throws {Error} if a loop is not closed, or its bound is not a product of known constants
  */
 export function unroll(code: string, constants: Readonly<Record<string, unknown>>): string {
   const head = /for \(var (\w+) = 0u; \1 < ([^;]+); \1\+\+\) \{ \/\/ unroll\n/g;
@@ -22,7 +26,9 @@ export function unroll(code: string, constants: Readonly<Record<string, unknown>
   return result + code.slice(done);
 }
 
-/** The place of the brace that closes the block whose inside begins at `from`. */
+/**
+ * The index of the brace that closes the block whose first character after the opening brace is at `from`.
+ */
 function closing(code: string, from: number): number {
   let depth = 1;
   for (let at = from; at < code.length; at++) {
@@ -32,6 +38,7 @@ function closing(code: string, from: number): number {
   throw new Error('An unrolled loop is not closed.');
 }
 
+/** The value of a product of constants and numbers. */
 function evaluate(product: string, constants: Readonly<Record<string, unknown>>): number {
   return product.split('*').reduce((value, factor) => {
     const name = factor.trim();

@@ -1,11 +1,14 @@
 import type { Tuning } from '../step/tuning.ts';
 import type { KvLayout } from './kv-layout.ts';
 
-/** Which form of the kernels is assembled: what a device has, and how its cache lies. */
+/**
+ * Which form of the kernels a device gets: it depends on the device's features and on the layout of the
+ * cache.
+ */
 export interface KernelVariant {
-  /** Invocations that a subgroup has at least; 0: no subgroup operations. */
+  /** The least number of invocations that a subgroup may have; 0 for kernels without subgroup operations. */
   readonly subgroupSize: number;
-  /** K is screened in f16 by the one-pass kernel: for f16 caches on devices with shader-f16. */
+  /** Whether the sift kernel screens K in f16, for f16 caches on devices with `shader-f16`. */
   readonly halfScreen: boolean;
   readonly kv: KvLayout;
   readonly tuning: Tuning;
