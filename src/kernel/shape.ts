@@ -20,6 +20,9 @@ export interface AttentionShape {
 /** The most query heads that one workgroup serves. A larger group is cut into blocks of this size. */
 export const MAX_HEADS_PER_BLOCK = 8;
 
+/** The most query heads that may share a KV head: the smallest workgroup has an invocation for each. */
+export const MAX_GROUP = 128;
+
 /** Numbers that follow from the shape and are compiled into the kernels. */
 export interface ShapeConstants {
   /** Query heads of a group, which share a KV head. */
@@ -54,6 +57,9 @@ export function validateShape(shape: AttentionShape): void {
     throw invalidOption('kvHeads', kvHeads, 'an integer of at least 1');
   if (!Number.isInteger(queryHeads) || queryHeads < 1 || queryHeads % kvHeads !== 0) {
     throw invalidOption('queryHeads', queryHeads, `a multiple of kvHeads (${kvHeads})`);
+  }
+  if (queryHeads / kvHeads > MAX_GROUP) {
+    throw invalidOption('queryHeads', queryHeads, `at most ${MAX_GROUP} times kvHeads (${kvHeads})`);
   }
   if (!Number.isInteger(headSize) || headSize < 4 || headSize > 256 || headSize % 4 !== 0) {
     throw invalidOption('headSize', headSize, 'a multiple of 4 from 4 to 256');

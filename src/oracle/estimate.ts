@@ -1,12 +1,12 @@
 import { ESTIMATE_KEYS } from '../policy/index.ts';
 
-/** Place `i` of `count` that are spread evenly over `length` (wgsl/spread.wgsl). */
+/** Place `i` of `count` that are spread evenly over `length` (wgsl/lib/spread.wgsl). */
 export function spread(i: number, count: number, length: number): number {
   return Math.floor(((2 * i + 1) * length) / (2 * count));
 }
 
 /**
- * The log-normaliser of a head's scores as the one-pass kernel estimates it (wgsl/sample.wgsl): log-sum-exp of the first and the
+ * The log-normaliser of a head's scores as the one-pass kernel estimates it (wgsl/sift/estimate.wgsl): log-sum-exp of the first and the
  * newest keys, and of the samples, each for all the keys it stands for; but the largest sample for itself alone.
  *
  * @param scores - the head's scores, natural logarithms; the first `length` count

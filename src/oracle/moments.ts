@@ -10,7 +10,7 @@ export interface ValueMoments {
   readonly covariance: Float64Array;
 }
 
-/** The moments of one KV head of one sequence, from at most {@link MOMENT_ROWS} of its rows (wgsl/moments.wgsl). */
+/** The moments of one KV head of one sequence, from at most {@link MOMENT_ROWS} of its rows (wgsl/sift/moments.wgsl). */
 export function valueMoments(x: ResolvedInputs, batch: number, kvHead: number): ValueMoments {
   const { headSize, capacity, kvHeads, k, v } = x;
   const length = x.lengths[batch]!;

@@ -46,7 +46,7 @@ export type Dropped = 'none' | 'renormalise' | 'mean' | 'linear';
  * The log-normaliser that turns scores into probabilities when rows are chosen. The output's is exact in either case.
  *
  * - `exact`: over all keys, which takes two passes.
- * - `estimate`: from the first and the newest keys and a sample of those between (wgsl/sample.wgsl), in one pass. Where that cannot
+ * - `estimate`: from the first and the newest keys and a sample of those between (wgsl/sift/estimate.wgsl), in one pass. Where that cannot
  *   be done (no subgroups, groups of more than 8 query heads, a step that learns): exact.
  */
 export type Normaliser = 'exact' | 'estimate';

@@ -22,7 +22,7 @@ function sampled(key: number, length: number, { learnWorkgroup, learnHeld }: Hol
   return vec % step === 0 && (key % 8 === 2 * word || key % 8 === 2 * ((word + 2) % 4) + 1);
 }
 
-/** A score as it is stored for learning (wgsl/score-codes.wgsl) by a device that rounds to nearest: |s| + 1 in f16, less 1. */
+/** A score as it is stored for learning (wgsl/learn/score-codes.wgsl) by a device that rounds to nearest: |s| + 1 in f16, less 1. */
 export function storedScore(s: number): number {
   const magnitude = Math.min(Math.fround(Math.abs(s) + 1), 65504);
   return (s < 0 ? -1 : 1) * (fromFloat16(toFloat16(magnitude)) - 1);

@@ -76,7 +76,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   }
   // Neighbouring adders add up their sums by exchanges between lanes. What 2^MERGES of them have becomes an entry of workgroup memory.
   let own_top = top;
-  for (var i = 0u; i < MERGES; i++) { top = max(top, from_lane(vec4f(top), SLICE_VECS << i).x); } // unroll
+  for (var i = 0u; i < MERGES; i++) { // unroll
+    top = max(top, from_lane(vec4f(top), SLICE_VECS << i).x);
+  }
   let scale = exp(own_top - top);
   sum *= scale;
   out *= scale;

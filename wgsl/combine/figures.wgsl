@@ -53,8 +53,9 @@ fn keep_figures(own: u32, batch: u32, lane: u32) {
   layer_state[at + 2u] = total;
   layer_state[at + 3u] = vec4u(bitcast<u32>(mass_sum), bitcast<u32>(ema), past.z + 1u, age);
   // The guard (src/oracle/guard.ts has the same): a head whose kept mass is on average below GUARD_LEAST_MASS keeps every row until its
-  // next fit. An average that is not a number counts as below.
-  if (has(params.flags, FLAG_GUARD) && fit.w == FITTED && age > GUARD_GRACE_STEPS && !(ema >= GUARD_LEAST_MASS)) {
+  // next fit. An average that is not a number counts at once. Its bits are looked at, because a compiler may assume that there is none.
+  let lost = (bitcast<u32>(ema) & 0x7fffffffu) > 0x7f800000u || (age > GUARD_GRACE_STEPS && ema < GUARD_LEAST_MASS);
+  if (has(params.flags, FLAG_GUARD) && fit.w == FITTED && lost) {
     fit.w = GUARDED;
     layer_state[at] = fit;
   }

@@ -25,4 +25,5 @@ test('other loops stay', () => {
 test('an unknown bound or an open loop is an error', () => {
   expect(() => unroll('for (var j = 0u; j < K; j++) { // unroll\n a; }', {})).toThrow('K');
   expect(() => unroll('for (var j = 0u; j < 2u; j++) { // unroll\n a;', {})).toThrow('closed');
+  expect(() => unroll('for (var j = 0u; j < 2u; j++) { a; } // unroll', {})).toThrow('form');
 });

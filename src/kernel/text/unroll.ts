@@ -6,7 +6,7 @@
  * @param code WGSL
  * @param constants the values of the constants that bounds may name
  * @returns the text with its loops written out; loops without the mark stay
- * @throws {Error} if a loop is not closed, or its bound is not a product of known constants
+ * @throws {Error} if a marked loop has another form or is not closed, or its bound is not a product of known constants
  */
 export function unroll(code: string, constants: Readonly<Record<string, unknown>>): string {
   const head = /for \(var (\w+) = 0u; \1 < ([^;]+); \1\+\+\) \{ \/\/ unroll\n/g;
@@ -23,7 +23,13 @@ export function unroll(code: string, constants: Readonly<Record<string, unknown>
     done = to + 1;
     head.lastIndex = done;
   }
-  return result + code.slice(done);
+  result += code.slice(done);
+  const missed = /^.*\/\/ unroll$/m.exec(result);
+  if (missed)
+    throw new Error(
+      `This loop is marked, but it does not have the form of one that can be unrolled: ${missed[0]}`,
+    );
+  return result;
 }
 
 /**
