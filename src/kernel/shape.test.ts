@@ -15,7 +15,7 @@ describe('validateShape', () => {
     expect(() => validateShape({ ...shape, ...change })).not.toThrow();
   });
 
-  it.each([
+  it.each<[string, unknown, Partial<AttentionShape>?]>([
     ['kvHeads', 0],
     ['kvHeads', 1.5],
     ['queryHeads', 0],
