@@ -36,3 +36,21 @@ describe('SiftError', () => {
     expect(new SiftError('NO_WEBGPU', 'no').cause).toBeUndefined();
   });
 });
+
+describe('SiftErrorCode', () => {
+  const sources = Object.entries(
+    import.meta.glob<string>('./**/*.ts', { query: '?raw', import: 'default', eager: true }),
+  ).filter(([path]) => !path.endsWith('.test.ts'));
+  const declared = sources.find(([path]) => path === './errors.ts')![1];
+  const codes = [...declared.matchAll(/^ {2}\| '(\w+)'/gm)].map(([, code]) => code!);
+
+  it('has codes', () => {
+    expect(codes).toContain('DEVICE_LOST');
+  });
+
+  it.each(codes)('%s is explained, and thrown somewhere', (code) => {
+    expect(declared).toContain(` * - \`${code}\``);
+    const thrown = new RegExp(`SiftError\\(\\s*'${code}'`);
+    expect(sources.some(([, text]) => thrown.test(text))).toBe(true);
+  });
+});

@@ -3,11 +3,10 @@
  *
  * - `INVALID_OPTION`: an argument or an option is outside what is allowed.
  * - `NO_WEBGPU`: there is no WebGPU, no adapter or no device here.
- * - `MISSING_FEATURE`: the device lacks a feature or a limit that is needed.
  * - `NOT_WEBGPU_PIPELINE`: the given pipeline does not run on WebGPU.
  * - `LATE_ENABLE`: sifting was enabled after the runtime made its session.
  * - `UNSUPPORTED_MODEL`: the model has no attention that can be sifted.
- * - `UNSUPPORTED_RUNTIME`: this build of the runtime is not known.
+ * - `UNSUPPORTED_RUNTIME`: the runtime lacks members that are needed: its version is not known.
  * - `SELF_TEST_FAILED`: the kernels do not agree with the reference on this device.
  * - `OUT_OF_MEMORY`: a buffer could not be allocated.
  * - `DEVICE_LOST`: the device was lost while it was in use.
@@ -16,7 +15,6 @@
 export type SiftErrorCode =
   | 'INVALID_OPTION'
   | 'NO_WEBGPU'
-  | 'MISSING_FEATURE'
   | 'NOT_WEBGPU_PIPELINE'
   | 'LATE_ENABLE'
   | 'UNSUPPORTED_MODEL'

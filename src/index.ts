@@ -18,8 +18,10 @@ import type { SiftOptions } from './options.ts';
  *
  * @throws {SiftError} with a `code`: `INVALID_OPTION` (an option is out of range), `NO_WEBGPU` (no WebGPU here),
  * `NOT_WEBGPU_PIPELINE` (the pipeline runs on another device), `LATE_ENABLE` (it has generated already),
- * `UNSUPPORTED_MODEL` (its attention is of another kind), `SELF_TEST_FAILED` (the kernels do not compute the right thing on
- * this GPU). The pipeline then works as before.
+ * `UNSUPPORTED_MODEL` (its attention is of another kind), `UNSUPPORTED_RUNTIME` (the version of the runtime is not known),
+ * `SELF_TEST_FAILED` (the kernels do not compute the right thing on this GPU), `OUT_OF_MEMORY` (the GPU has no room for the
+ * plugin's buffers), `DEVICE_LOST` (the GPU device is gone), `DISPOSED` (the pipeline was disposed of meanwhile). The pipeline
+ * then works as before.
  */
 export async function enableSift(pipeline: unknown, options: SiftOptions = {}): Promise<Sift> {
   if (isWebLlm(pipeline)) return enableWebLlm(pipeline, options);

@@ -5,10 +5,10 @@ import { create } from './dom.ts';
 const HINTS: Partial<Record<SiftErrorCode, string>> = {
   INVALID_OPTION: 'Change the option and try again.',
   NO_WEBGPU: 'Open the page in a browser with WebGPU.',
-  MISSING_FEATURE: 'Update the browser and the graphics driver, or try another machine.',
   LATE_ENABLE: 'Reload the page: the plugin has to be enabled before the first generation.',
   UNSUPPORTED_MODEL:
     'Try another model or dtype: a decoder with grouped-query attention, exported for onnxruntime (onnx-community on the hub has many).',
+  UNSUPPORTED_RUNTIME: 'Update sift-attention, or take a version of the runtime that it knows.',
   SELF_TEST_FAILED:
     'The plugin stays off on this device. Please report the message and the name of the graphics adapter.',
   OUT_OF_MEMORY: 'Try a shorter prompt or a smaller model.',

@@ -61,9 +61,8 @@ class WebLlmSift implements Sift, EngineSift {
   /** Attaches to the models that are loaded, and to those that will be. */
   attachLoaded(device: GPUDevice | undefined): void {
     const loaded = this.engine.loadedModelIdToPipeline;
-    for (const pipeline of loaded.values()) {
-      const context = findContext(pipeline);
-      if (device && typeof context !== 'string' && context.device !== device) {
+    for (const pipeline of device ? loaded.values() : []) {
+      if (findContext(pipeline).device !== device) {
         throw new SiftError('INVALID_OPTION', 'web-llm runs on a device of its own; leave `device` out.', {
           option: 'device',
         });

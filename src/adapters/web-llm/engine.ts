@@ -86,18 +86,30 @@ export function findEngine(target: unknown): Engine {
   );
 }
 
-/** The WebGPU context of a chat pipeline, or why the pipeline cannot be used. */
-export function findContext(pipeline: unknown): WebGpuContext | string {
+/**
+ * The WebGPU context of a chat pipeline.
+ * @throws {SiftError} `UNSUPPORTED_MODEL` for a pipeline that has no chat, `UNSUPPORTED_RUNTIME` if a member that is needed is not there.
+ */
+export function findContext(pipeline: unknown): WebGpuContext {
   const loose = pipeline as Loose;
+  if (typeof loose?.embedStep === 'function')
+    throw new SiftError('UNSUPPORTED_MODEL', 'This is an embedding model: it has no decode steps.');
   for (const member of webLlm.members.pipeline) {
     const names = typeof member === 'string' ? [member] : member;
     if (!names.some((name) => loose?.[name] !== undefined))
-      return `the pipeline has no ${names.join(' or ')}: it is an embedding model's or another version's`;
+      throw unknownBuild(`its pipeline has no ${names.join(' or ')}`);
   }
   const context = (pipeline as ChatPipeline).tvm.lib?.webGPUContext;
   for (const name of webLlm.members.context) {
     if (context?.[name as keyof WebGpuContext] === undefined)
-      return `the WebGPU context of the runtime has no ${name}`;
+      throw unknownBuild(`the WebGPU context of its runtime has no ${name}`);
   }
   return context!;
+}
+
+function unknownBuild(reason: string): SiftError {
+  return new SiftError(
+    'UNSUPPORTED_RUNTIME',
+    `This version of web-llm is not one that sift-attention knows: ${reason}. It was tried on ${webLlm.testedVersions.join(', ')}.`,
+  );
 }

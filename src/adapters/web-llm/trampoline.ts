@@ -41,6 +41,7 @@ const registered = new WeakMap<ChatPipeline, Registration>();
 /**
  * Puts the trampolines into a pipeline's model library. In time if the model has not decoded since it was loaded.
  * @returns the reason if the library is not understood; nothing is changed then.
+ * @throws {SiftError} as {@link findContext}.
  */
 export function register(
   pipeline: ChatPipeline,
@@ -50,7 +51,6 @@ export function register(
   const known = registered.get(pipeline);
   if (known) return known;
   const context = findContext(pipeline);
-  if (typeof context === 'string') return context;
   if (pipeline.slidingWindowSize !== -1)
     return `the model attends in a sliding window of ${pipeline.slidingWindowSize}`;
   const { tvm, vm } = pipeline;
