@@ -2,7 +2,7 @@
 // block at once. It leaves the split's softmax (maximum, sum) and its output relative to that maximum; combine.wgsl merges the splits. No
 // score leaves the workgroup, unless store_scores stores them for learning (scores-stored.wgsl).
 // A lane's row is row (lane % UNROLL) of its slot, the LANES lanes that read rows side by side (rows.wgsl).
-// Registers are short: four more values a lane cost a quarter of the speed on an H200 (docs/kernel.md).
+// Registers are short: four more values a lane cost a quarter of the speed on an H200 (docs/lab/kernels.md).
 // Grid: (splits, KV_HEADS * BLOCKS, batch).
 // Buffers: lengths, q, keys, values, split_softmax (written), split_output (written)
 // Constants: SLOTS, UNROLL, HEADS, WG, BLOCKS, GROUP, QUERY_HEADS, LANES, LANE_WORDS, V4, WORDS, TEAM
@@ -47,7 +47,7 @@ fn main(
     let key = base + tile_row(slot, lane % UNROLL);
     let valid = key < end;
     var p = row_scores(&query, &rows, lane);
-    // Between the loads of V and their use, storing the scores took 27% longer (docs/kernel.md).
+    // Between the loads of V and their use, storing the scores took 27% longer (docs/lab/kernels.md).
     store_scores(&p, head0, heads, key, end, lane);
     var found = 0u;
     if (LOOKS_UP) { found = v_row(batch, kv_head, min(base + tile_row(slot, lane % UNROLL), end - 1u)); }

@@ -1,5 +1,5 @@
 // Part of every kernel. src/kernel/text/schema.ts declares the parameters, the flags and the state of a head. constants.ts beside it
-// explains the constants, and wgsl/README.md the words.
+// explains the constants, and docs/glossary.md the words.
 // Loops marked "unroll" are written out in the text on most devices (src/kernel/text/unroll.ts).
 
 // Stands for minus infinity, because a WGSL compiler may assume that infinities do not occur.

@@ -17,8 +17,8 @@ export function bufferOfEntry(entry: GPUBindGroupEntry | undefined): GPUBufferBi
  * Listens to one GPUDevice: which programs the runtime compiles, what it binds, and the uniforms it writes; and lets the
  * active handler replace dispatches. Only methods of this device's own objects are replaced, no prototypes.
  *
- * Everything that the runtime encodes goes through here, some 80 calls a layer, of which routing concerns three: what is noted
- * along the way must cost next to nothing (docs/adapter.md has figures).
+ * Everything that the runtime encodes goes through here, some 80 calls a layer, of which routing replaces six: what is noted
+ * along the way must cost next to nothing (docs/lab/adapters.md has figures).
  */
 export class DeviceHook implements HookState {
   private static readonly hooks = new WeakMap<GPUDevice, DeviceHook>();

@@ -49,7 +49,7 @@ export interface Tuning {
   minChunk: number;
 }
 
-/** The tuning of GPUs, measured on the NVIDIA H200 and H100 (docs/kernel.md). */
+/** The tuning of GPUs, measured on the NVIDIA H200 and H100 (docs/lab/kernels.md). */
 export const DEFAULT_TUNING: Tuning = {
   flashWorkgroup: 128,
   siftWorkgroup: 128,

@@ -1,6 +1,6 @@
 // What the kernels and the host share is written down here alone. The declarations in WGSL, the layouts of
-// bind groups, the bytes of the parameters and the bytes of a head's state all follow from it. wgsl/README.md
-// explains the words.
+// bind groups, the bytes of the parameters and the bytes of a head's state all follow from it.
+// docs/glossary.md explains the words.
 
 /** How a kernel uses a storage buffer. */
 export type Access = 'read' | 'write';
