@@ -30,6 +30,7 @@ export default defineConfig({
             'patches/**/*.test.ts',
             'bench/**/*.test.ts',
             'quality/**/*.test.ts',
+            'lab/**/*.test.ts',
           ],
           exclude: ['**/*.gpu.test.ts', '**/node_modules/**'],
         },

@@ -1,10 +1,7 @@
-import { fileURLToPath } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright';
 import { createServer, type Plugin, type ViteDevServer } from 'vite';
+import { ROOT } from '../lab/root.ts';
 import { browserArgs, findBrowser } from '../tools/setup/browser.mjs';
-
-/** Root of the repository. */
-export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /** A served page in a browser of its own. */
 export interface Session {

@@ -21,15 +21,6 @@ export interface ForcedDecoder {
 }
 
 /**
- * On subgroups of fewer than 8 lanes, such as the software adapter's, the runtime is wrong on prompts of 32 tokens or more (each position
- * sees only some keys); shorter ones take its decode kernel, which is right.
- */
-export const chunkFor = (device: GPUDevice): number =>
-  device.features.has('subgroups') && (device.adapterInfo.subgroupMinSize ?? 8) < 8
-    ? 31
-    : Number.POSITIVE_INFINITY;
-
-/**
  * Runs a prompt.
  * @param past what the pass before it put out, which has `length` rows; it is freed, unless it is to be kept.
  */

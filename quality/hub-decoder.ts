@@ -1,7 +1,8 @@
 import { Tensor, type TextGenerationPipeline } from '@huggingface/transformers';
+import { promptChunk } from '../lab/narrow-subgroups.ts';
 import type { HubPipeline, HubTensor } from '../src/adapters/transformers/runtime.ts';
 import { presentName } from '../src/adapters/transformers/runtime.ts';
-import { chunkFor, type ForcedDecoder } from './forced.ts';
+import type { ForcedDecoder } from './forced.ts';
 
 const int64 = (values: BigInt64Array): HubTensor =>
   new Tensor('int64', values, [1, values.length]) as unknown as HubTensor;
@@ -15,7 +16,7 @@ export function hubDecoder(generator: TextGenerationPipeline, device: GPUDevice)
   );
   return {
     pipeline,
-    chunk: chunkFor(device),
+    chunk: promptChunk(device),
     inputs: (tokens, total) => ({
       input_ids: int64(BigInt64Array.from(tokens, BigInt)),
       attention_mask: int64(new BigInt64Array(total).fill(1n)),

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
+import { promptChunk } from '../lab/narrow-subgroups.ts';
 import type { OpenLab } from './browser-lab.ts';
-import { chunkFor } from './forced.ts';
 import { DecoderLab, type ModelFacts } from './lab.ts';
 import { loadRuntime } from './node-runtime.ts';
 import { Decoder, type DecoderConfig } from './pipeline.ts';
@@ -48,7 +48,7 @@ export async function openNodeLab(
   );
   const device = (await (ort.env.webgpu as unknown as { device: GPUDevice }).device) as GPUDevice;
   const decoder = new Decoder(ort, session, config, dtype.endsWith('16') ? 'float16' : 'float32');
-  decoder.chunk = chunkFor(device);
+  decoder.chunk = promptChunk(device);
   const lab = await DecoderLab.create(decoder, device, tokenise, config, progress);
   return { lab, close: async () => void (await session.release()) };
 }

@@ -7,8 +7,8 @@ import {
   type TextGenerationPipeline,
   TextStreamer,
 } from '@huggingface/transformers';
+import { hideNarrowSubgroups } from '../../lab/narrow-subgroups.ts';
 import { enableSift, SiftError } from '../../src/index.ts';
-import { hideNarrowSubgroups } from '../../tools/models/subgroups.ts';
 import { converse, countMemory, exhaustMemory, fork } from './cache.ts';
 import { decodeForced, type ForcedDecode } from './forced.ts';
 

@@ -1,11 +1,11 @@
 import { basename, dirname, relative, resolve, sep } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright';
 import { createServer, type ViteDevServer } from 'vite';
+import { ROOT } from '../../lab/root.ts';
 import { browserArgs, findBrowser } from '../setup/browser.mjs';
 import type { Dtype } from './llama.ts';
 import type { Device, MeasureOptions, Measures } from './measure.ts';
 import type { PageModel } from './page.ts';
-import { ROOT } from './root.ts';
 
 /** A model folder inside the repository, and how to run it. */
 export interface BrowserModel {

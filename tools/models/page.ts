@@ -1,8 +1,8 @@
 // Runs in the browser: what browser.ts calls there, as window.converted.
 import { env, pipeline } from '@huggingface/transformers';
+import { hideNarrowSubgroups } from '../../lab/narrow-subgroups.ts';
 import type { Dtype } from './llama.ts';
 import { type Device, loadModel, type MeasureOptions, type Measures, measure } from './measure.ts';
-import { hideNarrowSubgroups } from './subgroups.ts';
 
 /** A model by its folder's place under the repository's root. */
 export interface PageModel {
