@@ -1,7 +1,7 @@
-import { type Browser, chromium, type Page } from 'playwright';
-import { createServer, type Plugin, type ViteDevServer } from 'vite';
+import type { Page } from 'playwright';
+import type { Plugin } from 'vite';
+import { openServedPage, repositoryServer } from '../lab/browser.ts';
 import { ROOT } from '../lab/root.ts';
-import { browserArgs, findBrowser } from '../tools/setup/browser.mjs';
 
 /** A served page in a browser of its own. */
 export interface Session {
@@ -9,12 +9,6 @@ export interface Session {
   /** Requests that would have left this machine; each was refused. */
   outside: string[];
   close(): Promise<void>;
-}
-
-/** Starts a browser that runs WebGPU (on the software adapter unless SIFT_GPU=1). */
-export function launchBrowser(): Promise<Browser> {
-  const executablePath = findBrowser();
-  return chromium.launch({ ...(executablePath ? { executablePath } : {}), args: browserArgs() });
 }
 
 /** Models of a test's own: their files by name of the model and path. */
@@ -46,46 +40,25 @@ function modelServer(models: Models): Plugin {
  * @param models served beside those of the repository, under /models
  */
 export async function openPage(path: string, configFile?: string, models: Models = {}): Promise<Session> {
-  const server: ViteDevServer = await createServer(
-    configFile
-      ? { configFile, server: { port: 0, open: false }, logLevel: 'error' }
-      : {
-          root: ROOT,
-          configFile: false,
-          cacheDir: '.cache/vite-e2e',
-          server: { port: 0, watch: null },
-          optimizeDeps: { exclude: ['onnxruntime-web'] },
-          plugins: [modelServer(models)],
-          logLevel: 'error',
-        },
-  );
-  await server.listen();
-  const base = server.resolvedUrls?.local[0];
-  if (!base) throw new Error('The test server did not start.');
-  const browser = await launchBrowser();
-  const page = await browser.newPage();
   const outside: string[] = [];
-  await page.route('**/*', (route) => {
-    const { hostname, protocol } = new URL(route.request().url());
-    if (
-      protocol === 'blob:' ||
-      protocol === 'data:' ||
-      hostname === 'localhost' ||
-      hostname === '127.0.0.1'
-    ) {
-      return route.continue();
-    }
-    outside.push(route.request().url());
-    return route.abort();
+  const config = configFile
+    ? { configFile, server: { port: 0, open: false }, logLevel: 'error' as const }
+    : repositoryServer(ROOT, 'e2e', { plugins: [modelServer(models)] });
+  const { page, close } = await openServedPage(path, config, async (page) => {
+    await page.route('**/*', (route) => {
+      const { hostname, protocol } = new URL(route.request().url());
+      if (
+        protocol === 'blob:' ||
+        protocol === 'data:' ||
+        hostname === 'localhost' ||
+        hostname === '127.0.0.1'
+      ) {
+        return route.continue();
+      }
+      outside.push(route.request().url());
+      return route.abort();
+    });
+    page.on('pageerror', (error) => console.error('page error:', error.message));
   });
-  page.on('pageerror', (error) => console.error('page error:', error.message));
-  await page.goto(new URL(path, base).href);
-  return {
-    page,
-    outside,
-    close: async () => {
-      await browser.close();
-      await server.close();
-    },
-  };
+  return { page, outside, close };
 }

@@ -1,8 +1,7 @@
 import { createReadStream, statSync } from 'node:fs';
 import { join, normalize, resolve } from 'node:path';
-import type { Browser } from 'playwright';
-import type { Plugin, ViteDevServer } from 'vite';
-import { browserArgs, findBrowser } from '../tools/setup/browser.mjs';
+import type { Plugin } from 'vite';
+import { NO_RELOAD, openServedPage, repositoryServer } from '../lab/browser.ts';
 import type { Lab } from './lab.ts';
 import type {} from './page/main.ts';
 
@@ -59,32 +58,17 @@ export async function openBrowserLab(
   progress: (message: string) => void,
   init?: () => void,
 ): Promise<OpenLab> {
-  const [{ chromium }, { createServer }] = await Promise.all([import('playwright'), import('vite')]);
-  const server: ViteDevServer = await createServer({
-    root: process.cwd(),
-    configFile: false,
-    cacheDir: '.cache/vite-quality',
-    // No socket: a reload by hot updates would cut a measurement off.
-    server: { host: '127.0.0.1', port: 0, ws: false, watch: null },
-    optimizeDeps: { exclude: ['onnxruntime-web'] },
+  const config = repositoryServer(process.cwd(), 'quality', {
+    server: NO_RELOAD,
     plugins: model.folder === null ? [] : [modelFolder(model.folder)],
-    logLevel: 'error',
   });
-  await server.listen();
-  let browser: Browser | undefined;
-  const close = async () => {
-    await browser?.close();
-    await server.close();
-  };
-  try {
-    const executablePath = findBrowser();
-    browser = await chromium.launch({ ...(executablePath ? { executablePath } : {}), args: browserArgs() });
-    const page = await browser.newPage();
+  const { page, close } = await openServedPage('/quality/page/index.html', config, async (page) => {
     page.setDefaultTimeout(0); // a sequence takes as long as it takes
     page.on('pageerror', (error) => console.error('page error:', error.message));
     await page.exposeFunction('qualityProgress', progress);
     if (init) await page.addInitScript(init);
-    await page.goto(new URL('/quality/page/index.html', server.resolvedUrls!.local[0]!).href);
+  });
+  try {
     await page.waitForFunction(() => 'openLab' in window);
     await page.evaluate(({ hubId, dtype }) => window.openLab({ hubId, dtype }), {
       hubId: model.hubId,
