@@ -1,6 +1,6 @@
 // npx tsx bench/render.ts RESULTS.json: the Markdown table and the roofline plot beside it, RESULTS.md and RESULTS.svg.
 import { readFileSync, writeFileSync } from 'node:fs';
-import type { Row } from './report.ts';
+import type { Row } from './kernels/report.ts';
 
 const path = process.argv[2];
 if (!path) throw new Error('usage: render.ts RESULTS.json');

@@ -1,17 +1,9 @@
 // What measures: the same code in a page (over transformers.js) and in Node (over onnxruntime-web and Dawn). Arguments and results are
 // plain data, so that a page's laboratory can be called from Node.
-import type { HubTensor } from '../src/adapters/transformers/runtime.ts';
+import { type Decoder, free, type Outputs } from '../lab/decoding/decoder.ts';
+import { prefill } from '../lab/decoding/sequence.ts';
 import { enableSift } from '../src/index.ts';
-import {
-  converse,
-  exactFigures,
-  exactRows,
-  type ForcedDecoder,
-  type ForcedOptions,
-  free,
-  policyFigures,
-  prefill,
-} from './forced.ts';
+import { converse, exactFigures, exactRows, type ForcedOptions, policyFigures } from './forced.ts';
 import type { SequenceFigures } from './measure.ts';
 import { parsePolicy } from './policy-syntax.ts';
 import { compareRows, type RowAgreement } from './rows.ts';
@@ -57,12 +49,12 @@ export interface Lab {
 export class DecoderLab implements Lab {
   private exactOf: { key: string; rows: Float32Array[] } | undefined;
   /** A prompt that ran in parts, which takes long: it runs once, and the policies go on from it. */
-  private past: Record<string, HubTensor> | undefined;
+  private past: Outputs | undefined;
   /** The same of a task's items. */
-  private begun: { key: string; pasts: (Record<string, HubTensor> | undefined)[] } = { key: '', pasts: [] };
+  private begun: { key: string; pasts: (Outputs | undefined)[] } = { key: '', pasts: [] };
 
   private constructor(
-    private readonly decoder: ForcedDecoder,
+    private readonly decoder: Decoder,
     private readonly device: GPUDevice,
     private readonly tokenizer: (text: string) => readonly number[],
     private readonly config: ModelFacts,
@@ -71,7 +63,7 @@ export class DecoderLab implements Lab {
 
   /** Lets the plugin see the runtime compile its attention, so that the stock runtime may run first. */
   static async create(
-    decoder: ForcedDecoder,
+    decoder: Decoder,
     device: GPUDevice,
     tokenizer: (text: string) => readonly number[],
     config: ModelFacts,
@@ -124,7 +116,7 @@ export class DecoderLab implements Lab {
   }
 
   /** What a prompt puts out on the stock runtime, if it must run in parts. */
-  private async inParts(prompt: readonly number[]): Promise<Record<string, HubTensor> | undefined> {
+  private async inParts(prompt: readonly number[]): Promise<Outputs | undefined> {
     return prompt.length > (this.decoder.chunk ?? prompt.length) ? prefill(this.decoder, prompt) : undefined;
   }
 

@@ -29,31 +29,6 @@ export interface SequenceFigures {
   sift: SiftFigures | null;
 }
 
-/** Natural log-probabilities of one step, in place. */
-export function logSoftmax(row: Float32Array): Float32Array {
-  let top = Number.NEGATIVE_INFINITY;
-  for (const value of row) top = Math.max(top, value);
-  let sum = 0;
-  for (const value of row) sum += Math.exp(value - top);
-  const shift = top + Math.log(sum);
-  for (let i = 0; i < row.length; i++) row[i] = row[i]! - shift;
-  return row;
-}
-
-/** Index of the largest value. */
-export function mostLikely(row: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < row.length; i++) if (row[i]! > row[best]!) best = i;
-  return best;
-}
-
-/** KL(exact || other) in nats, and whether the most likely tokens agree. */
-export function divergence(exact: Float32Array, other: Float32Array): { kl: number; same: boolean } {
-  let kl = 0;
-  for (let i = 0; i < exact.length; i++) kl += Math.exp(exact[i]!) * (exact[i]! - other[i]!);
-  return { kl, same: mostLikely(exact) === mostLikely(other) };
-}
-
 /** The q-quantile of a list, linear between order statistics; the median for 0.5. */
 export function quantile(values: readonly number[], q: number): number {
   const sorted = [...values].sort((a, b) => a - b);

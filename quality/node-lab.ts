@@ -1,11 +1,14 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
+import { runtimeDevice } from '../lab/decoding/decoder.ts';
+import { type DecoderConfig, SessionDecoder } from '../lab/decoding/session-decoder.ts';
 import { promptChunk } from '../lab/narrow-subgroups.ts';
+import { startDawn } from '../lab/node/dawn.ts';
+import { loadOrt } from '../lab/node/onnxruntime.ts';
+import { copySharedWrites } from '../lab/node/shared-memory.ts';
 import type { OpenLab } from './browser-lab.ts';
 import { DecoderLab, type ModelFacts } from './lab.ts';
-import { loadRuntime } from './node-runtime.ts';
-import { Decoder, type DecoderConfig } from './pipeline.ts';
 
 /** File of a model's weights by type, without the ending. */
 export const MODEL_FILES: Record<string, string> = {
@@ -29,26 +32,18 @@ export async function openNodeLab(
   progress: (message: string) => void,
 ): Promise<OpenLab> {
   const json = (name: string) => JSON.parse(readFileSync(join(folder, name), 'utf8'));
-  const ort = await loadRuntime();
+  await startDawn();
+  copySharedWrites();
+  const ort = await loadOrt();
+  ort.env.logLevel = 'error';
   const config: DecoderConfig & ModelFacts = json('config.json');
   const tokenizer = new Tokenizer(json('tokenizer.json'), json('tokenizer_config.json'));
   const tokenise = (text: string) => tokenizer.encode(text, { add_special_tokens: false }).ids;
-  const outputs = Array.from({ length: config.num_hidden_layers }, (_, i) => [
-    `present.${i}.key`,
-    `present.${i}.value`,
-  ]);
-  const session = await ort.InferenceSession.create(
-    readFileSync(join(folder, `onnx/${MODEL_FILES[dtype] ?? `model_${dtype}`}.onnx`)),
-    {
-      executionProviders: ['webgpu'],
-      preferredOutputLocation: Object.fromEntries(
-        outputs.flat().map((name) => [name, 'gpu-buffer' as const]),
-      ),
-    },
-  );
-  const device = (await (ort.env.webgpu as unknown as { device: GPUDevice }).device) as GPUDevice;
-  const decoder = new Decoder(ort, session, config, dtype.endsWith('16') ? 'float16' : 'float32');
+  const model = readFileSync(join(folder, `onnx/${MODEL_FILES[dtype] ?? `model_${dtype}`}.onnx`));
+  const cacheType = dtype.endsWith('16') ? 'float16' : 'float32';
+  const decoder = await SessionDecoder.open(ort, model, config, cacheType);
+  const device = await runtimeDevice(ort.env);
   decoder.chunk = promptChunk(device);
   const lab = await DecoderLab.create(decoder, device, tokenise, config, progress);
-  return { lab, close: async () => void (await session.release()) };
+  return { lab, close: () => decoder.release() };
 }

@@ -2,12 +2,13 @@
 //
 // The kernel says which rows it read through its output: with V one-hot (row i has a 1 at element i mod 64, every other row of a
 // block of 64 is 0 elsewhere) element d of the output is the probability of row d of that block, and 0 if the row was dropped.
+import type { Decoder } from '../lab/decoding/decoder.ts';
+import { Sequence } from '../lab/decoding/sequence.ts';
 import { enableSift, learnedPolicy, type ThresholdPolicy } from '../src/index.ts';
 import { download } from '../src/kernel/gpu/transfer.ts';
 import { outputError } from '../src/kernel/proof/test-cases.ts';
 import { LayerState } from '../src/kernel/step/layer-state.ts';
 import { attentionScores, SessionTracker, siftedAttention } from '../src/oracle/index.ts';
-import { type ForcedDecoder, prefill } from './forced.ts';
 import { type Recorded, Recorder } from './recorder.ts';
 
 export interface RowAgreement {
@@ -122,7 +123,7 @@ async function replay(
  * The model's K and q must be f32: f16 outputs could not show small probabilities.
  */
 export async function compareRows(
-  decoder: ForcedDecoder,
+  decoder: Decoder,
   tokens: readonly number[],
   { name, policy }: { name: string; policy: ThresholdPolicy },
   options: { prompt: number; steps: number; samples: number; device: GPUDevice },
@@ -144,20 +145,16 @@ export async function compareRows(
   const recorder = new Recorder(device);
   let tracker: SessionTracker | undefined;
   try {
-    let outputs = await prefill(decoder, tokens.slice(0, prompt));
+    const sequence = new Sequence(decoder);
+    await sequence.feed(tokens.slice(0, prompt));
     for (let g = 1; g <= steps; g++) {
       const length = prompt + g;
-      const before = outputs;
       const learning = g <= policy.warmup;
       const sampled = !learning && (g - policy.warmup) % every === 0 && result.steps < samples;
       recorder.recording = learning || sampled;
       recorder.calls = [];
       let worst = 0;
-      outputs = await decoder.forward({
-        ...decoder.inputs([tokens[length - 1]!], length),
-        past_key_values: decoder.pastOf(before, length - 1),
-      });
-      for (const tensor of Object.values(before)) if (tensor.location === 'gpu-buffer') tensor.dispose();
+      const outputs = await sequence.feed([tokens[length - 1]!]);
       recorder.recording = false;
       const shape = recorder.calls[0]?.encoder.shape;
       if (shape && !tracker) {
@@ -238,7 +235,7 @@ export async function compareRows(
         result.outputErrors.push(worst);
       }
     }
-    for (const tensor of Object.values(outputs)) if (tensor.location === 'gpu-buffer') tensor.dispose();
+    sequence.dispose();
   } finally {
     recorder.restore();
     sift.dispose();

@@ -3,7 +3,7 @@ import type { RoutingFigures, RoutingModel, RoutingOptions } from './measure.ts'
 
 /** Measures in a browser (on the software adapter unless SIFT_GPU=1), from the repository's folder. */
 export async function measureInBrowser(
-  { bytes, config, presents }: RoutingModel,
+  { bytes, config }: RoutingModel,
   { steps, variants, log }: RoutingOptions,
 ): Promise<{ version: string; figures: RoutingFigures[] }> {
   // Isolated pages have clocks of 5 microseconds, others of 100.
@@ -12,19 +12,22 @@ export async function measureInBrowser(
     'Cross-Origin-Embedder-Policy': 'require-corp',
   };
   const server = repositoryServer(process.cwd(), 'routing', { server: { headers } });
-  const { page, browser, close } = await openServedPage('/bench/routing/index.html', server, async (page) => {
-    page.setDefaultTimeout(0);
-    page.on('console', (message) => log(`  ${message.text()}`.slice(0, 400)));
-    page.on('pageerror', (error) => log(`page error: ${error.message}`.slice(0, 400)));
-    await page.route('**/routing-model.onnx', (route) =>
-      route.fulfill({ body: Buffer.from(bytes), contentType: 'application/octet-stream' }),
-    );
-  });
+  const { page, browser, close } = await openServedPage(
+    '/bench/routing/page/index.html',
+    server,
+    async (page) => {
+      page.setDefaultTimeout(0);
+      page.on('console', (message) => log(`  ${message.text()}`.slice(0, 400)));
+      page.on('pageerror', (error) => log(`page error: ${error.message}`.slice(0, 400)));
+      await page.route('**/routing-model.onnx', (route) =>
+        route.fulfill({ body: Buffer.from(bytes), contentType: 'application/octet-stream' }),
+      );
+    },
+  );
   try {
     await page.waitForFunction(() => 'measure' in window);
-    const figures = await page.evaluate(([c, p, o]) => window.measure(c, p, o), [
+    const figures = await page.evaluate(([c, o]) => window.measure(c, o), [
       config as object,
-      presents,
       { steps, variants: [...variants] },
     ] as const);
     return { version: browser.version(), figures };

@@ -1,6 +1,8 @@
 // The laboratory in a page: the real transformers.js, the real model, the real plugin. Driven from Node (quality/browser-lab.ts).
 import { env, pipeline, type Tensor, type TextGenerationPipeline } from '@huggingface/transformers';
-import { hubDecoder } from '../hub-decoder.ts';
+import { runtimeDevice } from '../../lab/decoding/decoder.ts';
+import { hubDecoder, useServedModels } from '../../lab/decoding/hub-decoder.ts';
+import { promptChunk } from '../../lab/narrow-subgroups.ts';
 import { DecoderLab, type Lab, type ModelFacts } from '../lab.ts';
 
 export interface ModelAddress {
@@ -19,19 +21,21 @@ declare global {
 }
 
 window.openLab = async ({ hubId, dtype }) => {
-  env.allowRemoteModels = hubId !== null;
-  env.allowLocalModels = hubId === null;
-  env.localModelPath = '/';
-  env.backends.onnx.wasm!.wasmPaths = '/node_modules/onnxruntime-web/dist/';
+  useServedModels('/');
+  if (hubId !== null) {
+    env.allowRemoteModels = true;
+    env.allowLocalModels = false;
+  }
   const generator = (await pipeline('text-generation', hubId ?? 'quality-model', {
     device: 'webgpu',
     dtype: dtype as 'q4',
   })) as TextGenerationPipeline;
-  const device = (await (env.backends.onnx.webgpu as unknown as { device: GPUDevice }).device) as GPUDevice;
+  const device = await runtimeDevice(env.backends.onnx);
+  const decoder = hubDecoder(generator, promptChunk(device));
   const config = generator.model.config as unknown as ModelFacts;
   const tokenise = (text: string): number[] =>
     Array.from((generator.tokenizer(text, { add_special_tokens: false }).input_ids as Tensor).data, Number);
-  window.lab = await DecoderLab.create(hubDecoder(generator, device), device, tokenise, config, (message) =>
+  window.lab = await DecoderLab.create(decoder, device, tokenise, config, (message) =>
     window.qualityProgress?.(message),
   );
 };
