@@ -1,3 +1,5 @@
+import { observe, removeAll } from '../lab/webgpu-calls/observe.ts';
+import { type Interception, intercept } from '../src/adapters/shared/interception.ts';
 import { AttentionEncoder, type LayerInputs, type PreparedStep } from '../src/kernel/step/encoder.ts';
 import type { LayerState } from '../src/kernel/step/layer-state.ts';
 
@@ -22,29 +24,30 @@ export class Recorder {
   calls: Recorded[] = [];
   recording = false;
   private readonly pipeline: GPUComputePipeline;
-  private readonly original = {
-    attend: AttentionEncoder.prototype.attend,
-    combine: AttentionEncoder.prototype.combine,
-  };
+  private readonly interceptions: Interception[];
 
   constructor(private readonly device: GPUDevice) {
     this.pipeline = device.createComputePipeline({
       layout: 'auto',
       compute: { module: device.createShaderModule({ code: COPY }) },
     });
+    const { prototype } = AttentionEncoder;
     const recorder = this;
-    const { original } = this;
-    AttentionEncoder.prototype.attend = function (this: AttentionEncoder, pass, step, layer, state): void {
-      if (recorder.recording) recorder.record(this, pass, step, layer, state);
-      original.attend.call(this, pass, step, layer, state);
-    };
-    AttentionEncoder.prototype.combine = function (this: AttentionEncoder, ...args): void {
-      original.combine.apply(this, args);
-      const [pass] = args;
-      const [output, state] = args.slice(-2) as [GPUBufferBinding, LayerState];
-      const call = recorder.recording && recorder.calls.find((c) => c.state === state && !c.output);
-      if (call) call.output = recorder.copy(pass, output, this.shape.queryHeads * this.shape.headSize * 4);
-    };
+    this.interceptions = [
+      intercept(
+        prototype,
+        'attend',
+        (original, interception) =>
+          function (this: AttentionEncoder, pass, step, layer, state) {
+            if (interception.active && recorder.recording) recorder.record(this, pass, step, layer, state);
+            return original.call(this, pass, step, layer, state);
+          },
+      ),
+      observe(prototype, 'combine', (_, [pass, , output, state], { shape }) => {
+        const call = this.recording && this.calls.find((c) => c.state === state && !c.output);
+        if (call) call.output = this.copy(pass, output, shape.queryHeads * shape.headSize * 4);
+      }),
+    ];
   }
 
   private copy(pass: GPUComputePassEncoder, from: GPUBufferBinding, size: number): GPUBuffer {
@@ -78,6 +81,6 @@ export class Recorder {
   }
 
   restore(): void {
-    Object.assign(AttentionEncoder.prototype, this.original);
+    removeAll(this.interceptions);
   }
 }
