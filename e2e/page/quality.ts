@@ -7,9 +7,9 @@ import { hubDecoder, useServedModels } from '../../lab/decoding/hub-decoder.ts';
 import { divergence, mostLikely } from '../../lab/decoding/logits.ts';
 import { prefill } from '../../lab/decoding/sequence.ts';
 import { promptChunk } from '../../lab/narrow-subgroups.ts';
+import { mean } from '../../lab/statistics.ts';
 import { GATE, type GateFigures, type GateRun } from '../../quality/gate.ts';
-import { mean } from '../../quality/measure.ts';
-import { parsePolicy } from '../../quality/policy-syntax.ts';
+import { parsePolicy } from '../../quality/plan/policy-syntax.ts';
 import { makeTask } from '../../quality/tasks/index.ts';
 import { enableSift, type Sift, type SiftReport } from '../../src/index.ts';
 import { type Mutation, mutation } from './mutations.ts'; // before the runtime asks for a device

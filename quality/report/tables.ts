@@ -1,5 +1,6 @@
 // Markdown tables of docs/quality.md.
-import type { GateTable } from './gate.ts';
+import { markdownTable } from '../../lab/markdown.ts';
+import type { GateTable } from '../gate.ts';
 import type { HalfFigures, QualityResults, QualityRow } from './results.ts';
 import {
   type MomentsRow,
@@ -9,8 +10,6 @@ import {
   type StudyRow,
 } from './study-policies.ts';
 
-const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
-  [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 const percent = (value: number | null, digits = 1) =>
   value === null ? '–' : `${(100 * value).toFixed(digits)}%`;
 const kl = (value: number | null) => value?.toFixed(value >= 0.001 ? 4 : 5) ?? '–';
@@ -77,7 +76,7 @@ export function studyTable(small: readonly StudyRow[], tiny: readonly StudyRow[]
     `${kl(a.klMean)} / ${kl(b.klMean)}`,
     `${percent(a.top1)} / ${percent(b.top1)}`,
   ];
-  return table(
+  return markdownTable(
     ['policy', 'small: V rows', 'mean KL', 'same top-1', 'tiny: V rows', 'mean KL', 'same top-1'],
     LEVERS.map((match) => {
       const [a, b] = [find(small, match), find(tiny, match)];
@@ -103,7 +102,7 @@ const AGAIN: readonly (readonly [number | string | undefined, string])[] = [
 export function momentsTable(rows: readonly MomentsRow[]): string {
   const match = { target: 'uniform', fix: 'cov', gain: 0.5, norm: 'sample:16,48,64,-1' };
   const cases = [...new Set(rows.map(({ model, prompt }) => `${model} ${prompt}`))];
-  return table(
+  return markdownTable(
     [
       ...['model', 'prompt', 'V rows', ...AGAIN.map(([, name]) => `2.5/S: ${name}`)],
       ...[1, 5].map((v) => `${v}/S: every 512, a tenth or 512`),
@@ -132,7 +131,7 @@ const ofHalves = (row: QualityRow, text: (figures: HalfFigures) => string): stri
 
 /** A results file's rows. */
 export function measuredTable({ results }: QualityResults): string {
-  return table(
+  return markdownTable(
     [
       'policy',
       'ppl',
@@ -166,7 +165,7 @@ export function measuredTable({ results }: QualityResults): string {
 export function tasksTable({ results }: QualityResults): string {
   const tasks = Object.entries(results[0]?.tasks ?? {});
   if (tasks.length === 0) return 'No tasks were run.';
-  return table(
+  return markdownTable(
     ['policy', ...tasks.map(([name, { asked }]) => `${name} (of ${asked})`), 'tokens'],
     results
       .filter((row) => tasks.every(([name]) => row.tasks[name]))
@@ -215,7 +214,7 @@ export function powerLawTable(models: Record<string, { rows: PowerLawRow[] }>): 
         ];
       }),
   );
-  return table(
+  return markdownTable(
     [
       'model',
       'prompt',
@@ -231,7 +230,7 @@ export function powerLawTable(models: Record<string, { rows: PowerLawRow[] }>): 
 
 /** The gate's committed figures. */
 export function gateTable({ stock, policies }: GateTable): string {
-  return table(
+  return markdownTable(
     ['policy', 'mean KL', 'V rows', "code's tokens recalled (stock)"],
     Object.entries(policies).map(([policy, { all }]) => [
       policy,

@@ -1,18 +1,18 @@
 // What measures: the same code in a page (over transformers.js) and in Node (over onnxruntime-web and Dawn). Arguments and results are
-// plain data, so that a page's laboratory can be called from Node.
-import { type Decoder, free, type Outputs } from '../lab/decoding/decoder.ts';
-import { prefill } from '../lab/decoding/sequence.ts';
-import { enableSift } from '../src/index.ts';
-import { converse, exactFigures, exactRows, type ForcedOptions, policyFigures } from './forced.ts';
-import type { SequenceFigures } from './measure.ts';
-import { parsePolicy } from './policy-syntax.ts';
-import { compareRows, type RowAgreement } from './rows.ts';
-import { type Hits, type Item, makeTask, type Task, type TaskSource } from './tasks/index.ts';
+// plain data, so that a page's evaluator can be called from Node.
+import { type Decoder, free, type Outputs } from '../../lab/decoding/decoder.ts';
+import { prefill } from '../../lab/decoding/sequence.ts';
+import { enableSift } from '../../src/index.ts';
+import { parsePolicy } from '../plan/policy-syntax.ts';
+import { compareRows, type RowAgreement } from '../rows/compare-rows.ts';
+import { type Hits, type Item, makeTask, type Task, type TaskSource } from '../tasks/index.ts';
+import type { SequenceFigures } from './figures.ts';
+import { converse, exactFigures, exactRows, type ForcedOptions, policyFigures } from './policy-figures.ts';
 
 /** Tokens and steps of a sequence; see ForcedOptions. */
 export type SequenceOptions = Pick<ForcedOptions, 'prompt' | 'steps' | 'warmup'>;
 
-export interface LabFacts {
+export interface EvaluatorFacts {
   gpu: string;
   /** Longest context of the model in tokens. */
   context: number;
@@ -27,8 +27,8 @@ export interface ModelFacts {
 }
 
 /** Measures one model. Policies are named by their text. */
-export interface Lab {
-  facts(): Promise<LabFacts>;
+export interface Evaluator {
+  facts(): Promise<EvaluatorFacts>;
   encode(texts: readonly string[]): Promise<number[][]>;
   /** The stock runtime on a sequence, whose distributions are kept: what {@link policy} holds the same sequence against. */
   exact(tokens: readonly number[], options: SequenceOptions): Promise<SequenceFigures>;
@@ -45,8 +45,8 @@ export interface Lab {
   ): Promise<RowAgreement>;
 }
 
-/** A laboratory over a decoder. */
-export class DecoderLab implements Lab {
+/** Measures over a decoder. */
+export class DecoderEvaluator implements Evaluator {
   private exactOf: { key: string; rows: Float32Array[] } | undefined;
   /** A prompt that ran in parts, which takes long: it runs once, and the policies go on from it. */
   private past: Outputs | undefined;
@@ -68,12 +68,12 @@ export class DecoderLab implements Lab {
     tokenizer: (text: string) => readonly number[],
     config: ModelFacts,
     progress: (message: string) => void,
-  ): Promise<DecoderLab> {
+  ): Promise<DecoderEvaluator> {
     (await enableSift(decoder.pipeline, { device, siftFrom: 0 })).dispose();
-    return new DecoderLab(decoder, device, tokenizer, config, progress);
+    return new DecoderEvaluator(decoder, device, tokenizer, config, progress);
   }
 
-  async facts(): Promise<LabFacts> {
+  async facts(): Promise<EvaluatorFacts> {
     const { vendor = '', architecture = '', description = '' } = this.device.adapterInfo ?? {};
     return {
       gpu: [vendor, architecture, description].filter(Boolean).join(' ') || 'unknown',

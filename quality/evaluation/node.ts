@@ -1,14 +1,14 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
-import { runtimeDevice } from '../lab/decoding/decoder.ts';
-import { type DecoderConfig, SessionDecoder } from '../lab/decoding/session-decoder.ts';
-import { promptChunk } from '../lab/narrow-subgroups.ts';
-import { startDawn } from '../lab/node/dawn.ts';
-import { loadOrt } from '../lab/node/onnxruntime.ts';
-import { copySharedWrites } from '../lab/node/shared-memory.ts';
-import type { OpenLab } from './browser-lab.ts';
-import { DecoderLab, type ModelFacts } from './lab.ts';
+import { runtimeDevice } from '../../lab/decoding/decoder.ts';
+import { type DecoderConfig, SessionDecoder } from '../../lab/decoding/session-decoder.ts';
+import { promptChunk } from '../../lab/narrow-subgroups.ts';
+import { startDawn } from '../../lab/node/dawn.ts';
+import { loadOrt } from '../../lab/node/onnxruntime.ts';
+import { copySharedWrites } from '../../lab/node/shared-memory.ts';
+import type { OpenEvaluator } from './browser.ts';
+import { DecoderEvaluator, type ModelFacts } from './evaluator.ts';
 
 /** File of a model's weights by type, without the ending. */
 export const MODEL_FILES: Record<string, string> = {
@@ -25,12 +25,12 @@ export function dtypeIn(folder: string): string {
   return found[0];
 }
 
-/** The laboratory over onnxruntime-web and Dawn in Node: no browser needed. */
-export async function openNodeLab(
+/** The evaluator over onnxruntime-web and Dawn in Node: no browser needed. */
+export async function openNodeEvaluator(
   folder: string,
   dtype: string,
   progress: (message: string) => void,
-): Promise<OpenLab> {
+): Promise<OpenEvaluator> {
   const json = (name: string) => JSON.parse(readFileSync(join(folder, name), 'utf8'));
   await startDawn();
   copySharedWrites();
@@ -44,6 +44,6 @@ export async function openNodeLab(
   const decoder = await SessionDecoder.open(ort, model, config, cacheType);
   const device = await runtimeDevice(ort.env);
   decoder.chunk = promptChunk(device);
-  const lab = await DecoderLab.create(decoder, device, tokenise, config, progress);
-  return { lab, close: () => decoder.release() };
+  const evaluator = await DecoderEvaluator.create(decoder, device, tokenise, config, progress);
+  return { evaluator, close: () => decoder.release() };
 }

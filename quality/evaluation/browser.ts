@@ -1,13 +1,13 @@
 import { createReadStream, statSync } from 'node:fs';
 import { join, normalize, resolve } from 'node:path';
 import type { Plugin } from 'vite';
-import { NO_RELOAD, openServedPage, repositoryServer } from '../lab/browser.ts';
-import type { Lab } from './lab.ts';
+import { NO_RELOAD, openServedPage, repositoryServer } from '../../lab/browser.ts';
+import type { Evaluator } from './evaluator.ts';
 import type {} from './page/main.ts';
 
-/** A laboratory that must be closed. */
-export interface OpenLab {
-  lab: Lab;
+/** An evaluator that must be closed. */
+export interface OpenEvaluator {
+  evaluator: Evaluator;
   close(): Promise<void>;
 }
 
@@ -49,40 +49,43 @@ function modelFolder(folder: string): Plugin {
 }
 
 /**
- * Serves the laboratory's page and opens it in a browser: on the software adapter, or with SIFT_GPU=1 on the GPU. Run it from the
+ * Serves the evaluator's page and opens it in a browser: on the software adapter, or with SIFT_GPU=1 on the GPU. Run it from the
  * repository's root.
- * @param init a script for the page before its own.
  */
-export async function openBrowserLab(
+export async function openBrowserEvaluator(
   model: BrowserModel,
   progress: (message: string) => void,
-  init?: () => void,
-): Promise<OpenLab> {
+): Promise<OpenEvaluator> {
   const config = repositoryServer(process.cwd(), 'quality', {
     server: NO_RELOAD,
     plugins: model.folder === null ? [] : [modelFolder(model.folder)],
   });
-  const { page, close } = await openServedPage('/quality/page/index.html', config, async (page) => {
-    page.setDefaultTimeout(0); // a sequence takes as long as it takes
-    page.on('pageerror', (error) => console.error('page error:', error.message));
-    await page.exposeFunction('qualityProgress', progress);
-    if (init) await page.addInitScript(init);
-  });
+  const { page, close } = await openServedPage(
+    '/quality/evaluation/page/index.html',
+    config,
+    async (page) => {
+      page.setDefaultTimeout(0); // a sequence takes as long as it takes
+      page.on('pageerror', (error) => console.error('page error:', error.message));
+      await page.exposeFunction('qualityProgress', progress);
+    },
+  );
   try {
-    await page.waitForFunction(() => 'openLab' in window);
-    await page.evaluate(({ hubId, dtype }) => window.openLab({ hubId, dtype }), {
+    await page.waitForFunction(() => 'openEvaluator' in window);
+    await page.evaluate(({ hubId, dtype }) => window.openEvaluator({ hubId, dtype }), {
       hubId: model.hubId,
       dtype: model.dtype,
     });
-    const call = <K extends keyof Lab>(name: K): Lab[K] =>
+    const call = <K extends keyof Evaluator>(name: K): Evaluator[K] =>
       ((...args: unknown[]) =>
         page.evaluate(
           ([method, values]) =>
-            (window.lab[method as keyof Lab] as (...args: unknown[]) => unknown)(...(values as unknown[])),
+            (window.evaluator[method as keyof Evaluator] as (...args: unknown[]) => unknown)(
+              ...(values as unknown[]),
+            ),
           [name, args] as const,
-        )) as Lab[K];
+        )) as Evaluator[K];
     return {
-      lab: {
+      evaluator: {
         facts: call('facts'),
         encode: call('encode'),
         exact: call('exact'),

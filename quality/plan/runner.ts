@@ -1,14 +1,15 @@
 // The plan of a run: sequences and tasks under stock and under each policy, kept as they come.
+import { markdownTable } from '../../lab/markdown.ts';
+import type { Evaluator, SequenceOptions } from '../evaluation/evaluator.ts';
+import { type SequenceFigures, summarise } from '../evaluation/figures.ts';
+import type { QualityRow } from '../report/results.ts';
+import { type Hits, score, type Task } from '../tasks/index.ts';
 import type { Sequence } from './corpus.ts';
-import type { Lab, SequenceOptions } from './lab.ts';
-import { type SequenceFigures, summarise } from './measure.ts';
 import type { Shard } from './options.ts';
-import type { QualityRow } from './results.ts';
 import type { Store } from './store.ts';
-import { type Hits, score, type Task } from './tasks/index.ts';
 
 export interface Plan {
-  /** Texts of policies (quality/policy-syntax.ts). */
+  /** Texts of policies (quality/plan/policy-syntax.ts). */
   policies: readonly string[];
   sequences: readonly Sequence[];
   options: SequenceOptions;
@@ -30,7 +31,7 @@ export function shardOf(plan: Plan, { index, count }: Shard): Plan {
 
 /** Measures what the store does not hold yet. */
 export async function measure(
-  lab: Lab,
+  evaluator: Evaluator,
   plan: Plan,
   store: Store,
   say: (message: string) => void,
@@ -42,10 +43,10 @@ export async function measure(
     if (missing.length === 0 && store.get(exact)) continue;
     const where = `sequence ${i + 1} of ${sequences.length}`;
     say(`${where}: exact`);
-    store.set(exact, await lab.exact(sequence.tokens, options));
+    store.set(exact, await evaluator.exact(sequence.tokens, options));
     for (const policy of missing) {
       say(`${where}: ${policy}`);
-      store.set(figuresKey(policy, sequence), await lab.policy(sequence.tokens, policy, options));
+      store.set(figuresKey(policy, sequence), await evaluator.policy(sequence.tokens, policy, options));
     }
   }
   for (const task of tasks) {
@@ -53,7 +54,7 @@ export async function measure(
       const key = taskKey(policy, task);
       if (store.get(key)) continue;
       say(`${task.name}: ${policy}`);
-      store.set(key, await lab.task(task.items, policy === 'exact' ? null : policy));
+      store.set(key, await evaluator.task(task.items, policy === 'exact' ? null : policy));
     }
   }
 }
@@ -104,5 +105,5 @@ export function markdown(rows: readonly QualityRow[]): string {
     row.driftChange === null ? '–' : `${row.driftChange < 0 ? '' : '+'}${percent(row.driftChange)}`,
     ...Object.values(row.tasks).map(({ exact, stock, asked }) => `${exact}/${asked} (stock ${stock})`),
   ]);
-  return [head, head.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+  return markdownTable(head, lines);
 }

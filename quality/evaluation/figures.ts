@@ -1,5 +1,6 @@
-import type { SiftReport } from '../src/report.ts';
-import type { HalfFigures, QualityRow } from './results.ts';
+import { mean, quantile } from '../../lab/statistics.ts';
+import type { SiftReport } from '../../src/report.ts';
+import type { HalfFigures, QualityRow } from '../report/results.ts';
 
 /** What the plugin's report says about one sequence; fractions are over the steps after the warm-up. */
 export interface SiftFigures {
@@ -28,16 +29,6 @@ export interface SequenceFigures {
   same: number[];
   sift: SiftFigures | null;
 }
-
-/** The q-quantile of a list, linear between order statistics; the median for 0.5. */
-export function quantile(values: readonly number[], q: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const at = q * (sorted.length - 1);
-  const low = sorted[Math.floor(at)]!;
-  return low + (at - Math.floor(at)) * (sorted[Math.ceil(at)]! - low);
-}
-
-export const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 
 /** @param marks reports taken at the end of the warm-up and after each quarter of the steps that count. */
 export function siftFigures(report: SiftReport, marks: readonly SiftReport[]): SiftFigures {

@@ -2,12 +2,12 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Lab } from './lab.ts';
-import type { SequenceFigures } from './measure.ts';
-import { parseResults, type QualityResults, writeResults } from './results.ts';
+import type { Evaluator } from '../evaluation/evaluator.ts';
+import type { SequenceFigures } from '../evaluation/figures.ts';
+import { parseResults, type QualityResults, writeResults } from '../report/results.ts';
+import { measuredTable } from '../report/tables.ts';
 import { markdown, measure, type Plan, shardOf, tabulate } from './runner.ts';
 import { partPath, Store, shardPaths } from './store.ts';
-import { measuredTable } from './tables.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -25,8 +25,8 @@ const plan: Plan = {
   tasks: [{ name: 'recall:1024', items: [] }],
 };
 
-/** A laboratory that notes what is asked of it, and fails at the call of a number. */
-class FakeLab {
+/** An evaluator that notes what is asked of it, and fails at the call of a number. */
+class FakeEvaluator {
   calls: string[] = [];
   constructor(private readonly failAt = Number.POSITIVE_INFINITY) {}
 
@@ -72,15 +72,15 @@ class FakeLab {
   }
 }
 
-const runOf = async (lab: FakeLab, settings: unknown = { prompt: 1 }): Promise<Store> => {
+const runOf = async (evaluator: FakeEvaluator, settings: unknown = { prompt: 1 }): Promise<Store> => {
   const store = new Store(join(folder, 'run.part'), settings);
-  await measure(lab as unknown as Lab, plan, store, () => {});
+  await measure(evaluator as unknown as Evaluator, plan, store, () => {});
   return store;
 };
 
 describe('a run that was interrupted', () => {
   test('goes on where it was, wherever that was, and gives the same table', async () => {
-    const whole = new FakeLab();
+    const whole = new FakeEvaluator();
     const expected = tabulate(plan, await runOf(whole));
     expect(whole.calls).toEqual([
       ...['exact 1', 'paper:0.5 1', 'uniform:1 1', 'exact 4', 'paper:0.5 4', 'uniform:1 4'],
@@ -88,8 +88,8 @@ describe('a run that was interrupted', () => {
     ]);
     for (let failAt = 1; failAt <= whole.calls.length; failAt++) {
       rmSync(join(folder, 'run.part'), { force: true });
-      await expect(runOf(new FakeLab(failAt))).rejects.toThrow('killed');
-      const second = new FakeLab();
+      await expect(runOf(new FakeEvaluator(failAt))).rejects.toThrow('killed');
+      const second = new FakeEvaluator();
       const store = await runOf(second);
       expect(tabulate(plan, store)).toEqual(expected);
       // What was measured is not measured again, but for the exact run of the sequence that was under way.
@@ -100,7 +100,7 @@ describe('a run that was interrupted', () => {
   });
 
   test('does not take over what was measured with other settings, nor a file that is none of ours', async () => {
-    await runOf(new FakeLab());
+    await runOf(new FakeEvaluator());
     const other = new Store(join(folder, 'run.part'), { prompt: 2 });
     expect(other).toMatchObject({ resumed: 0, otherSettings: true });
     writeFileSync(join(folder, 'run.part'), '{"settings":{"prompt":1},"do');
@@ -110,22 +110,22 @@ describe('a run that was interrupted', () => {
   test('in shares side by side: each unit is measured once, and the table is that of one run', async () => {
     const base = join(folder, 'out.json');
     const settings = { prompt: 1 };
-    const expected = tabulate(plan, await runOf(new FakeLab()));
+    const expected = tabulate(plan, await runOf(new FakeEvaluator()));
     const calls: string[] = [];
     for (let index = 1; index <= 2; index++) {
       const shard = { index, count: 2 };
-      const lab = new FakeLab();
+      const evaluator = new FakeEvaluator();
       const store = new Store(partPath(base, shard), settings);
-      await measure(lab as unknown as Lab, shardOf(plan, shard), store, () => {});
-      calls.push(...lab.calls);
+      await measure(evaluator as unknown as Evaluator, shardOf(plan, shard), store, () => {});
+      calls.push(...evaluator.calls);
     }
     expect(calls).toHaveLength(9);
     expect(new Set(calls).size).toBe(9);
     writeFileSync(partPath(`${base}x`, { index: 1, count: 1 }), '{}'); // of another run
     expect(shardPaths(base)).toHaveLength(2);
-    const whole = new FakeLab();
+    const whole = new FakeEvaluator();
     const store = new Store(partPath(base), settings, shardPaths(base));
-    await measure(whole as unknown as Lab, plan, store, () => {});
+    await measure(whole as unknown as Evaluator, plan, store, () => {});
     expect(whole.calls).toEqual([]);
     expect(tabulate(plan, store)).toEqual(expected);
     store.remove();
@@ -133,14 +133,14 @@ describe('a run that was interrupted', () => {
   });
 
   test('is forgotten when it is over', async () => {
-    const store = await runOf(new FakeLab());
+    const store = await runOf(new FakeEvaluator());
     store.remove();
     expect(existsSync(join(folder, 'run.part'))).toBe(false);
   });
 });
 
 test('the table has both halves, drift and exact scores; its file is read as it was written', async () => {
-  const rows = tabulate(plan, await runOf(new FakeLab()));
+  const rows = tabulate(plan, await runOf(new FakeEvaluator()));
   const [exact, paper] = rows;
   expect(exact).toMatchObject({ policy: 'exact', klMean: 0, top1: 1, keptGroup: null, recall: 0.5 * 2 });
   expect(paper).toMatchObject({
@@ -172,7 +172,7 @@ test('the table has both halves, drift and exact scores; its file is read as it 
 test('tasks alone: what only sequences give is null, in the file and in the table', async () => {
   const alone: Plan = { ...plan, sequences: [] };
   const store = new Store(join(folder, 'run.part'), {});
-  await measure(new FakeLab() as unknown as Lab, alone, store, () => {});
+  await measure(new FakeEvaluator() as unknown as Evaluator, alone, store, () => {});
   const results: QualityResults = {
     ...{ model: 'tiny', dtype: 'q4', machine: 'browser', gpu: 'x', half: 'all', starts: [] },
     ...{ prompt: 1, steps: 1, warmup: 0, text: { name: 'text', documents: 2, tokens: 9 } },

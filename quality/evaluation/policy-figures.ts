@@ -1,12 +1,12 @@
 // The figures of policies on one sequence or conversation, each step held against exact attention.
-import type { Decoder, Outputs } from '../lab/decoding/decoder.ts';
-import { decodeForced } from '../lab/decoding/forced.ts';
-import { divergence, lastLogits, mostLikely } from '../lab/decoding/logits.ts';
-import { Sequence } from '../lab/decoding/sequence.ts';
-import { enableSift, type SiftReport } from '../src/index.ts';
-import { type SequenceFigures, siftFigures } from './measure.ts';
-import type { NamedPolicy } from './policy-syntax.ts';
-import type { Hits, Item } from './tasks/index.ts';
+import type { Decoder, Outputs } from '../../lab/decoding/decoder.ts';
+import { decodeForced } from '../../lab/decoding/forced.ts';
+import { divergence, lastLogits, mostLikely } from '../../lab/decoding/logits.ts';
+import { Sequence } from '../../lab/decoding/sequence.ts';
+import { enableSift, type SiftReport } from '../../src/index.ts';
+import type { NamedPolicy } from '../plan/policy-syntax.ts';
+import type { Hits, Item } from '../tasks/index.ts';
+import { type SequenceFigures, siftFigures } from './figures.ts';
 
 export interface ForcedOptions {
   /** Tokens of the prompt, and decode steps after it. */

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
-import { learnedPolicy, paperPolicy } from '../src/index.ts';
-import { quantile, summarise } from './measure.ts';
+import { learnedPolicy, paperPolicy } from '../../src/index.ts';
 import { parsePolicy } from './policy-syntax.ts';
 
 test('a text names any policy', () => {
@@ -19,13 +18,4 @@ test('what it does not know is refused', () => {
   for (const text of ['best:1', 'paper', 'paper:0.5,foo=1', 'paper:0.5,guard=yes', 'paper:1.5']) {
     expect(() => parsePolicy(text)).toThrow();
   }
-});
-
-test('figures of sequences are put together', () => {
-  expect(quantile([4, 1, 3, 2], 0.5)).toBe(2.5);
-  const row = summarise('x', [
-    { nll: [0, 2], kl: [0, 1], same: [1, 0], sift: null },
-    { nll: [1, 1], kl: [2, 3], same: [1, 1], sift: null },
-  ]);
-  expect(row).toMatchObject({ ppl: Math.E, klMean: 1.5, klMedian: 1.5, top1: 0.75, keptHead: null });
 });

@@ -1,10 +1,10 @@
-import { observe, removeAll } from '../lab/webgpu-calls/observe.ts';
-import { type Interception, intercept } from '../src/adapters/shared/interception.ts';
-import { AttentionEncoder, type LayerInputs, type PreparedStep } from '../src/kernel/step/encoder.ts';
-import type { LayerState } from '../src/kernel/step/layer-state.ts';
+import { observe, removeAll } from '../../lab/webgpu-calls/observe.ts';
+import { type Interception, intercept } from '../../src/adapters/shared/interception.ts';
+import { AttentionEncoder, type LayerInputs, type PreparedStep } from '../../src/kernel/step/encoder.ts';
+import type { LayerState } from '../../src/kernel/step/layer-state.ts';
 
 /** One layer of a step of the model. */
-export interface Recorded {
+export interface RecordedLayer {
   encoder: AttentionEncoder;
   step: PreparedStep;
   state: LayerState;
@@ -21,7 +21,7 @@ const COPY = `@group(0) @binding(0) var<storage, read> source: array<u32>;
 
 /** Keeps q and the output of every layer of a step, from inside the runtime's own compute pass. */
 export class Recorder {
-  calls: Recorded[] = [];
+  calls: RecordedLayer[] = [];
   recording = false;
   private readonly pipeline: GPUComputePipeline;
   private readonly interceptions: Interception[];

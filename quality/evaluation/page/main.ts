@@ -1,9 +1,9 @@
-// The laboratory in a page: the real transformers.js, the real model, the real plugin. Driven from Node (quality/browser-lab.ts).
+// The evaluator in a page: the real transformers.js, the real model, the real plugin. Driven from Node (quality/evaluation/browser.ts).
 import { env, pipeline, type Tensor, type TextGenerationPipeline } from '@huggingface/transformers';
-import { runtimeDevice } from '../../lab/decoding/decoder.ts';
-import { hubDecoder, useServedModels } from '../../lab/decoding/hub-decoder.ts';
-import { promptChunk } from '../../lab/narrow-subgroups.ts';
-import { DecoderLab, type Lab, type ModelFacts } from '../lab.ts';
+import { runtimeDevice } from '../../../lab/decoding/decoder.ts';
+import { hubDecoder, useServedModels } from '../../../lab/decoding/hub-decoder.ts';
+import { promptChunk } from '../../../lab/narrow-subgroups.ts';
+import { DecoderEvaluator, type Evaluator, type ModelFacts } from '../evaluator.ts';
 
 export interface ModelAddress {
   /** A model of the hub, or null for the folder that the page's server has under /quality-model/. */
@@ -13,14 +13,14 @@ export interface ModelAddress {
 
 declare global {
   interface Window {
-    openLab(model: ModelAddress): Promise<void>;
-    lab: Lab;
+    openEvaluator(model: ModelAddress): Promise<void>;
+    evaluator: Evaluator;
     /** Given by Node. */
     qualityProgress?(message: string): void;
   }
 }
 
-window.openLab = async ({ hubId, dtype }) => {
+window.openEvaluator = async ({ hubId, dtype }) => {
   useServedModels('/');
   if (hubId !== null) {
     env.allowRemoteModels = true;
@@ -35,7 +35,7 @@ window.openLab = async ({ hubId, dtype }) => {
   const config = generator.model.config as unknown as ModelFacts;
   const tokenise = (text: string): number[] =>
     Array.from((generator.tokenizer(text, { add_special_tokens: false }).input_ids as Tensor).data, Number);
-  window.lab = await DecoderLab.create(decoder, device, tokenise, config, (message) =>
+  window.evaluator = await DecoderEvaluator.create(decoder, device, tokenise, config, (message) =>
     window.qualityProgress?.(message),
   );
 };

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { filledDocument } from './docs.ts';
+import { filledDocument } from '../docs.ts';
 import { frontierPlot } from './plot.ts';
 import { familyOf, nameOf, parseStudy } from './study-policies.ts';
 import { fillMarkers } from './tables.ts';

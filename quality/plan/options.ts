@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { TASK_SYNTAX } from '../tasks/index.ts';
 import type { Half } from './corpus.ts';
 import { POLICY_SYNTAX, parsePolicy } from './policy-syntax.ts';
-import { TASK_SYNTAX } from './tasks/index.ts';
 
 /** A held-out text that is part of this repository. */
 const TEXT = 'models/text/excerpt.txt';
@@ -19,7 +19,7 @@ headless browser through transformers.js and the plugin's adapter; on a GPU with
   --policy POLICY    repeatable (preset:balanced, paper:0.875)
   --tasks TASKS      exact answers against stock's on the same prompts, asked for after --warmup decode steps
   --reference N      instead: kept rows and outputs of N steps against the f64 reference, on the model's own tensors (f32 only)
-  --node             over onnxruntime-web and Dawn in Node instead of a browser (DAWN_NODE, ORT_DIST: see quality/node-runtime.ts)
+  --node             over onnxruntime-web and Dawn in Node instead of a browser (DAWN_NODE, ORT_DIST: see lab/node)
   --json FILE        results
   --fresh            begin anew; otherwise an interrupted run of the same settings goes on
   --shard I/N        only the I-th of N shares of the sequences and tasks, for N runs side by side; the same command without it

@@ -7,7 +7,7 @@ import {
   type ThresholdPolicy,
   uniformPolicy,
   validatePolicy,
-} from '../src/index.ts';
+} from '../../src/index.ts';
 
 /** A policy and the text that named it. */
 export interface NamedPolicy {
