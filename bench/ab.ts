@@ -36,7 +36,7 @@ const builds = await Promise.all(
   }),
 );
 
-/** Decode steps after which learned thresholds are there. */
+/** Decode steps in which thresholds are learned. */
 const WARMUP = 16;
 
 function policyOf(step: string, { learnedPolicy, presetPolicy, uniformPolicy }: Package, level: number) {
@@ -123,7 +123,7 @@ function variantOf(
   };
 }
 
-/** A step of its own. */
+/** Submits one call as a step of its own. */
 function submit(variant: Variant, call: number): void {
   const commands = device.createCommandEncoder();
   const pass = commands.beginComputePass();

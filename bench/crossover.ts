@@ -1,4 +1,5 @@
-// The crossover that calibration finds, several times over, beside dense and sifted times at lengths far beyond what it measures.
+// Calibrates several times and says from which length on sifting is found to pay. Beside that it times dense and sifted steps at lengths
+// far beyond those that a calibration measures.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -17,7 +18,7 @@ const { values: options } = parseArgs({
     'head-size': { type: 'string', default: '64,128' },
     dtype: { type: 'string' },
     lengths: { type: 'string', default: '1024,4096,16384,32768,65536,131072,262144' },
-    /** Calibrations of each kind. */
+    /** How often to calibrate with timestamps, and by wall clock. */
     calibrations: { type: 'string', default: '3' },
     repeat: { type: 'string', default: '15' },
     json: { type: 'string' },

@@ -1,5 +1,5 @@
-// What the plugin costs in JavaScript per layer, with 32 layers: of the encoding of our kernels alone, and of everything that is put
-// between a runtime and WebGPU, in Node (Dawn) and with --browser in Chromium.
+// What the plugin costs in JavaScript per layer, with 32 layers. First the encoding of our kernels alone, then everything that the plugin
+// puts between a runtime and WebGPU. It runs in Node over Dawn, and with --browser in Chromium, too.
 import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import { copySharedWrites } from '../lab/node/shared-memory.ts';
@@ -11,7 +11,7 @@ import { syntheticDecoder } from './step/step-model.ts';
 import { describeDevice, loadRuntime, openDevice, startGpu } from './timing/device.ts';
 
 const LAYERS = 32;
-/** Short: only the JavaScript counts, and without a GPU the rest takes long. */
+/** Keys in the cache. They are few, since only the JavaScript counts, and without a GPU the rest takes long. */
 const LENGTH = 64;
 
 const { values: options } = parseArgs({
@@ -27,7 +27,7 @@ const { values: options } = parseArgs({
 const STEPS = Number(options.steps);
 const variants = options.variants.split(',') as RoutingVariant[];
 
-/** The encoding alone: all buffers the same from step to step. */
+/** Times the encoding of our kernels alone. All buffers are the same from step to step. */
 async function kernelLoop(): Promise<void> {
   const device = await openDevice(await startGpu());
   const shape = { queryHeads: 8, kvHeads: 2, headSize: 64, dtype: 'f32' } as const;

@@ -28,13 +28,13 @@ const { values: options } = parseArgs({
     'head-size': { type: 'string', default: '64' },
     dtype: { type: 'string', default: 'f16' },
     kept: { type: 'string', default: '0.27' },
-    /** Levels c of c/S, in place of --kept. */
+    /** Levels c, in place of --kept: rows with a probability of at least c/length are read. */
     level: { type: 'string' },
     form: { type: 'string', default: 'two-pass,one-pass' },
     /** Heads that a model recorded (bench/recording/record.py), in place of normal scores. */
     recorded: { type: 'string' },
     repeat: { type: 'string', default: '10' },
-    /** Calls in a sample, at least. */
+    /** The fewest calls in a sample. */
     calls: { type: 'string', default: '32' },
     'rotate-mb': { type: 'string', default: '512' },
     'copy-mb': { type: 'string', default: '512' },
@@ -89,7 +89,7 @@ console.log(`${describeDevice(device)} copy ${rate.toFixed(0)} GB/s`);
 const tunings = JSON.parse(options.tunings) as Partial<Tuning>[];
 const recording = options.recorded === undefined ? undefined : loadRecording(options.recorded);
 
-/** What is timed, in turns, and what the whole steps put out. */
+/** What is timed in turns at one shape and length. The outputs of whole steps are kept, to be held against each other. */
 class Contest {
   readonly variants: Variant[] = [];
   readonly outputs = new Map<string, Float32Array>();

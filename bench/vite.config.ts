@@ -19,7 +19,7 @@ const bundleOnnxProto: Plugin = {
   },
 };
 
-/** Puts the runtime beside the bundle: a machine without npm needs this one folder and a build of Dawn. */
+/** Puts the runtime beside the bundle. So a machine without npm needs this one folder and a build of Dawn. */
 const carryRuntime: Plugin = {
   name: 'carry-runtime',
   closeBundle() {

@@ -1,4 +1,4 @@
-// npm run quality:docs: docs/quality.md's tables, between its markers, and the plots, from quality/results.
+// npm run quality:docs makes the tables of docs/quality.md, which lie between markers, and the plots, from quality/results.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { frontierPlot } from './report/plot.ts';
 import { parseResults, type QualityRow } from './report/results.ts';

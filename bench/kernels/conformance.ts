@@ -27,7 +27,7 @@ export async function verifyConformance(device: GPUDevice, cases: number): Promi
         ...{ dtype, subgroups, cases, worst: 0, worstCase: '', failures: [], countsDiffer: [] },
       };
       for (let seed = 1; seed <= cases; seed++) {
-        // Four cases a shape: compiling takes longer than running.
+        // Four cases have one shape, since compiling its kernels takes longer than running them.
         const c = drawCase(seed, drawShape(Math.ceil(seed / 4), dtype), {
           subgroups,
           onePass: subgroups && seed % 2 === 0,
@@ -47,7 +47,7 @@ export async function verifyConformance(device: GPUDevice, cases: number): Promi
   return results;
 }
 
-/** Lengths of the caches whose learned thresholds are held against f64: below and above what a workgroup holds. */
+/** Lengths of the caches whose learned thresholds are held against f64. A workgroup holds all keys of the shorter one. */
 const THRESHOLD_LENGTHS = [4097, 100_003];
 
 /** The learned thresholds that are not the exact ones, in words, for all targets of src/testing/thresholds.ts. */

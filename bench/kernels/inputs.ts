@@ -3,10 +3,10 @@ import type { AttentionShape } from '../../src/kernel/shape.ts';
 import { createRandom } from '../../src/oracle/index.ts';
 import normalSource from './normal.wgsl?raw';
 
-/** Standard deviation of a head's scores (in natural-log units): the spread that the kept fraction is computed for. */
+/** Standard deviation of a head's scores, in natural-log units. The level for a kept fraction is computed from it. */
 export const SCORE_SPREAD = 2;
 
-/** The tensors of one step; several sets are used in turn so that no cache holds them. */
+/** The tensors of one step. Several sets are used in turn, so that the device's caches do not hold them. */
 export interface InputSet {
   q: GPUBuffer;
   keys: GPUBuffer;

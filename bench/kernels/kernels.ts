@@ -18,14 +18,14 @@ export interface KernelOptions {
   lengths: readonly number[];
   /** The sifted cases with normal scores, or with recorded ones. */
   cases(recorded: boolean): SiftCase[];
-  /** q, K and V of a model, for the shape that they have. */
+  /** q, K and V of a model; the shape that they have is measured with them, too. */
   recording: Recording | undefined;
-  /** Whether other shapes, and this one with normal scores, are left out. */
+  /** Whether normal scores are left out. */
   onlyRecorded: boolean;
   /** Whether the runtime's kernels are captured and timed. */
   stock: boolean;
   tuning: Partial<Tuning>;
-  /** Samples of each variant, and calls in a sample, at least. */
+  /** Samples of each variant, and the fewest calls in a sample. */
   repeat: number;
   calls: number;
   /** Bytes of K and V in rotation, and of the buffer of the copy test. */
@@ -36,8 +36,8 @@ export interface KernelOptions {
   save(results: object): void;
 }
 
-/** Calls whose inputs, scratch space and bind groups one sample may hold. */
-const MAX_CALLS = 64;
+/** The most sets of inputs. Each has bind groups and scratch space of its own within a sample. */
+const MAX_SETS = 64;
 
 const shapeKey = (shape: AttentionShape, length: number) => JSON.stringify([shape, length]);
 
@@ -84,7 +84,7 @@ async function measure(
 ): Promise<Row[]> {
   const { log } = options;
   const wanted = Math.ceil(options.rotateBytes / (2 * cacheBytes(shape, length)));
-  const setCount = Math.min(MAX_CALLS, Math.max(2, wanted));
+  const setCount = Math.min(MAX_SETS, Math.max(2, wanted));
   const calls = Math.max(options.calls, setCount);
   const sets = recorded
     ? recordedInputs(device, recorded, length, setCount)

@@ -11,7 +11,7 @@ import {
 import type { Variant } from '../timing/timing.ts';
 import { type InputSet, uniformLevel } from './inputs.ts';
 
-/** One of our kernels' ways of doing a step, on the rotated inputs. */
+/** Our attention under one policy. Its calls use the sets of inputs in turn. */
 export class OurAttention implements Variant {
   private step: DecodeStep | undefined;
 
@@ -23,7 +23,7 @@ export class OurAttention implements Variant {
     private readonly output: GPUBuffer,
   ) {}
 
-  /** A step per sample: its parameters serve all calls, as they serve all layers of a model. */
+  /** Begins a step for each sample. Its parameters serve all calls of the sample, as they serve all layers of a model. */
   begin(): void {
     this.step = this.attention.beginStep({ length: this.length });
   }
@@ -38,7 +38,7 @@ export class OurAttention implements Variant {
     });
   }
 
-  /** Forgets all, and learns thresholds on as many of the sets as the policy's warm-up asks for. */
+  /** Forgets what was learned, and learns thresholds in as many steps as the policy's warm-up has. */
   learn(device: GPUDevice): void {
     this.attention.reset();
     const { policy } = this.attention;
@@ -54,7 +54,10 @@ export class OurAttention implements Variant {
   }
 }
 
-/** With the exact normaliser in two passes, or an estimate in one; both make up for dropped rows as the default policy does. */
+/**
+ * Two passes compute the exact normaliser before rows are read; one pass reads them by an estimate of it. Both make up for dropped rows as
+ * the default policy does.
+ */
 export type SiftForm = 'two-pass' | 'one-pass';
 
 export function inForm(policy: ThresholdPolicy, form: SiftForm): ThresholdPolicy {
@@ -62,13 +65,13 @@ export function inForm(policy: ThresholdPolicy, form: SiftForm): ThresholdPolicy
   return { ...policy, normaliser, dropped: 'linear', keepLargest: false };
 }
 
-/** What decides which rows are read. */
+/** What decides which rows are read: one of the three, the others being undefined. */
 export interface SiftCase {
-  /** Share of rows that each head drops, learned in 16 steps; or undefined. */
+  /** Share of rows that each head drops, by a threshold learned in 16 steps. */
   tau: number | undefined;
-  /** Share of V rows that a group of independent heads with normal scores reads under a uniform level; or undefined. */
+  /** Share of V rows that a KV group of independent heads with normal scores reads; a uniform level follows from it. */
   kept: number | undefined;
-  /** c of c/S; or undefined. */
+  /** The c of a uniform level: rows with a probability of at least c/length are read. */
   level: number | undefined;
   form: SiftForm;
 }
@@ -133,7 +136,7 @@ export async function keptFractions(
   const { heads, groups } = await attention.figures(0);
   const sum = (list: number[]) => list.reduce((a, b) => a + b, 0);
   const steps = heads[0]?.siftedSteps ?? 0;
-  // A dense policy counts nothing.
+  // Under a dense policy nothing is counted.
   if (steps === 0) return { keptHead: 1, keptGroup: 1 };
   return {
     keptHead: sum(heads.map((h) => h.keptRows)) / sum(heads.map((h) => h.totalRows)),

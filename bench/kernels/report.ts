@@ -3,7 +3,7 @@ import type { Timing } from '../timing/timing.ts';
 import type { SiftForm } from './our-attention.ts';
 import type { Errors } from './verify.ts';
 
-/** One line of the results; times in microseconds of one layer's attention in a decode step. */
+/** One line of the results. Times are microseconds of one layer's attention in a decode step. */
 export interface Row {
   gpu: string;
   dtype: string;
@@ -16,19 +16,19 @@ export interface Row {
   /** Share of rows that each head was to drop, or fraction of V rows that a KV group was to read. */
   tau: number | null;
   kept: number | null;
-  /** c of c/S. */
+  /** The c of a uniform level, if there was one: rows with a probability of at least c/length are read. */
   level: number | null;
   form: SiftForm;
-  /** The fraction that the groups read, and that the heads kept themselves. */
+  /** The fraction of the V rows that the KV groups read, and the fraction that each head kept by itself. */
   keptGroup: number;
   keptHead: number;
   stockUs: number | null;
   denseUs: number;
   siftUs: number;
   warmupUs: number;
-  /** Bytes of K, the kept V rows, and in two passes the scores, written and read, over the copy bandwidth. */
+  /** How long the copy bandwidth needs for K and the kept V rows; in two passes also for the scores, which are written and read. */
   floorUs: number;
-  /** Bytes of K and V over the copy bandwidth. */
+  /** How long the copy bandwidth needs for K and V. */
   denseFloorUs: number;
   /** 10th and 90th percentile of each median, and the number of samples. */
   spread: Record<'stock' | 'dense' | 'sift' | 'warmup', Timing | null>;

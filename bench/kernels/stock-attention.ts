@@ -9,7 +9,7 @@ export interface StockAttention {
 
 const BUFFER_TYPE = { uniform: 'uniform', read: 'read-only-storage', read_write: 'storage' } as const;
 
-/** Both programs name the buffer between them in their own way. */
+/** One program writes a buffer that the other reads, under another name. */
 const ALIAS: Readonly<Record<string, string>> = { input: 'out_split_vx' };
 
 /**

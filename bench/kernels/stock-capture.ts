@@ -14,7 +14,7 @@ export class StockCapture {
   private readonly sharedWrites = copySharedWrites();
   private readonly recorder = new DispatchRecorder((label) => label.startsWith(LABEL));
 
-  /** Captures everything from now on, until {@link stop}; no model may have run before. */
+  /** Captures everything from now on, until {@link stop}. The runtime must not have compiled its programs yet. */
   constructor(private readonly ort: OrtModule) {}
 
   /**
@@ -42,7 +42,7 @@ export class StockCapture {
     return dispatches;
   }
 
-  /** Lets the runtime's calls through again without a look at them. */
+  /** Takes the interceptions of the runtime's calls away. */
   stop(): void {
     this.recorder.stop();
     this.sharedWrites.remove();

@@ -23,7 +23,7 @@ export interface Errors {
   stockFromDense: number | undefined;
   dense: number;
   warmup: number;
-  /** By wanted fraction. */
+  /** By the name of the variant. */
   sifted: Record<string, number>;
   failures: string[];
 }
@@ -64,7 +64,7 @@ export async function verifyVariants(
     return error;
   };
 
-  // Long caches: the first KV group alone stands for all.
+  // The reference of a long cache takes long, so that the first KV group stands for all.
   const groups = length <= REFERENCE_LENGTH ? kvHeads : 1;
   const heads = (queryHeads / kvHeads) * groups;
   const inputs = {
@@ -91,7 +91,7 @@ export async function verifyVariants(
       head.status === 'learning' || head.status === 'fitted' ? head.logThreshold : Number.NEGATIVE_INFINITY,
     );
     const reference = siftedAttention(inputs, logs, policy).output;
-    // K is screened in f16: rows close to the threshold fall on either side of it, which must be little beside sifting itself.
+    // Where K is screened in f16, rows close to the threshold may fall on either side of it. That must change little beside sifting itself.
     const screened = policy.normaliser === 'estimate' && dtype === 'f16' && device.features.has('shader-f16');
     const slack = screened ? SCREEN_SHARE * outputError(reference, want, shape) : 0;
     sifted[name] = check(name, outputError(got, reference, shape), siftBound + slack);

@@ -5,7 +5,7 @@ import { planStep, type ThresholdPolicy } from '../../src/policy/index.ts';
 import type { Variant } from '../timing/timing.ts';
 import { type PagedSet, TABLE } from './pages.ts';
 
-/** Our kernels as the web-llm adapter encodes them, the log-sum-exp included. */
+/** Our kernels as the web-llm adapter encodes them: they write the log-sum-exp, too. */
 export class OurPaged implements Variant {
   readonly states: LayerState[];
   private step: PreparedStep | undefined;
@@ -26,7 +26,7 @@ export class OurPaged implements Variant {
     this.zero = upload(device, [0], 'i32');
   }
 
-  /** A request's first step, in which the moments of V are measured, on every set. */
+  /** Runs the first step of a request on every set: in it the moments of V are measured. */
   first(): void {
     const { device } = this.encoder.resources;
     const commands = device.createCommandEncoder();

@@ -111,7 +111,7 @@ async function measure(
   sift.first();
   try {
     const errors = await verify(device, shape, length, sets[0]!, output, { stock, dense, sift, level: c });
-    // In many rows, one may lie so close to the threshold that f32 decides otherwise than f64; more where K is screened in f16.
+    // Among many rows, one may lie so close to the threshold that f32 decides otherwise than f64. Where K is screened in f16, more do.
     const bound = dtype === 'f16' ? 2e-3 : 1e-5;
     const slack = dtype === 'f16' ? SCREEN_SHARE * errors.sifting : 0;
     const { sifting: _, ...figures } = errors;
@@ -147,7 +147,7 @@ async function measure(
   }
 }
 
-/** Times web-llm's grid, our dense and our sifted kernels over paged caches of the models' shapes. */
+/** Times a kernel on web-llm's grid, our dense kernels and our sifted ones over paged caches of the models' shapes. */
 export async function runPaged(
   device: GPUDevice,
   timer: PassTimer,

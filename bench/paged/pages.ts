@@ -23,7 +23,7 @@ export async function createPagedSets(
   count: number,
 ): Promise<PagedSet[]> {
   const random = createRandom(7);
-  // A buffer of normal numbers as large as K and V together; what else comes with it is not needed.
+  // K of twice the length is a buffer of normal numbers as large as K and V together. The V that comes with it is not needed.
   const inputs = await createInputs(device, shape, 2 * length, count);
   return inputs.map(({ q, keys, values }) => {
     values.destroy();
@@ -36,10 +36,10 @@ export async function createPagedSets(
   });
 }
 
-/** Entries of a table's buffer before the page numbers: first and last page, keys on the last, and a zero. */
+/** Where a table's buffer holds the first and last page, the number of keys on the last page, a zero, and the page numbers. */
 export const TABLE = { indptr: 0, lengths: 2, zero: 3, values: 4 };
 
-/** Inputs of the first KV group, out of the first set's pages. */
+/** Reads the inputs of the first KV group out of a set's pages. */
 export async function firstGroup(device: GPUDevice, shape: AttentionShape, length: number, set: PagedSet) {
   const { queryHeads, kvHeads, headSize, dtype } = shape;
   const group = queryHeads / kvHeads;

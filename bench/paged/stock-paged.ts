@@ -3,7 +3,7 @@ import { stockLaunchDimensions, stockPagedKernel } from '../../src/testing/web-l
 import type { Variant } from '../timing/timing.ts';
 import { PAGE_SIZE, type PagedSet, TABLE } from './pages.ts';
 
-/** The kernel on web-llm's grid. */
+/** A kernel of ours on web-llm's grid, which has one workgroup for every KV head. */
 export class StockPaged implements Variant {
   readonly name = 'stock';
 

@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs';
 import type { AttentionShape } from '../../src/kernel/shape.ts';
 import type { InputSet } from '../kernels/inputs.ts';
 
-/** First and newest keys of a recording, which a longer cache has once, too. */
+/** How many of a recording's first and of its newest keys a longer cache has once. It repeats those between. */
 const SINK = 64;
 const NEWEST = 256;
 
-/** q, K and V of a model, as bench/recording/record.py wrote them: f16, layers beside each other as KV heads of one layer. */
+/** q, K and V of a model in f16, as bench/recording/record.py wrote them. The heads of several layers are taken for those of one. */
 export interface Recording {
   tokens: number;
   kvHeads: number;
@@ -64,8 +64,8 @@ export function fits(recording: Recording, shape: AttentionShape): boolean {
 }
 
 /**
- * Sets of a recording at any length: its first 64 and newest 256 keys once, those between repeated as often as it takes (or its last
- * ones left out). The queries are the recording's last, one a set.
+ * Makes sets of inputs of any length from a recording. Its first 64 and its newest 256 keys are taken once. Those between are repeated
+ * as often as it takes; for a shorter cache the last of them are left out. Each set has another of the recording's last queries.
  */
 export function recordedInputs(
   device: GPUDevice,

@@ -1,12 +1,12 @@
 import { openServedPage, repositoryServer } from '../../lab/browser.ts';
 import type { RoutingFigures, RoutingModel, RoutingOptions } from './measure.ts';
 
-/** Measures in a browser (on the software adapter unless SIFT_GPU=1), from the repository's folder. */
+/** Measures in a browser, on the software adapter unless SIFT_GPU=1. The working directory must be the repository's root. */
 export async function measureInBrowser(
   { bytes, config }: RoutingModel,
   { steps, variants, log }: RoutingOptions,
 ): Promise<{ version: string; figures: RoutingFigures[] }> {
-  // Isolated pages have clocks of 5 microseconds, others of 100.
+  // The clock of an isolated page has steps of 5 microseconds, that of any other page steps of 100.
   const headers = {
     'Cross-Origin-Opener-Policy': 'same-origin',
     'Cross-Origin-Embedder-Policy': 'require-corp',

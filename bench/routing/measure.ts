@@ -1,5 +1,5 @@
-// What the plugin costs in JavaScript: the WebGPU calls of a whole decode step of a decoder of many layers, recorded while the runtime
-// makes them and made again with the plugin and without, in Node or a browser.
+// What the plugin costs in JavaScript. The WebGPU calls of a whole decode step are recorded while the runtime makes them. Then they are
+// made again many times, with the plugin and without it. This runs in Node and in a browser.
 import { runtimeDevice } from '../../lab/decoding/decoder.ts';
 import { type DecoderConfig, SessionDecoder } from '../../lab/decoding/session-decoder.ts';
 import { markdownTable } from '../../lab/markdown.ts';
@@ -14,7 +14,7 @@ export interface RoutingModel {
   config: DecoderConfig;
 }
 
-/** Microseconds a layer. */
+/** Figures of one kind of step. Times are microseconds a layer. */
 export interface RoutingFigures {
   name: string;
   layers: number;
@@ -28,7 +28,7 @@ export interface RoutingFigures {
   replacedCalls: number;
   /** What the plugin's own JavaScript adds: the difference of the steps less that of the dispatches. */
   own: number;
-  /** The plugin's JavaScript around the runtime's `session.run`: finding the cache, its views. Not in `own`. */
+  /** The plugin's JavaScript around the runtime's `session.run`, where it finds the cache and makes views of it. It is not part of `own`. */
   around: number;
   /** Calls of the runtime that go through the plugin. */
   seen: number;
@@ -45,13 +45,13 @@ export const ROUTING_VARIANTS = {
 export type RoutingVariant = keyof typeof ROUTING_VARIANTS;
 
 export interface RoutingOptions {
-  /** Times that a step is made again, in either way. */
+  /** How often a step is made again with the plugin, and without it. */
   steps: number;
   variants: readonly RoutingVariant[];
   log(text: string): void;
 }
 
-/** The quickest tenth: what else the machine does only adds. */
+/** The time at the quickest tenth: whatever else the machine does can only add to a time. */
 function quick(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 10)]!;
 }

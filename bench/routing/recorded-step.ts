@@ -10,14 +10,14 @@ import { StepHandler } from '../../src/adapters/transformers/step-handler.ts';
 import type { RunTimer } from './run-timer.ts';
 
 const PROMPT = 48;
-/** Steps before the one that is recorded, and whose time around `session.run` is taken. */
+/** Steps before the recorded one. The time around `session.run` is taken in the later half of them, when the runtime has settled. */
 const SETTLE = 16;
 
 export interface RecordedStep {
   calls: Call[];
-  /** Milliseconds around `session.run`, of each step before. */
+  /** Milliseconds that the plugin took around `session.run`, in steps before the recorded one. */
   around: number[];
-  /** Runs something as the step ran: with a handler of its own. */
+  /** Runs something while the plugin routes dispatches as it did in the step. */
   route<T>(run: () => T): T;
 }
 
@@ -48,7 +48,7 @@ export async function recordStep(
   return { calls: recording.calls, around, route: routeAs(handler) };
 }
 
-/** A handler serves one step; what it was made from serves others. */
+/** A handler serves one step. To route a step again, another one is made from the parts of the one that was seen. */
 function routeAs(handler: StepHandler): RecordedStep['route'] {
   const parts = handler as unknown as Record<
     'hook' | 'encoders' | 'conversation' | 'account' | 'locator',
@@ -68,14 +68,17 @@ function routeAs(handler: StepHandler): RecordedStep['route'] {
   };
 }
 
-/** The calls on passes for our dispatches in a step, and the runtime's own that they stand for. */
+/** A step's calls on compute passes, as far as they are about attention. */
 export interface StepPassCalls {
+  /** Those of the plugin's dispatches. */
   ours: PassCall[];
+  /** Those of the runtime's dispatches that the plugin's stand for. */
   replaced: PassCall[];
   /** Bind groups and buffers that the plugin made. */
   created: number;
 }
 
+/** Routes a recorded step once more and notes the calls of the plugin. */
 export function passCalls(device: GPUDevice, step: RecordedStep): StepPassCalls {
   const ours: PassCall[] = [];
   const replaced: PassCall[] = [];
@@ -104,7 +107,7 @@ export function passCalls(device: GPUDevice, step: RecordedStep): StepPassCalls 
           const { program, pipeline, group } = dispatch;
           inside = program !== undefined && isMatched(program) && program.role !== 'copy';
           if (inside) {
-            // The dispatch's size is of no account.
+            // How many workgroups it has does not change what the call costs.
             replaced.push({ name: 'setPipeline', args: [pipeline] });
             replaced.push({ name: 'setBindGroup', args: [0, group] });
             replaced.push({ name: 'dispatchWorkgroups', args: [1, 1, 1] });

@@ -5,13 +5,16 @@ import type { OrtSession } from '../../src/adapters/transformers/runtime.ts';
 export class RunTimer {
   private readonly at = { start: 0, enter: 0, exit: 0, end: 0 };
 
-  /** Of the last run: from its call to the runtime's own method, and from there back to the caller. */
+  /** Milliseconds of the last run outside the runtime's own method, before it and after it. */
   get milliseconds(): number {
     const { start, enter, exit, end } = this.at;
     return enter - start + (end - exit);
   }
 
-  /** Notes the times of a session's `run` as it is now: what comes in front of it later lies between the inner and the outer side. */
+  /**
+   * Notes when a session's `run` is entered and left. The inner side is covered before the plugin comes in front of the method, the outer
+   * side after it: what lies between the two is the plugin's.
+   */
   cover(session: OrtSession, side: 'inner' | 'outer'): Interception {
     const { at } = this;
     const [before, after] = side === 'inner' ? (['enter', 'exit'] as const) : (['start', 'end'] as const);

@@ -1,4 +1,4 @@
-// Greedy decoding with every row kept on a shared KV cache, token by token against the stock runtime: npm run bench -- --exact DIR
+// Decodes greedily with every row kept on a shared KV cache, and holds each token against the stock runtime: npm run bench -- --exact DIR
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';

@@ -4,7 +4,7 @@ import { createRandom } from '../../src/oracle/index.ts';
 import { buildLlama } from '../../tools/models/llama.ts';
 import type { Tensor } from '../../tools/models/safetensors.ts';
 
-/** A decoder with weights drawn at random: its steps take as long as a trained one's. */
+/** A decoder with weights drawn at random. Its steps take as long as a trained one's. */
 export interface StepModel {
   layers: number;
   hidden: number;
@@ -33,7 +33,7 @@ export function syntheticDecoder(model: StepModel): { bytes: Uint8Array; config:
     tie_word_embeddings: true,
     max_position_embeddings: positions,
   };
-  // All matrices are stretches of one table: what they hold does not matter, that it is drawn once does.
+  // All matrices are stretches of one table, so that numbers are drawn only once. What a matrix holds does not matter.
   const table = createRandom(4).normals(Math.max(inner, VOCABULARY) * hidden, 0.02);
   const weights = new Map<string, Tensor>();
   const matrix = (name: string, out: number, columns: number) =>

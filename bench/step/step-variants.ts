@@ -12,18 +12,21 @@ import { createInputs, destroyInputs, type InputSet } from '../kernels/inputs.ts
 import type { StepModel } from './step-model.ts';
 import { timedDecoder } from './timed-decoder.ts';
 
-/** stock; the KV cache in place with the runtime's attention; our attention on copied caches; both, every row kept; both. */
+/**
+ * stock: without the plugin. shared: the KV cache in place, with the runtime's attention. sift: our attention, the cache copied as in stock.
+ * shared+dense and shared+sift: the cache in place and our attention, with every row kept and with a learned threshold.
+ */
 export const STEP_VARIANTS = ['stock', 'shared', 'sift', 'shared+dense', 'shared+sift'] as const;
 export type StepVariant = (typeof STEP_VARIANTS)[number];
 
-/** Learned in these steps, so that a turn stays short; the level is what 64 steps would find. */
+/** Steps in which the threshold is learned. They are few, so that a turn stays short; 64 would find about the same level. */
 const WARMUP = 16;
-/** Steps before the timed ones: the warm-up, and a few for the runtime to settle. */
+/** Steps before the timed ones: the warm-up, and a few in which the runtime settles. */
 const SETTLE = WARMUP + 4;
 
-/** A KV cache of `length` - 1 rows, standard normal, on the GPU. */
+/** A KV cache on the GPU, with standard normal numbers in it. */
 export interface Past {
-  /** As if a pass had put it out. */
+  /** The cache's tensors as if a pass had put them out. */
   outputs: Outputs;
   /** The runtime's tensor class. */
   Tensor: TensorClass;

@@ -114,7 +114,7 @@ export async function benchStep(args: string[]): Promise<void> {
   const cacheType = options.dtype === 'f16' ? 'float16' : 'float32';
   const decoder = await SessionDecoder.open(ort, bytes, config, cacheType);
   const device = await runtimeDevice(ort.env);
-  // The plugin must see the runtime compile its attention: enabled once before the stock turns.
+  // The plugin must see the runtime compile its attention, so that it is enabled once before the turns of stock.
   (await enableSift(decoder.pipeline, { device, cache: 'shared', siftFrom: 0 })).dispose();
 
   const rows: StepRow[] = [];

@@ -1,7 +1,7 @@
 import copySource from './copy.wgsl?raw';
 import { type PassTimer, summarise } from './timing.ts';
 
-/** Gigabytes a second, read and written bytes counted. */
+/** Gigabytes a second. Bytes that are read count, and bytes that are written. */
 export interface Bandwidth {
   kernel: number;
   copyBufferToBuffer: number;
@@ -43,7 +43,7 @@ export async function copyBandwidth(device: GPUDevice, timer: PassTimer, bytes: 
   return { kernel, copyBufferToBuffer, bytes };
 }
 
-/** No timestamps outside passes: the wall-clock difference of many copies and few. */
+/** Copies lie outside passes, where there are no timestamps. So the time is the wall-clock difference of many copies and few. */
 async function copyCommand(device: GPUDevice, source: GPUBuffer, target: GPUBuffer): Promise<number> {
   const wall = async (copies: number) => {
     const encoder = device.createCommandEncoder();

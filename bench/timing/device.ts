@@ -1,7 +1,7 @@
 import { startDawn } from '../../lab/node/dawn.ts';
 import { loadOrt, type OrtModule } from '../../lab/node/onnxruntime.ts';
 
-/** What our kernels or the runtime's may use. */
+/** Features that our kernels or the runtime's may use. */
 const FEATURES = /^timestamp-query$|^shader-f16$|subgroup/;
 
 /** Starts Dawn for benchmarks. */
@@ -14,7 +14,11 @@ export async function loadRuntime(): Promise<OrtModule> {
   return ort;
 }
 
-/** A device for timing, with all that the adapter has. */
+/**
+ * A device for timing, with the adapter's limits.
+ *
+ * @param wanted - leaves features of the adapter out
+ */
 export async function openDevice(
   gpu: GPU,
   wanted: (feature: string) => boolean = () => true,

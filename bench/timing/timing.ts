@@ -1,7 +1,7 @@
 import { quantile } from '../../lab/statistics.ts';
 import { PassStamps } from '../../src/kernel/calibration/pass-stamps.ts';
 
-/** Microseconds of one call: the median and the 10th and 90th percentile over the samples. */
+/** Microseconds of one call: the median, and the 10th and 90th percentile, over the samples. */
 export interface Timing {
   median: number;
   p10: number;
@@ -9,12 +9,12 @@ export interface Timing {
   samples: number;
 }
 
-/** Something to be timed: `encode` is called `calls` times in one compute pass. */
+/** Something to be timed. A sample is one compute pass, for which `encode` is called several times. */
 export interface Variant {
   name: string;
   /** Called before the encoding of a sample. */
   begin?(): void;
-  /** @param call - counts on from sample to sample, for the rotation of inputs */
+  /** @param call - goes on from sample to sample, so that inputs can be used in turn */
   encode(pass: GPUComputePassEncoder, call: number): void;
 }
 
@@ -25,7 +25,7 @@ export const summarise = (samples: readonly number[]): Timing => ({
   samples: samples.length,
 });
 
-/** Milliseconds of work before variants are timed. */
+/** Milliseconds for which the device works before variants are timed. */
 const WARM_UP = 300;
 
 /** Times compute passes by timestamp queries. */
@@ -47,7 +47,7 @@ export class PassTimer {
     return (await this.stamps.read()) / 1000;
   }
 
-  /** Keeps the device busy, so that its clock is up: it falls in the gaps while inputs are drawn and compared. */
+  /** Keeps the device busy until its clock is up. The clock falls while the device waits for inputs to be made and compared. */
   async warmUp(milliseconds: number, encode: (pass: GPUComputePassEncoder) => void): Promise<void> {
     const end = performance.now() + milliseconds;
     while (performance.now() < end) {

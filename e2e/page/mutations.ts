@@ -1,5 +1,5 @@
-// Breaks our kernels on purpose, in this page alone: when one of our pipelines is set while a mutation is active, one is set instead
-// that was compiled from the same WGSL with the mutation in it. (The plugin's self-test has run by then; it would catch some of them.)
+// Breaks our kernels on purpose, in this page alone. When one of our pipelines is set while a mutation is active, another is set instead:
+// one that was compiled from the same WGSL with the mutation in it. By then the plugin's self-test, which would catch some of them, has run.
 import { observe } from '../../lab/webgpu-calls/observe.ts';
 import { intercept } from '../../src/adapters/shared/interception.ts';
 

@@ -12,9 +12,9 @@ export interface OpenEvaluator {
 }
 
 export interface BrowserModel {
-  /** Folder of a model, or null. */
+  /** Folder of a model; null for a model of the hub. */
   folder: string | null;
-  /** ... then a model of the hub. */
+  /** The model's id on the hub, if it has no folder. */
   hubId: string | null;
   dtype: string;
 }

@@ -1,5 +1,5 @@
-// What measures: the same code in a page (over transformers.js) and in Node (over onnxruntime-web and Dawn). Arguments and results are
-// plain data, so that a page's evaluator can be called from Node.
+// Measures what policies do to a model's text. The same code runs in a page, over transformers.js, and in Node, over onnxruntime-web and
+// Dawn. Arguments and results are plain data, so that a page's evaluator can be called from Node.
 import { type Decoder, free, type Outputs } from '../../lab/decoding/decoder.ts';
 import { prefill } from '../../lab/decoding/sequence.ts';
 import { enableSift } from '../../src/index.ts';
@@ -30,12 +30,12 @@ export interface ModelFacts {
 export interface Evaluator {
   facts(): Promise<EvaluatorFacts>;
   encode(texts: readonly string[]): Promise<number[][]>;
-  /** The stock runtime on a sequence, whose distributions are kept: what {@link policy} holds the same sequence against. */
+  /** Runs the stock runtime on a sequence, and keeps its distributions. {@link policy} holds the same sequence against them. */
   exact(tokens: readonly number[], options: SequenceOptions): Promise<SequenceFigures>;
   policy(tokens: readonly number[], policy: string, options: SequenceOptions): Promise<SequenceFigures>;
   /** The tasks of some names, made of a text's tokens. */
   tasks(names: readonly string[], source: Pick<TaskSource, 'filler' | 'learning'>): Promise<Task[]>;
-  /** @param policy null: the stock runtime. */
+  /** Runs a task's conversations. @param policy null for the stock runtime. */
   task(items: readonly Item[], policy: string | null): Promise<Hits[]>;
   /** Kept rows and outputs against the f64 reference; the model's K and q must be f32. */
   reference(
@@ -48,9 +48,9 @@ export interface Evaluator {
 /** Measures over a decoder. */
 export class DecoderEvaluator implements Evaluator {
   private exactOf: { key: string; rows: Float32Array[] } | undefined;
-  /** A prompt that ran in parts, which takes long: it runs once, and the policies go on from it. */
+  /** What a prompt put out that ran in parts. That takes long, so that it runs once and the policies go on from it. */
   private past: Outputs | undefined;
-  /** The same of a task's items. */
+  /** The same for the first prompts of a task's items. */
   private begun: { key: string; pasts: (Outputs | undefined)[] } = { key: '', pasts: [] };
 
   private constructor(

@@ -2,7 +2,7 @@ import { mean, quantile } from '../../lab/statistics.ts';
 import type { SiftReport } from '../../src/report.ts';
 import type { HalfFigures, QualityRow } from '../report/results.ts';
 
-/** What the plugin's report says about one sequence; fractions are over the steps after the warm-up. */
+/** What the plugin's report says about one sequence. Fractions are over the steps after the warm-up. */
 export interface SiftFigures {
   keptHead: number;
   /** Share of V rows that at least one head of a group kept: what was read. */
@@ -13,13 +13,13 @@ export interface SiftFigures {
   /** Kept fractions, [layers][queryHeads] and [layers][kvHeads]. */
   heads: number[][];
   groups: number[][];
-  /** Bytes over the whole sequence, steps that keep every row (the warm-up) among them. */
+  /** Bytes over the whole sequence, including the warm-up, whose steps keep every row. */
   bytes: { keysRead: number; valuesRead: number; valuesSaved: number };
-  /** Status of the heads at the end, counted. */
+  /** How many heads have each status at the end. */
   status: Record<string, number>;
 }
 
-/** Step by step, over the steps that count. */
+/** Figures of one sequence, one for each step that counts. */
 export interface SequenceFigures {
   /** Negative log-probability of the text's next token, nats. */
   nll: number[];
@@ -30,7 +30,10 @@ export interface SequenceFigures {
   sift: SiftFigures | null;
 }
 
-/** @param marks reports taken at the end of the warm-up and after each quarter of the steps that count. */
+/**
+ * Takes the figures out of the report at the end of a sequence.
+ * @param marks reports taken at the end of the warm-up and after each quarter of the steps that count.
+ */
 export function siftFigures(report: SiftReport, marks: readonly SiftReport[]): SiftFigures {
   const drift = marks.slice(1).map(({ bytes }, i) => {
     const from = marks[i]!.bytes;
@@ -51,7 +54,7 @@ export function siftFigures(report: SiftReport, marks: readonly SiftReport[]): S
   };
 }
 
-/** The figures of some sequences that a choice is made by. */
+/** The figures of some sequences by which a policy is chosen. */
 function brief(sequences: readonly SequenceFigures[]): HalfFigures {
   const all = (name: 'nll' | 'kl' | 'same') => sequences.flatMap((sequence) => sequence[name]);
   const kl = all('kl');

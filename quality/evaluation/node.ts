@@ -18,14 +18,14 @@ export const MODEL_FILES: Record<string, string> = {
   q4f16: 'model_q4f16',
 };
 
-/** The type of a folder's weights that there is, f32 first. */
+/** The first type of weights that a folder has, f32 before the others. */
 export function dtypeIn(folder: string): string {
   const found = Object.entries(MODEL_FILES).find(([, file]) => existsSync(join(folder, `onnx/${file}.onnx`)));
   if (!found) throw new Error(`${folder} holds no converted model (onnx/model*.onnx).`);
   return found[0];
 }
 
-/** The evaluator over onnxruntime-web and Dawn in Node: no browser needed. */
+/** Opens a model over onnxruntime-web and Dawn in Node, without a browser. */
 export async function openNodeEvaluator(
   folder: string,
   dtype: string,

@@ -12,7 +12,7 @@ export interface ForcedOptions {
   /** Tokens of the prompt, and decode steps after it. */
   prompt: number;
   steps: number;
-  /** Steps that do not count: the longest warm-up of the policies. */
+  /** Steps at the beginning that do not count: as many as the longest warm-up of the policies has. */
   warmup: number;
   /** The runtime's device, where the plugin cannot find it. */
   device?: GPUDevice;
@@ -32,7 +32,7 @@ function reporter(steps: number, progress: ForcedOptions['progress']): (step: nu
 }
 
 /**
- * A conversation of the tasks; for each answer, which of its tokens were the most likely ones.
+ * Decodes a conversation of the tasks, and says for each answer which of its tokens were the most likely ones.
  * @param begun what the first prompt put out, if it has run; it stays the caller's.
  */
 export async function converse(
@@ -60,7 +60,7 @@ export async function converse(
   return hits;
 }
 
-/** The stock runtime on one sequence: what the policies are held against. */
+/** Decodes a sequence with the stock runtime. The policies are held against its log-probabilities. */
 export async function exactRows(
   decoder: Decoder,
   tokens: readonly number[],
@@ -76,7 +76,7 @@ export async function exactRows(
   return rows;
 }
 
-/** Figures of exact attention itself. */
+/** The figures of exact attention itself, from which KL is 0. */
 export function exactFigures(
   exact: readonly Float32Array[],
   tokens: readonly number[],

@@ -53,7 +53,7 @@ export interface Shard {
 }
 
 /**
- * Reads the command line; null: the usage is asked for.
+ * Reads the command line. It is null where the usage is asked for.
  * @throws Error that names the option, its value and what is allowed.
  */
 export function readOptions(argv: readonly string[]): Options | null {

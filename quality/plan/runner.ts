@@ -1,4 +1,4 @@
-// The plan of a run: sequences and tasks under stock and under each policy, kept as they come.
+// Carries out the plan of a run: sequences and tasks under stock and under each policy. Results are kept as they come.
 import { markdownTable } from '../../lab/markdown.ts';
 import type { Evaluator, SequenceOptions } from '../evaluation/evaluator.ts';
 import { type SequenceFigures, summarise } from '../evaluation/figures.ts';

@@ -1,4 +1,4 @@
-// What a run has measured so far, on disk: an interrupted run goes on from there.
+// Keeps on disk what a run has measured so far, so that an interrupted run goes on from there.
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Shard } from './options.ts';
@@ -8,11 +8,11 @@ interface Saved {
   done: Record<string, unknown>;
 }
 
-/** Where a run keeps its results, which has a share of `base`'s or, without one, all of them. */
+/** Where a run keeps its results. A run that measures only a share has a file of its own. */
 export const partPath = (base: string, shard?: Shard): string =>
   shard ? `${base}.${shard.index}of${shard.count}.part` : `${base}.part`;
 
-/** Where the shares of a run have kept theirs. */
+/** The files of all shares of a run that there are. */
 export function shardPaths(base: string): string[] {
   const folder = dirname(base);
   const names = existsSync(folder) ? readdirSync(folder) : [];
@@ -68,7 +68,7 @@ export class Store {
     this.done = {};
   }
 
-  /** The run is over. */
+  /** Removes the files, once the run is over. */
   remove(): void {
     for (const path of [this.path, ...this.others]) rmSync(path, { force: true });
   }

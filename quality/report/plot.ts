@@ -1,4 +1,4 @@
-// npm run quality:docs: the frontier plot of a model, KL against V rows read, from the study and from what was measured through the adapter.
+// The frontier plot of a model: KL against V rows read, from the study and from what was measured through the adapter.
 import * as echarts from 'echarts';
 import type { QualityRow } from './results.ts';
 import { FAMILIES, type Family, familyOf, nameOf, type StudyRow } from './study-policies.ts';

@@ -1,4 +1,5 @@
-// Which rows the kernel keeps, row by row, and what it puts out, on the model's own q, K, V and thresholds, against the f64 reference.
+// Holds the kernel against the f64 reference on the model's own q, K, V and thresholds: which rows it keeps, row by row, and what it puts
+// out.
 import type { Decoder, Outputs } from '../../lab/decoding/decoder.ts';
 import { Sequence } from '../../lab/decoding/sequence.ts';
 import { enableSift, learnedPolicy, type ThresholdPolicy } from '../../src/index.ts';
@@ -11,21 +12,21 @@ import { type RecordedLayer, Recorder } from './recorder.ts';
 export interface RowAgreement {
   policy: string;
   steps: number;
-  /** Decisions (rows of a head, or of a group where rows are shared) compared, and those that agree. */
+  /** Decisions that were compared: one for each row of a head, or of a group where rows are shared. */
   decisions: number;
-  /** ... with the thresholds that the kernel learned. */
+  /** Those on which the reference agrees, with the thresholds that the kernel learned. */
   agree: number;
-  /** ... with thresholds that the f64 tracker learned from the warm-up's q and K by itself. */
+  /** Those on which it agrees with thresholds that the f64 tracker learned by itself from the warm-up's q and K. */
   agreeLearned: number;
   /** Rows that the kernel kept in all. */
   kept: number;
   /**
-   * Largest difference, in each step, between the kernel's output in the model's own step and the f64 reference's with the kernel's
-   * thresholds, relative to the head's largest element. Where moments of V stand for the dropped rows it is not rounding alone: the
-   * kernel's are those of the step that measured them, the reference's those of all rows.
+   * For each step, the largest difference between the kernel's output in the model's own step and the reference's with the kernel's
+   * thresholds, relative to the head's largest element. Where moments of V stand for the dropped rows, the difference is not rounding
+   * alone: the kernel's moments are those of the step that measured them, the reference's are those of all rows.
    */
   outputErrors: number[];
-  /** Heads whose count of kept rows in the model's own step is not that of the replay (0: the replay is the step). */
+  /** Heads that kept another number of rows in the model's own step than in the replay. 0 shows that the replay is the step. */
   countsOff: number;
 }
 
@@ -88,7 +89,7 @@ class Comparison {
     return { q, k, v, scale, batch: 1, queryHeads, kvHeads, headSize, capacity: length, lengths: length };
   }
 
-  /** A layer of a step of the warm-up. */
+  /** Has the tracker learn from a layer of a step of the warm-up. */
   learn(layer: number, step: number, length: number, inputs: AttentionInputs): void {
     const { probabilities } = attentionScores(inputs);
     for (let h = 0; h < inputs.queryHeads; h++) {
@@ -100,7 +101,7 @@ class Comparison {
     }
   }
 
-  /** A layer of a step that sifts. @returns the largest error of its output. */
+  /** Compares a layer of a step that sifts. @returns the largest error of its output. */
   async compare(
     call: RecordedLayer,
     layer: number,

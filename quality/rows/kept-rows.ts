@@ -4,7 +4,7 @@ import { download } from '../../src/kernel/gpu/transfer.ts';
 import { LayerState } from '../../src/kernel/step/layer-state.ts';
 import type { RecordedLayer } from './recorder.ts';
 
-/** The one-hot V, and the block that an offset in it shows. */
+/** Makes the one-hot V. Each block of keys is shown by binding it from another offset. */
 function oneHotValues(device: GPUDevice, headSize: number, capacity: number, kvHeads: number) {
   const rows = capacity * (kvHeads + 1);
   const data = new Float32Array(rows * headSize);
@@ -61,7 +61,7 @@ export async function keptRows(
     maxLength: length,
     capacity,
     scale: step.scale,
-    // What stands for the dropped rows would show in the output.
+    // Nothing may stand for the dropped rows: it would show in the output.
     policy: { ...step.policy, dropped: 'renormalise' },
     plan: { ...step.plan, windowIndex: -1, fit: false },
   });

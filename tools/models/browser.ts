@@ -28,7 +28,7 @@ export class ModelBrowser {
   /** Starts the server and the browser: that of `CHROME_PATH`, or one that is found. */
   static async start(): Promise<ModelBrowser> {
     const config = repositoryServer(ROOT, 'models', {
-      logLevel: 'warn', // Vite's client logs that it misses its socket.
+      logLevel: 'warn',
       server: NO_RELOAD,
       // Pre-bundled, transformers.js would look for the runtime's WebAssembly beside the bundle.
       optimizeDeps: { exclude: ['@huggingface/transformers'] },

@@ -15,7 +15,7 @@ declare global {
   interface Window {
     openEvaluator(model: ModelAddress): Promise<void>;
     evaluator: Evaluator;
-    /** Given by Node. */
+    /** Node exposes it, to hear how far a measurement is. */
     qualityProgress?(message: string): void;
   }
 }
