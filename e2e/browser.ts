@@ -1,6 +1,7 @@
 import type { Page } from 'playwright';
 import type { Plugin } from 'vite';
 import { openServedPage, repositoryServer } from '../lab/browser.ts';
+import { fileInMemory, modelServer } from '../lab/model-server.ts';
 import { ROOT } from '../lab/root.ts';
 
 /** A served page in a browser of its own. */
@@ -15,23 +16,13 @@ export interface Session {
 export type Models = Record<string, Record<string, Uint8Array>>;
 
 /** Serves models out of memory beside those of the repository. */
-function modelServer(models: Models): Plugin {
-  return {
-    name: 'test-models',
-    configureServer(server) {
-      server.middlewares.use((request, response, next) => {
-        const path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname);
-        const [, folder, name = '', ...rest] = path.split('/');
-        const files = folder === 'models' ? models[name] : undefined;
-        if (!files) return next();
-        const file = files[rest.join('/')];
-        response.statusCode = file ? 200 : 404;
-        response.setHeader('Content-Length', file?.length ?? 0);
-        response.end(request.method === 'HEAD' ? undefined : file);
-      });
-    },
-  };
-}
+const servedModels = (models: Models): Plugin =>
+  modelServer((path) => {
+    const [, folder, name = '', ...rest] = path.split('/');
+    const files = folder === 'models' ? models[name] : undefined;
+    const file = files?.[rest.join('/')];
+    return file ? fileInMemory(file) : files && null;
+  });
 
 /**
  * Serves a folder or a Vite project and opens a page of it.
@@ -43,7 +34,7 @@ export async function openPage(path: string, configFile?: string, models: Models
   const outside: string[] = [];
   const config = configFile
     ? { configFile, server: { port: 0, open: false }, logLevel: 'error' as const }
-    : repositoryServer(ROOT, 'e2e', { plugins: [modelServer(models)] });
+    : repositoryServer(ROOT, 'e2e', { plugins: [servedModels(models)] });
   const { page, close } = await openServedPage(path, config, async (page) => {
     await page.route('**/*', (route) => {
       const { hostname, protocol } = new URL(route.request().url());

@@ -1,7 +1,6 @@
-import { createReadStream, statSync } from 'node:fs';
-import { join, normalize, resolve } from 'node:path';
 import type { Plugin } from 'vite';
 import { NO_RELOAD, openServedPage, repositoryServer } from '../../lab/browser.ts';
+import { fileInFolder, modelServer } from '../../lab/model-server.ts';
 import type { Evaluator } from './evaluator.ts';
 import type {} from './page/main.ts';
 
@@ -22,31 +21,10 @@ export interface BrowserModel {
 const PREFIX = '/quality-model/';
 
 /** Serves a model's folder, wherever it lies, under /quality-model/. */
-function modelFolder(folder: string): Plugin {
-  const root = resolve(folder);
-  return {
-    name: 'quality-model',
-    configureServer(server) {
-      server.middlewares.use((request, response, next) => {
-        const path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname);
-        if (!path.startsWith(PREFIX)) return next();
-        const file = normalize(join(root, path.slice(PREFIX.length)));
-        const stats = file.startsWith(root) ? statSync(file, { throwIfNoEntry: false }) : undefined;
-        if (!stats?.isFile()) {
-          response.statusCode = 404;
-          return void response.end();
-        }
-        response.setHeader('Content-Length', stats.size);
-        response.setHeader(
-          'Content-Type',
-          file.endsWith('.json') ? 'application/json' : 'application/octet-stream',
-        );
-        if (request.method === 'HEAD') return void response.end();
-        createReadStream(file).pipe(response);
-      });
-    },
-  };
-}
+const servedFolder = (folder: string): Plugin =>
+  modelServer((path) =>
+    path.startsWith(PREFIX) ? fileInFolder(folder, path.slice(PREFIX.length)) : undefined,
+  );
 
 /**
  * Serves the evaluator's page and opens it in a browser: on the software adapter, or with SIFT_GPU=1 on the GPU. Run it from the
@@ -58,7 +36,7 @@ export async function openBrowserEvaluator(
 ): Promise<OpenEvaluator> {
   const config = repositoryServer(process.cwd(), 'quality', {
     server: NO_RELOAD,
-    plugins: model.folder === null ? [] : [modelFolder(model.folder)],
+    plugins: model.folder === null ? [] : [servedFolder(model.folder)],
   });
   const { page, close } = await openServedPage(
     '/quality/evaluation/page/index.html',
