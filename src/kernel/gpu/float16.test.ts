@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { fromHalfBits, fromHalves, toHalfBits, toHalves } from './float16.ts';
+import { fromFloat16, packFloat16, toFloat16, unpackFloat16 } from './float16.ts';
 
 describe('half precision', () => {
   test('every finite half survives the way to a number and back', () => {
     const finite = Array.from({ length: 0x10000 }, (_, bits) => bits).filter(
       (bits) => (~bits & 0x7c00) !== 0,
     );
-    expect(finite.map((bits) => toHalfBits(fromHalfBits(bits)))).toEqual(finite);
+    expect(finite.map((bits) => toFloat16(fromFloat16(bits)))).toEqual(finite);
   });
 
   test.each([
@@ -22,15 +22,15 @@ describe('half precision', () => {
     [2 - 2 ** -12, 0x4000], // a carry into the exponent
     [Number.NEGATIVE_INFINITY, 0xfc00],
   ])('%d has the bits %i', (value, bits) => {
-    expect(toHalfBits(value)).toBe(bits);
+    expect(toFloat16(value)).toBe(bits);
   });
 
   test('NaN stays NaN', () => {
-    expect(fromHalfBits(toHalfBits(Number.NaN))).toBeNaN();
+    expect(fromFloat16(toFloat16(Number.NaN))).toBeNaN();
   });
 
   test('arrays convert element by element', () => {
     const values = new Float32Array([0, -0.5, 3.140625]);
-    expect(fromHalves(toHalves(values))).toEqual(values);
+    expect(unpackFloat16(packFloat16(values))).toEqual(values);
   });
 });
