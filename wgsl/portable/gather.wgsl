@@ -26,8 +26,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let begin = wid.x * params.chunk;
   let end = min(begin + params.chunk, length);
 
-  group_cuts(group0, wid.x, length, lid);
-  var cut: array<f32, HEADS>;                            // the head keeps a row whose score is at least this
+  // The cut of every head of the group, and the split's maximum.
+  group_softmax(group0, lid);
+  if (lid < GROUP) {
+    let state = group0 + lid;
+    let softmax = head_softmax[lid];
+    let eta = head_threshold(state, length);
+    var cut = LOWEST;                                    // the head keeps a row whose score is at least this
+    if (eta > LOWEST) { cut = softmax.x + log(softmax.y) + eta; }
+    if (has(params.flags, FLAG_LARGEST)) { cut = min(cut, softmax.x); }
+    head_softmax[lid] = vec2f(cut, split_softmax[state * params.splits + wid.x].x);
+  }
+  workgroupBarrier();
+  var cut: array<f32, HEADS>;
   var top: array<f32, HEADS>;                            // maximum of the split
   for (var h = 0u; h < HEADS; h++) { // unroll
     let at = head_softmax[first + min(h, heads - 1u)];

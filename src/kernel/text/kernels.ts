@@ -113,7 +113,7 @@ function gather({ subgroupSize, tuning }: KernelVariant): Kernel {
       : [wgsl.libReduceWorkgroup, wgsl.portableGather, wgsl.portableSoftmax];
   return {
     name: 'gather',
-    modules: [...own, wgsl.libCuts, wgsl.libThreshold, wgsl.libLayerState, wgsl.siftCorrection],
+    modules: [...own, wgsl.libThreshold, wgsl.libLayerState, wgsl.siftCorrection],
     buffers: [
       reads('lengths'),
       reads('scores'),

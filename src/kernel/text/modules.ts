@@ -18,7 +18,6 @@ import learnScoresStoredText from '../../../wgsl/learn/scores-stored.wgsl?raw';
 import learnSplitsSubgroupText from '../../../wgsl/learn/splits-subgroup.wgsl?raw';
 import learnSplitsWorkgroupText from '../../../wgsl/learn/splits-workgroup.wgsl?raw';
 import libCommonText from '../../../wgsl/lib/common.wgsl?raw';
-import libCutsText from '../../../wgsl/lib/cuts.wgsl?raw';
 import libFoldText from '../../../wgsl/lib/fold.wgsl?raw';
 import libKvContiguousText from '../../../wgsl/lib/kv-contiguous.wgsl?raw';
 import libKvPagedText from '../../../wgsl/lib/kv-paged.wgsl?raw';
@@ -65,7 +64,6 @@ export const learnScoresStored = wgslModule('learn/scores-stored', learnScoresSt
 export const learnSplitsSubgroup = wgslModule('learn/splits-subgroup', learnSplitsSubgroupText);
 export const learnSplitsWorkgroup = wgslModule('learn/splits-workgroup', learnSplitsWorkgroupText);
 export const libCommon = wgslModule('lib/common', libCommonText);
-export const libCuts = wgslModule('lib/cuts', libCutsText);
 export const libFold = wgslModule('lib/fold', libFoldText);
 export const libKvContiguous = wgslModule('lib/kv-contiguous', libKvContiguousText);
 export const libKvPaged = wgslModule('lib/kv-paged', libKvPagedText);
