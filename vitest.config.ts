@@ -15,7 +15,7 @@ export default defineConfig({
   test: {
     reporters: ['default'],
     projects: [
-      // Pure TypeScript: tracker, reference, options, tools.
+      // Pure TypeScript, in Node.
       {
         // The package's entry for Node is not a module that Node loads.
         resolve: {
@@ -30,6 +30,7 @@ export default defineConfig({
             'patches/**/*.test.ts',
             'bench/**/*.test.ts',
             'quality/**/*.test.ts',
+            'lab/**/*.test.ts',
           ],
           exclude: ['**/*.gpu.test.ts', '**/node_modules/**'],
         },

@@ -3,10 +3,10 @@ import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import type { DType } from '../src/kernel/shape.ts';
-import { describeDevice, openDevice, startDawn } from './dawn.ts';
-import { cacheBytes, createInputs, destroyInputs, type InputSet, uniformLevel } from './inputs.ts';
-import { PassTimer, type Timing, timeInTurns, type Variant } from './timing.ts';
+import type { AttentionShape, DType } from '../src/kernel/shape.ts';
+import { cacheBytes, createInputs, destroyInputs, type InputSet, uniformLevel } from './kernels/inputs.ts';
+import { describeDevice, openDevice, startGpu } from './timing/device.ts';
+import { PassTimer, type Timing, timeInTurns, type Variant } from './timing/timing.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -36,7 +36,7 @@ const builds = await Promise.all(
   }),
 );
 
-/** Decode steps after which learned thresholds are there. */
+/** Decode steps in which thresholds are learned. */
 const WARMUP = 16;
 
 function policyOf(step: string, { learnedPolicy, presetPolicy, uniformPolicy }: Package, level: number) {
@@ -45,7 +45,7 @@ function policyOf(step: string, { learnedPolicy, presetPolicy, uniformPolicy }: 
   return learnedPolicy(step === 'warm-up' ? { warmup: 4096 } : { warmup: WARMUP });
 }
 
-const device = await openDevice(await startDawn());
+const device = await openDevice(await startGpu());
 const timer = new PassTimer(device);
 console.log(describeDevice(device));
 const rows: object[] = [];
@@ -57,35 +57,14 @@ for (const heads of options.heads.split(',')) {
     const sets = await createInputs(device, shape, length, Math.max(2, Math.min(16, count)));
     const output = device.createBuffer({ size: queryHeads * headSize * 4, usage: GPUBufferUsage.STORAGE });
     for (const step of options.steps.split(',')) {
-      const variants = await Promise.all(
-        builds.map(async ({ name, build }) => {
-          const policy = policyOf(step, build, uniformLevel(Number(options.kept), shape));
-          const attention = await build.createSiftAttention(device, shape, { policy });
-          const variant = variantOf(name, attention, length, sets, output);
-          for (let i = 0; step === 'learned' && i < WARMUP; i++) submit(variant, i);
-          return { variant, attention };
-        }),
-      );
-      const calls = Number(options.calls);
-      const timings = await timeInTurns(
-        timer,
-        variants.map((v) => v.variant),
-        calls,
-        Number(options.repeat),
-      );
-      const base = timings.get(builds[0]!.name)!.median;
-      const text = [...timings].map(
+      const microseconds = await contest(step, shape, length, sets, output);
+      const base = microseconds.get(builds[0]!.name)!.median;
+      const text = [...microseconds].map(
         ([name, { median, p10, p90 }]) =>
           `${name} ${median.toFixed(2)} (${p10.toFixed(2)}-${p90.toFixed(2)}) ${(median / base).toFixed(3)}`,
       );
       console.log(`${heads} ${options.dtype} ${length} ${step}: ${text.join('; ')}`);
-      rows.push({
-        ...shape,
-        length,
-        step,
-        microseconds: Object.fromEntries(timings) as Record<string, Timing>,
-      });
-      for (const { attention } of variants) attention.destroy();
+      rows.push({ ...shape, length, step, microseconds: Object.fromEntries(microseconds) });
     }
     destroyInputs(sets);
     output.destroy();
@@ -94,6 +73,30 @@ for (const heads of options.heads.split(',')) {
 if (options.json)
   writeFileSync(options.json, `${JSON.stringify({ gpu: describeDevice(device), rows }, null, 1)}\n`);
 process.exit();
+
+/** Times all builds at one kind of step, in turns. */
+async function contest(
+  step: string,
+  shape: AttentionShape,
+  length: number,
+  sets: readonly InputSet[],
+  output: GPUBuffer,
+): Promise<Map<string, Timing>> {
+  const level = uniformLevel(Number(options.kept), shape);
+  const entrants = await Promise.all(
+    builds.map(async ({ name, build }) => {
+      const policy = policyOf(step, build, level);
+      const attention = await build.createSiftAttention(device, shape, { policy });
+      const variant = variantOf(name, attention, length, sets, output);
+      for (let i = 0; step === 'learned' && i < WARMUP; i++) submit(variant, i);
+      return { variant, attention };
+    }),
+  );
+  const variants = entrants.map(({ variant }) => variant);
+  const timings = await timeInTurns(timer, variants, Number(options.calls), Number(options.repeat));
+  for (const { attention } of entrants) attention.destroy();
+  return timings;
+}
 
 function variantOf(
   name: string,
@@ -120,7 +123,7 @@ function variantOf(
   };
 }
 
-/** A step of its own. */
+/** Submits one call as a step of its own. */
 function submit(variant: Variant, call: number): void {
   const commands = device.createCommandEncoder();
   const pass = commands.beginComputePass();

@@ -1,18 +1,17 @@
-// What the plugin costs in JavaScript per layer, with 32 layers: of the encoding of our kernels alone, and of everything that is put
-// between a runtime and WebGPU, in Node (Dawn) and with --browser in Chromium.
+// What the plugin costs in JavaScript per layer, with 32 layers. First the encoding of our kernels alone, then everything that the plugin
+// puts between a runtime and WebGPU. It runs in Node over Dawn, and with --browser in Chromium, too.
 import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
-import { copySharedWrites } from '../quality/node-runtime.ts';
+import { copySharedWrites } from '../lab/node/shared-memory.ts';
 import { createSiftAttention } from '../src/kernel/sift-attention.ts';
 import { learnedPolicy, probabilityPolicy, uniformPolicy } from '../src/policy/index.ts';
-import { describeDevice, openDevice, startDawn } from './dawn.ts';
-import { inForm } from './kernels.ts';
-import { loadOrt } from './ort.ts';
-import { measureRouting, type Ort, type RoutingVariant, routingMarkdown } from './routing/measure.ts';
-import { syntheticDecoder } from './step-model.ts';
+import { inForm } from './kernels/our-attention.ts';
+import { measureRouting, type RoutingVariant, routingMarkdown } from './routing/measure.ts';
+import { syntheticDecoder } from './step/step-model.ts';
+import { describeDevice, loadRuntime, openDevice, startGpu } from './timing/device.ts';
 
 const LAYERS = 32;
-/** Short: only the JavaScript counts, and without a GPU the rest takes long. */
+/** Keys in the cache. They are few, since only the JavaScript counts, and without a GPU the rest takes long. */
 const LENGTH = 64;
 
 const { values: options } = parseArgs({
@@ -28,9 +27,9 @@ const { values: options } = parseArgs({
 const STEPS = Number(options.steps);
 const variants = options.variants.split(',') as RoutingVariant[];
 
-/** The encoding alone: all buffers the same from step to step. */
+/** Times the encoding of our kernels alone. All buffers are the same from step to step. */
 async function kernelLoop(): Promise<void> {
-  const device = await openDevice(await startDawn());
+  const device = await openDevice(await startGpu());
   const shape = { queryHeads: 8, kvHeads: 2, headSize: 64, dtype: 'f32' } as const;
   const make = (size: number) => ({ buffer: device.createBuffer({ size, usage: GPUBufferUsage.STORAGE }) });
   const layers = Array.from({ length: LAYERS }, () => ({
@@ -78,14 +77,10 @@ const model = syntheticDecoder({
 });
 const log = (text: string) => console.error(text);
 if (!options['no-node']) {
-  await startDawn();
+  await startGpu();
   if (!options['no-kernels']) await kernelLoop();
   copySharedWrites();
-  const figures = await measureRouting((await loadOrt()) as unknown as Ort, model, {
-    steps: STEPS,
-    variants,
-    log,
-  });
+  const figures = await measureRouting(await loadRuntime(), model, { steps: STEPS, variants, log });
   console.log(`\nwhole step, Node, microseconds a layer:\n${routingMarkdown(figures)}`);
 }
 if (options.browser) {

@@ -3,10 +3,9 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { defineConfig, type Plugin } from 'vite';
+import { ORT_MODULE, ORT_WASM } from '../lab/node/onnxruntime.ts';
 
 const OUT = '.cache/bench';
-const ORT_MODULE = 'ort.webgpu.bundle.min.mjs';
-const ORT_WASM = 'ort-wasm-simd-threaded.asyncify.wasm';
 
 /** The model builder loads onnx-proto through a require that bundling would leave in place. */
 const bundleOnnxProto: Plugin = {
@@ -20,7 +19,7 @@ const bundleOnnxProto: Plugin = {
   },
 };
 
-/** Puts the runtime beside the bundle: a machine without npm needs this one folder and a build of Dawn. */
+/** Puts the runtime beside the bundle. So a machine without npm needs this one folder and a build of Dawn. */
 const carryRuntime: Plugin = {
   name: 'carry-runtime',
   closeBundle() {
@@ -31,7 +30,7 @@ const carryRuntime: Plugin = {
   },
 };
 
-// The benchmark and the sweep as Node scripts, .cache/bench/run.mjs and sweep.mjs.
+// Each benchmark as a Node script: .cache/bench/run.mjs, sweep.mjs and so on.
 export default defineConfig({
   plugins: [bundleOnnxProto, carryRuntime],
   ssr: { noExternal: true, external: ['webgpu', 'onnxruntime-web', 'vite', 'playwright'] },

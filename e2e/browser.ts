@@ -1,10 +1,8 @@
-import { fileURLToPath } from 'node:url';
-import { type Browser, chromium, type Page } from 'playwright';
-import { createServer, type Plugin, type ViteDevServer } from 'vite';
-import { browserArgs, findBrowser } from '../tools/setup/browser.mjs';
-
-/** Root of the repository. */
-export const ROOT = fileURLToPath(new URL('..', import.meta.url));
+import type { Page } from 'playwright';
+import type { Plugin } from 'vite';
+import { openServedPage, repositoryServer } from '../lab/browser.ts';
+import { fileInMemory, modelServer } from '../lab/model-server.ts';
+import { ROOT } from '../lab/root.ts';
 
 /** A served page in a browser of its own. */
 export interface Session {
@@ -14,33 +12,17 @@ export interface Session {
   close(): Promise<void>;
 }
 
-/** Starts a browser that runs WebGPU (on the software adapter unless SIFT_GPU=1). */
-export function launchBrowser(): Promise<Browser> {
-  const executablePath = findBrowser();
-  return chromium.launch({ ...(executablePath ? { executablePath } : {}), args: browserArgs() });
-}
-
 /** Models of a test's own: their files by name of the model and path. */
 export type Models = Record<string, Record<string, Uint8Array>>;
 
 /** Serves models out of memory beside those of the repository. */
-function modelServer(models: Models): Plugin {
-  return {
-    name: 'test-models',
-    configureServer(server) {
-      server.middlewares.use((request, response, next) => {
-        const path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname);
-        const [, folder, name = '', ...rest] = path.split('/');
-        const files = folder === 'models' ? models[name] : undefined;
-        if (!files) return next();
-        const file = files[rest.join('/')];
-        response.statusCode = file ? 200 : 404;
-        response.setHeader('Content-Length', file?.length ?? 0);
-        response.end(request.method === 'HEAD' ? undefined : file);
-      });
-    },
-  };
-}
+const servedModels = (models: Models): Plugin =>
+  modelServer((path) => {
+    const [, folder, name = '', ...rest] = path.split('/');
+    const files = folder === 'models' ? models[name] : undefined;
+    const file = files?.[rest.join('/')];
+    return file ? fileInMemory(file) : files && null;
+  });
 
 /**
  * Serves a folder or a Vite project and opens a page of it.
@@ -49,46 +31,25 @@ function modelServer(models: Models): Plugin {
  * @param models served beside those of the repository, under /models
  */
 export async function openPage(path: string, configFile?: string, models: Models = {}): Promise<Session> {
-  const server: ViteDevServer = await createServer(
-    configFile
-      ? { configFile, server: { port: 0, open: false }, logLevel: 'error' }
-      : {
-          root: ROOT,
-          configFile: false,
-          cacheDir: '.cache/vite-e2e',
-          server: { port: 0, watch: null },
-          optimizeDeps: { exclude: ['onnxruntime-web'] },
-          plugins: [modelServer(models)],
-          logLevel: 'error',
-        },
-  );
-  await server.listen();
-  const base = server.resolvedUrls?.local[0];
-  if (!base) throw new Error('The test server did not start.');
-  const browser = await launchBrowser();
-  const page = await browser.newPage();
   const outside: string[] = [];
-  await page.route('**/*', (route) => {
-    const { hostname, protocol } = new URL(route.request().url());
-    if (
-      protocol === 'blob:' ||
-      protocol === 'data:' ||
-      hostname === 'localhost' ||
-      hostname === '127.0.0.1'
-    ) {
-      return route.continue();
-    }
-    outside.push(route.request().url());
-    return route.abort();
+  const config = configFile
+    ? { configFile, server: { port: 0, open: false }, logLevel: 'error' as const }
+    : repositoryServer(ROOT, 'e2e', { plugins: [servedModels(models)] });
+  const { page, close } = await openServedPage(path, config, async (page) => {
+    await page.route('**/*', (route) => {
+      const { hostname, protocol } = new URL(route.request().url());
+      if (
+        protocol === 'blob:' ||
+        protocol === 'data:' ||
+        hostname === 'localhost' ||
+        hostname === '127.0.0.1'
+      ) {
+        return route.continue();
+      }
+      outside.push(route.request().url());
+      return route.abort();
+    });
+    page.on('pageerror', (error) => console.error('page error:', error.message));
   });
-  page.on('pageerror', (error) => console.error('page error:', error.message));
-  await page.goto(new URL(path, base).href);
-  return {
-    page,
-    outside,
-    close: async () => {
-      await browser.close();
-      await server.close();
-    },
-  };
+  return { page, outside, close };
 }

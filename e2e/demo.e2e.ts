@@ -2,7 +2,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openPage, ROOT, type Session } from './browser.ts';
+import { ROOT } from '../lab/root.ts';
+import { openPage, type Session } from './browser.ts';
 
 const LAYERS = 3;
 const HEADS = 8;

@@ -4,7 +4,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
 import { expect, test } from 'vitest';
-import { launchBrowser, ROOT } from './browser.ts';
+import { launchBrowser } from '../lab/browser.ts';
+import { ROOT } from '../lab/root.ts';
 
 const TYPES: Record<string, string> = {
   '.js': 'text/javascript',

@@ -3,8 +3,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ROOT } from '../lab/root.ts';
 import { GATE_POLICIES, type GateRun, type GateTable, violations } from '../quality/gate.ts';
-import { openPage, ROOT, type Session } from './browser.ts';
+import { openPage, type Session } from './browser.ts';
 import type { Mutation } from './page/mutations.ts';
 import type {} from './page/quality.ts';
 import { someText } from './text.ts';

@@ -111,6 +111,7 @@ describe('shared KV cache', () => {
         await generate(generator, ids.slice(i, i + 5), 2);
         counts.push(memory.bytes);
       }
+      memory.stop();
       const report = await sift.report();
       sift.disable();
       const stockBeams = await generateBatch(generator, prompts, 4, { num_beams: 2 });

@@ -134,6 +134,37 @@ describe('enabling', () => {
     for (const cache of result.caches) expect(cache).toMatchObject({ kind: 'shared', reasons: [] });
   });
 
+  test('while another pipeline learns its thresholds: it learns the same as when left alone', async () => {
+    const result = await session.page.evaluate(async (prompt) => {
+      const { loadSmall, enableSift, generateBatch } = window.sift;
+      const [a, b] = [await loadSmall('plain'), await loadSmall('other')];
+      const sift = await enableSift(a, { mode: 'learned', warmup: 24, siftFrom: 0 });
+      const learned = async (atStep: (step: number) => void) => {
+        let step = 0;
+        const streamer = { put: () => atStep(step++), end() {} };
+        const tokens = await generateBatch(a, [prompt], 48, { streamer });
+        const { layers, reasons, stockSteps } = await sift.report();
+        const heads = layers.flatMap((layer) =>
+          layer.heads.map(({ status, fit, kept }) => ({ status, fit, kept })),
+        );
+        return { tokens, heads, reasons, stockSteps };
+      };
+      const alone = await learned(() => {});
+      let enabled: Promise<{ dispose(): void }> | undefined;
+      const meanwhile = await learned((step) => {
+        if (step === 3) enabled = enableSift(b, { siftFrom: 0 });
+      });
+      (await enabled)!.dispose();
+      sift.dispose();
+      for (const generator of [a, b]) await generator.dispose();
+      return { alone, meanwhile };
+    }, PROMPT);
+    expect(result.alone.stockSteps).toBe(0);
+    for (const { status } of result.alone.heads) expect(['fitted', 'unfit']).toContain(status);
+    expect(result.alone.heads.some(({ status }) => status === 'fitted')).toBe(true);
+    expect(result.meanwhile).toEqual(result.alone);
+  });
+
   test('a pipeline disposed of meanwhile: DISPOSED, and other pipelines go on', async () => {
     const result = await session.page.evaluate(async (prompt) => {
       const { loadSmall, enableSift, generate, failure } = window.sift;

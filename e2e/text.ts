@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ROOT } from './browser.ts';
+import { ROOT } from '../lab/root.ts';
 
 /** A stretch of text that the models were not trained on (models/text). */
 export function someText(): string {

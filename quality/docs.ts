@@ -1,8 +1,8 @@
-// npm run quality:docs: docs/quality.md's tables, between its markers, and the plots, from quality/results.
+// npm run quality:docs makes the tables of docs/quality.md, which lie between markers, and the plots, from quality/results.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { frontierPlot } from './plot.ts';
-import { parseResults, type QualityRow } from './results.ts';
-import { parseMoments, parseStudy } from './study-policies.ts';
+import { frontierPlot } from './report/plot.ts';
+import { parseResults, type QualityRow } from './report/results.ts';
+import { parseMoments, parseStudy } from './report/study-policies.ts';
 import {
   fillMarkers,
   gateTable,
@@ -11,7 +11,7 @@ import {
   powerLawTable,
   studyTable,
   tasksTable,
-} from './tables.ts';
+} from './report/tables.ts';
 
 const DOC = 'docs/quality.md';
 const file = (name: string) => readFileSync(`quality/results/${name}.json`, 'utf8');

@@ -1,6 +1,6 @@
-// The quality gate of CI: what is decoded, what is measured, and the bounds about the committed table quality/results/gate.json.
+// The quality gate of CI: what is decoded, what is measured, and how far it may be from the committed table, quality/results/gate.json.
 
-/** Tokens of the prompt; steps that learn; steps after which a run is looked at for the first time, and in all. */
+/** Tokens of the prompt, steps that learn, the step after which a run is looked at for the first time, and all steps. */
 export const GATE = { prompt: 700, warmup: 8, early: 16, steps: 37 } as const;
 
 /** Policies of both kinds: thresholds that are learned, and thresholds that are not. */
@@ -15,7 +15,7 @@ export interface GateFigures {
   heads: number[][];
 }
 
-/** One run: its figures at the early look and, where it went on, at the end, with the planted code's tokens that were recalled. */
+/** One run: its figures at the early look and, where it went on, at the end. There it has been asked for the planted code. */
 export interface GateRun {
   early: GateFigures;
   all?: GateFigures & { recalled: number; asked: number };
@@ -52,7 +52,7 @@ function compare(name: string, got: GateFigures, want: GateFigures): string[] {
   return found;
 }
 
-/** What is wrong with a run; empty: it passes. */
+/** Says what is wrong with a run. It passes if nothing is. */
 export function violations(run: GateRun, want: Required<GateRun>): string[] {
   const found = compare('early', run.early, want.early);
   if (!run.all) return found;

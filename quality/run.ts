@@ -2,31 +2,31 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { type OpenLab, openBrowserLab } from './browser-lab.ts';
-import { partsOf, type Sequence, sequencesOf, splitDocuments } from './corpus.ts';
-import type { Lab } from './lab.ts';
-import { dtypeIn, openNodeLab } from './node-lab.ts';
-import { type Options, readOptions, USAGE } from './options.ts';
-import { parseResults, type QualityResults, writeResults } from './results.ts';
-import { markdown, measure, type Plan, shardOf, tabulate } from './runner.ts';
-import { partPath, Store, shardPaths } from './store.ts';
+import { type OpenEvaluator, openBrowserEvaluator } from './evaluation/browser.ts';
+import type { Evaluator } from './evaluation/evaluator.ts';
+import { dtypeIn, openNodeEvaluator } from './evaluation/node.ts';
+import { partsOf, type Sequence, sequencesOf, splitDocuments } from './plan/corpus.ts';
+import { type Options, readOptions, USAGE } from './plan/options.ts';
+import { markdown, measure, type Plan, shardOf, tabulate } from './plan/runner.ts';
+import { partPath, Store, shardPaths } from './plan/store.ts';
+import { parseResults, type QualityResults, writeResults } from './report/results.ts';
 import { taskNames } from './tasks/index.ts';
 
 const began = performance.now();
 const say = (message: string): void =>
   console.log(`${((performance.now() - began) / 1000).toFixed(0).padStart(5)} s  ${message}`);
 
-function open(options: Options, dtype: string): Promise<OpenLab> {
+function open(options: Options, dtype: string): Promise<OpenEvaluator> {
   const progress = (message: string) => say(`  ${message}`);
   return options.node
-    ? openNodeLab(options.folder!, dtype, progress)
-    : openBrowserLab({ folder: options.folder, hubId: options.hubId, dtype }, progress);
+    ? openNodeEvaluator(options.folder!, dtype, progress)
+    : openBrowserEvaluator({ folder: options.folder, hubId: options.hubId, dtype }, progress);
 }
 
 /** The text in the model's tokens. */
-async function tokenise(lab: Lab, text: string): Promise<number[][]> {
-  const { endToken } = await lab.facts();
-  const documents = await lab.encode(splitDocuments(text));
+async function tokenise(evaluator: Evaluator, text: string): Promise<number[][]> {
+  const { endToken } = await evaluator.facts();
+  const documents = await evaluator.encode(splitDocuments(text));
   return documents.map((tokens) => [...tokens, endToken]);
 }
 
@@ -34,11 +34,11 @@ async function run(options: Options): Promise<void> {
   const dtype = options.dtype ?? (options.folder === null ? 'q4' : dtypeIn(options.folder));
   const name = options.hubId ?? basename(options.folder!);
   say(`${name} (${dtype}) ${options.node ? 'in Node' : 'in a browser'}`);
-  const { lab, close } = await open(options, dtype);
+  const { evaluator, close } = await open(options, dtype);
   try {
-    const { gpu, context, endToken } = await lab.facts();
+    const { gpu, context, endToken } = await evaluator.facts();
     const text = readFileSync(options.text, 'utf8');
-    const documents = await tokenise(lab, text);
+    const documents = await tokenise(evaluator, text);
     const { prompt, steps, warmup, half } = options;
     const length = prompt + steps + 1;
     if (length > context)
@@ -46,13 +46,13 @@ async function run(options: Options): Promise<void> {
     const parts = partsOf({ documents }, half);
     const sequences = sequencesOf(parts, options.sequences, length);
     say(`${gpu}; ${parts.reduce((sum, part) => sum + part.tokens.length, 0)} tokens of text`);
-    if (options.reference !== undefined) return await reference(lab, options, sequences, gpu);
+    if (options.reference !== undefined) return await reference(evaluator, options, sequences, gpu);
     const filler = parts.flatMap(({ tokens }) => tokens).filter((token) => token !== endToken);
     const plan: Plan = {
       policies: options.policies,
       sequences,
       options: { prompt, steps, warmup },
-      tasks: await lab.tasks(taskNames(options.tasks, context), { filler, learning: warmup }),
+      tasks: await evaluator.tasks(taskNames(options.tasks, context), { filler, learning: warmup }),
     };
     const machine: 'node' | 'browser' = options.node ? 'node' : 'browser';
     const hash = createHash('sha256').update(text).digest('hex').slice(0, 16);
@@ -66,7 +66,7 @@ async function run(options: Options): Promise<void> {
     if (options.fresh) store.clear();
     else if (store.resumed > 0) say(`going on from ${path}: ${store.resumed} results`);
     else if (store.otherSettings) say(`${path} is of a run with other settings; beginning anew`);
-    await measure(lab, shard ? shardOf(plan, shard) : plan, store, say);
+    await measure(evaluator, shard ? shardOf(plan, shard) : plan, store, say);
     if (shard) return say(`share ${shard.index} of ${shard.count} is measured: ${path}`);
     const rows = tabulate(plan, store);
     console.log(markdown(rows));
@@ -96,7 +96,7 @@ async function run(options: Options): Promise<void> {
 
 /** Kept rows, and the kernel's outputs, against the f64 reference. */
 async function reference(
-  lab: Lab,
+  evaluator: Evaluator,
   options: Options,
   sequences: readonly Sequence[],
   gpu: string,
@@ -105,7 +105,7 @@ async function reference(
   const results = [];
   for (const { start, tokens } of sequences) {
     for (const policy of policies) {
-      const found = await lab.reference(tokens, policy, {
+      const found = await evaluator.reference(tokens, policy, {
         prompt,
         steps,
         warmup,

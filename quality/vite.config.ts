@@ -1,6 +1,6 @@
 import { defineConfig } from 'vite';
 
-// One Node script: the GPU machine has no package manager. What only the browser needs is loaded when it is.
+// Builds one Node script, for machines without a package manager. What only the browser needs is loaded when a browser is.
 export default defineConfig({
   build: {
     ssr: 'quality/run.ts',

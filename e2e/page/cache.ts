@@ -1,48 +1,44 @@
 // What the tests of the shared KV cache need of a page.
 import { DynamicCache, Tensor, type TextGenerationPipeline } from '@huggingface/transformers';
+import { observe, removeAll } from '../../lab/webgpu-calls/observe.ts';
+import { intercept } from '../../src/adapters/shared/interception.ts';
 
 /** Bytes in GPU buffers that were created and not destroyed since the counting began. */
 export interface MemoryCount {
   bytes: number;
+  /** Leaves buffers that are created later out of the count. */
+  stop(): void;
 }
 
 /** Counts a device's buffers from now on. */
 export function countMemory(device: GPUDevice): MemoryCount {
-  const count: MemoryCount = { bytes: 0 };
-  const create = device.createBuffer.bind(device);
-  device.createBuffer = (descriptor) => {
-    const buffer = create(descriptor);
-    const destroy = buffer.destroy.bind(buffer);
-    let alive = true;
+  const created = observe(device, 'createBuffer', (buffer) => {
     count.bytes += buffer.size;
-    buffer.destroy = () => {
-      if (alive) count.bytes -= buffer.size;
-      alive = false;
-      return destroy();
-    };
-    return buffer;
-  };
+    const destroyed = observe(buffer, 'destroy', () => {
+      count.bytes -= buffer.size;
+      destroyed.remove();
+    });
+  });
+  const count: MemoryCount = { bytes: 0, stop: () => created.remove() };
   return count;
 }
 
 /** Makes every buffer of at least `bytes` fail for want of memory, until the returned function is called. */
 export function exhaustMemory(device: GPUDevice, bytes: number): () => void {
-  const { createBuffer, popErrorScope } = device;
   let failed = false;
-  device.createBuffer = (descriptor) => {
-    if (descriptor.size >= bytes && descriptor.label?.startsWith('sift past')) failed = true;
-    return createBuffer.call(device, descriptor);
-  };
-  device.popErrorScope = async () => {
-    const error = await popErrorScope.call(device);
-    const report = failed;
-    failed = false;
-    return report ? new GPUOutOfMemoryError('not enough memory (made by the test)') : error;
-  };
-  return () => {
-    device.createBuffer = createBuffer;
-    device.popErrorScope = popErrorScope;
-  };
+  const interceptions = [
+    observe(device, 'createBuffer', (_, [{ size, label }]) => {
+      if (size >= bytes && label?.startsWith('sift past')) failed = true;
+    }),
+    intercept(device, 'popErrorScope', (original, interception) => async () => {
+      const error = await original.call(device);
+      if (!interception.active) return error;
+      const report = failed;
+      failed = false;
+      return report ? new GPUOutOfMemoryError('not enough memory (made by the test)') : error;
+    }),
+  ];
+  return () => removeAll(interceptions);
 }
 
 const ids = (tokens: number[]): Tensor =>

@@ -7,18 +7,16 @@ import {
   type TextGenerationPipeline,
   TextStreamer,
 } from '@huggingface/transformers';
+import { type Continuation, continueGreedily } from '../../lab/decoding/forced.ts';
+import { hubDecoder, useServedModels } from '../../lab/decoding/hub-decoder.ts';
+import { hideNarrowSubgroups } from '../../lab/narrow-subgroups.ts';
 import { enableSift, SiftError } from '../../src/index.ts';
-import { hideNarrowSubgroups } from '../../tools/models/subgroups.ts';
 import { converse, countMemory, exhaustMemory, fork } from './cache.ts';
-import { decodeForced, type ForcedDecode } from './forced.ts';
 
 // Prompts are wrong in this runtime on subgroups of 4 lanes (the software adapter's); decode steps are right. Pages opened with
 // ?subgroups keep them, so that both forms of the runtime's programs are met.
 if (!location.search.includes('subgroups')) hideNarrowSubgroups();
-env.allowRemoteModels = false;
-env.allowLocalModels = true;
-env.localModelPath = '/models/';
-env.backends.onnx.wasm!.wasmPaths = '/node_modules/onnxruntime-web/dist/';
+useServedModels('/models/');
 
 /** Greedy generation of several prompts at once, padded on the left; the new tokens of each. */
 async function generateBatch(
@@ -53,7 +51,13 @@ const api = {
   Tensor,
   TextStreamer,
   InterruptableStoppingCriteria,
-  decodeForced,
+  /** Decodes given tokens after a prompt, and then `free` more steps greedily. */
+  decodeForced: (
+    generator: TextGenerationPipeline,
+    prompt: number[],
+    forced: number[],
+    free: number,
+  ): Promise<Continuation> => continueGreedily(hubDecoder(generator), prompt, forced, free),
   converse,
   fork,
   countMemory,
@@ -91,7 +95,6 @@ const api = {
 };
 
 export type TestApi = typeof api;
-export type { ForcedDecode };
 
 declare global {
   interface Window {

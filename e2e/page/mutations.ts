@@ -1,5 +1,7 @@
-// Breaks our kernels on purpose, in this page alone: when one of our pipelines is set while a mutation is active, one is set instead
-// that was compiled from the same WGSL with the mutation in it. (The plugin's self-test has run by then; it would catch some of them.)
+// Breaks our kernels on purpose, in this page alone. When one of our pipelines is set while a mutation is active, another is set instead:
+// one that was compiled from the same WGSL with the mutation in it. By then the plugin's self-test, which would catch some of them, has run.
+import { observe } from '../../lab/webgpu-calls/observe.ts';
+import { intercept } from '../../src/adapters/shared/interception.ts';
 
 /** Wraps a WGSL function: it is renamed, and one of its name calls it. */
 function wrap(
@@ -61,20 +63,8 @@ interface Origin {
 
 const codes = new WeakMap<GPUShaderModule, string>();
 const origins = new WeakMap<GPUComputePipeline, Origin>();
-const { createShaderModule, createComputePipelineAsync } = GPUDevice.prototype;
-const { setPipeline } = GPUComputePassEncoder.prototype;
-
-GPUDevice.prototype.createShaderModule = function (descriptor) {
-  const module = createShaderModule.call(this, descriptor);
-  if (descriptor.label?.startsWith('sift ')) codes.set(module, String(descriptor.code));
-  return module;
-};
-GPUDevice.prototype.createComputePipelineAsync = async function (descriptor) {
-  const pipeline = await createComputePipelineAsync.call(this, descriptor);
-  const code = codes.get(descriptor.compute.module);
-  if (code !== undefined) origins.set(pipeline, { device: this, descriptor, code, broken: new Map() });
-  return pipeline;
-};
+/** WebGPU's own: what compiles a broken kernel must not be taken for the plugin or for the runtime. */
+const { createShaderModule } = GPUDevice.prototype;
 
 function brokenPipeline(pipeline: GPUComputePipeline, name: Mutation): GPUComputePipeline | null {
   const origin = origins.get(pipeline);
@@ -91,8 +81,30 @@ function brokenPipeline(pipeline: GPUComputePipeline, name: Mutation): GPUComput
   return found;
 }
 
-GPUComputePassEncoder.prototype.setPipeline = function (pipeline) {
-  const broken = mutation.active && brokenPipeline(pipeline, mutation.active);
-  if (broken) mutation.broken++;
-  setPipeline.call(this, broken ?? pipeline);
-};
+// These stay for as long as the page does.
+observe(GPUDevice.prototype, 'createShaderModule', (module, [{ label, code }]) => {
+  if (label?.startsWith('sift ')) codes.set(module, String(code));
+});
+intercept(
+  GPUDevice.prototype,
+  'createComputePipelineAsync',
+  (original, interception) =>
+    async function (this: GPUDevice, descriptor) {
+      const pipeline = await original.call(this, descriptor);
+      const code = codes.get(descriptor.compute.module);
+      if (interception.active && code !== undefined)
+        origins.set(pipeline, { device: this, descriptor, code, broken: new Map() });
+      return pipeline;
+    },
+);
+intercept(
+  GPUComputePassEncoder.prototype,
+  'setPipeline',
+  (original, interception) =>
+    function (this: GPUComputePassEncoder, pipeline) {
+      const name = interception.active ? mutation.active : null;
+      const broken = name && brokenPipeline(pipeline, name);
+      if (broken) mutation.broken++;
+      return original.call(this, broken ?? pipeline);
+    },
+);

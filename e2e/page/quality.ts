@@ -1,22 +1,20 @@
 // The quality gate in a page: the embedded model, forced decoding from one prompt under the gate's policies, with sound and broken kernels.
 
 import { env, pipeline, type Tensor, type TextGenerationPipeline } from '@huggingface/transformers';
-import { decode, type ForcedDecoder, prefill } from '../../quality/forced.ts';
+import { type Decoder, type Outputs, runtimeDevice } from '../../lab/decoding/decoder.ts';
+import { decodeForced } from '../../lab/decoding/forced.ts';
+import { hubDecoder, useServedModels } from '../../lab/decoding/hub-decoder.ts';
+import { divergence, mostLikely } from '../../lab/decoding/logits.ts';
+import { prefill } from '../../lab/decoding/sequence.ts';
+import { promptChunk } from '../../lab/narrow-subgroups.ts';
+import { mean } from '../../lab/statistics.ts';
 import { GATE, type GateFigures, type GateRun } from '../../quality/gate.ts';
-import { hubDecoder } from '../../quality/hub-decoder.ts';
-import { divergence, mean, mostLikely } from '../../quality/measure.ts';
-import { parsePolicy } from '../../quality/policy-syntax.ts';
+import { parsePolicy } from '../../quality/plan/policy-syntax.ts';
 import { makeTask } from '../../quality/tasks/index.ts';
-import type { HubTensor } from '../../src/adapters/transformers/runtime.ts';
 import { enableSift, type Sift, type SiftReport } from '../../src/index.ts';
 import { type Mutation, mutation } from './mutations.ts'; // before the runtime asks for a device
 
-env.allowRemoteModels = false;
-env.allowLocalModels = true;
-env.localModelPath = '/models/';
-env.backends.onnx.wasm!.wasmPaths = '/node_modules/onnxruntime-web/dist/';
-
-const runtimeDevice = () => (env.backends.onnx.webgpu as unknown as { device: Promise<GPUDevice> }).device;
+useServedModels('/models/');
 
 const heads = (report: SiftReport) => report.layers.map((layer) => layer.heads.map((head) => head.kept));
 
@@ -25,10 +23,10 @@ class Gate {
 
   private constructor(
     private readonly generator: TextGenerationPipeline,
-    private readonly decoder: ForcedDecoder,
+    private readonly decoder: Decoder,
     private readonly tokens: readonly number[],
     private readonly answer: readonly [from: number, to: number],
-    private readonly past: Record<string, HubTensor>,
+    private readonly past: Outputs,
     private readonly exact: readonly Float32Array[],
   ) {}
 
@@ -46,11 +44,12 @@ class Gate {
     const tokens = [...prompt, ...steps];
     if (tokens.length < GATE.prompt + GATE.steps)
       throw new Error(`The question ends after ${steps.length} steps; the gate has ${GATE.steps}.`);
-    const decoder = hubDecoder(generator, await runtimeDevice());
+    const decoder = hubDecoder(generator, promptChunk(await runtimeDevice(env.backends.onnx)));
     (await enableSift(generator, { siftFrom: 0 })).dispose(); // the plugin must see the runtime compile
     const past = await prefill(decoder, prompt);
     const exact: Float32Array[] = [];
-    await decode(decoder, tokens, GATE.prompt, GATE.steps, (_, row) => void exact.push(row), past);
+    const forced = { tokens, prompt: GATE.prompt, steps: GATE.steps, past };
+    await decodeForced(decoder, forced, (_, row) => void exact.push(row));
     return new Gate(generator, decoder, tokens, answers[0]!, past, exact);
   }
 
@@ -68,7 +67,7 @@ class Gate {
   }
 
   async gpu(): Promise<string> {
-    const device = await runtimeDevice();
+    const device = await runtimeDevice(env.backends.onnx);
     const { vendor, architecture } = device.adapterInfo;
     return `${vendor} ${architecture}${device.features.has('subgroups') ? ', subgroups' : ''}`;
   }
@@ -105,7 +104,8 @@ class Gate {
         if (step > warmup) kl.push(divergence(this.exact[step - 1]!, row).kl);
         if (step === early) first = await figures();
       };
-      await decode(this.decoder, this.tokens, GATE.prompt, steps, visit, this.past);
+      const forced = { tokens: this.tokens, prompt: GATE.prompt, steps, past: this.past };
+      await decodeForced(this.decoder, forced, visit);
       const run = { early: first!, dispatches: mutation.broken };
       return broken ? run : { ...run, all: { ...(await figures()), ...this.recalled(rows) } };
     } finally {

@@ -1,6 +1,6 @@
 // A task is a conversation of given tokens: prompts, and decode steps after each, some of whose tokens are answers. An answer counts
 // when each of its tokens is the most likely one, given the right ones before it: exactly then greedy decoding would give it whole.
-import type { TaskFigures } from '../results.ts';
+import type { TaskFigures } from '../report/results.ts';
 
 /** One turn: a prompt, then forced decode steps. */
 export interface Turn {

@@ -1,6 +1,7 @@
 import { invalidOption, SiftError } from '../errors.ts';
 import { planStep, presetPolicy, type ThresholdPolicy, validatePolicy } from '../policy/index.ts';
-import { fastestVariant } from './proof/variants.ts';
+import { selfTest } from './proof/self-test.ts';
+import { fastestVariant, firstProven, kernelVariants } from './proof/variants.ts';
 import { type AttentionShape, validateShape } from './shape.ts';
 import {
   AttentionEncoder,
@@ -26,6 +27,11 @@ export interface SiftAttentionOptions {
   resources?: StepResources;
   /** Keys from which steps sift. Shorter steps read every row. Default 0. */
   siftFrom?: number;
+  /**
+   * Whether to hold the kernels against an f64 reference before they are used, and to fall back to a simpler variant
+   * of them where they fail. It takes as long as a few decode steps. Default true.
+   */
+  selfTest?: boolean;
   /** @internal Changes to the device's tuning, for measurements. */
   tuning?: Partial<Tuning>;
 }
@@ -164,7 +170,7 @@ export class SiftAttention {
  * the shape's `dtype`.
  *
  * @throws {SiftError} `INVALID_OPTION` for a shape, an option or a policy out of range, `SELF_TEST_FAILED` if
- *   a kernel does not compile on the device.
+ *   no variant of the kernels compiles on the device and computes the right thing.
  */
 export async function createSiftAttention(
   device: GPUDevice,
@@ -177,9 +183,14 @@ export async function createSiftAttention(
     if (!Number.isInteger(value) || value < 1) throw invalidOption(name, value, 'an integer of at least 1');
   }
   validateShape(shape);
-  const variant = fastestVariant(device, shape, options);
+  const chosen = options.subgroups !== undefined || options.tuning !== undefined;
+  const variants = chosen ? [fastestVariant(device, shape, options)] : kernelVariants(device, shape);
   const resources = options.resources ?? createStepResources(device);
-  const encoder = await AttentionEncoder.create(resources, shape, variant, policy);
+  const encoder = await firstProven(variants, (variant) =>
+    options.selfTest === false
+      ? AttentionEncoder.create(resources, shape, variant, policy)
+      : selfTest(resources, shape, variant, policy),
+  );
   encoder.siftFrom = options.siftFrom ?? 0;
   return new SiftAttention(encoder, policy, layers, batch, options.resources === undefined);
 }

@@ -1,11 +1,10 @@
 import { basename, dirname, relative, resolve, sep } from 'node:path';
-import { type Browser, chromium, type Page } from 'playwright';
-import { createServer, type ViteDevServer } from 'vite';
-import { browserArgs, findBrowser } from '../setup/browser.mjs';
+import type { Page } from 'playwright';
+import { NO_RELOAD, openServedPage, repositoryServer, type ServedPage } from '../../lab/browser.ts';
+import { ROOT } from '../../lab/root.ts';
 import type { Dtype } from './llama.ts';
 import type { Device, MeasureOptions, Measures } from './measure.ts';
 import type { PageModel } from './page.ts';
-import { ROOT } from './root.ts';
 
 /** A model folder inside the repository, and how to run it. */
 export interface BrowserModel {
@@ -16,41 +15,32 @@ export interface BrowserModel {
 
 /** A browser with tools/models/page.html open, served by Vite from the repository's root. */
 export class ModelBrowser {
-  private readonly server: ViteDevServer;
-  private readonly browser: Browser;
-  private readonly page: Page;
+  private readonly served: ServedPage;
 
-  private constructor(server: ViteDevServer, browser: Browser, page: Page) {
-    this.server = server;
-    this.browser = browser;
-    this.page = page;
+  private constructor(served: ServedPage) {
+    this.served = served;
+  }
+
+  private get page(): Page {
+    return this.served.page;
   }
 
   /** Starts the server and the browser: that of `CHROME_PATH`, or one that is found. */
   static async start(): Promise<ModelBrowser> {
-    const server = await createServer({
-      root: ROOT,
-      configFile: false,
+    const config = repositoryServer(ROOT, 'models', {
       logLevel: 'warn',
-      cacheDir: '.cache/vite-models',
-      // No socket: a reload by hot updates would cut a measurement off. (Vite's client logs that it misses it.)
-      server: { host: '127.0.0.1', port: 0, ws: false, watch: null },
-      // Pre-bundled, the runtime would look for its WebAssembly beside the bundle.
+      server: NO_RELOAD,
+      // Pre-bundled, transformers.js would look for the runtime's WebAssembly beside the bundle.
       optimizeDeps: { exclude: ['@huggingface/transformers'] },
     });
-    try {
-      await server.listen();
-      const executablePath = findBrowser();
-      const options = { headless: true, args: browserArgs() };
-      const browser = await chromium.launch(executablePath ? { ...options, executablePath } : options);
-      const page = await browser.newPage();
+    const served = await openServedPage('/tools/models/page.html', config, (page) => {
       page.on('pageerror', (error) => console.error(`page: ${error.message}`));
-      const { port } = server.httpServer!.address() as { port: number };
-      await page.goto(`http://127.0.0.1:${port}/tools/models/page.html`);
-      await page.waitForFunction(() => window.converted !== undefined);
-      return new ModelBrowser(server, browser, page);
+    });
+    try {
+      await served.page.waitForFunction(() => window.converted !== undefined);
+      return new ModelBrowser(served);
     } catch (error) {
-      await server.close();
+      await served.close();
       throw error;
     }
   }
@@ -76,9 +66,8 @@ export class ModelBrowser {
     );
   }
 
-  async close(): Promise<void> {
-    await this.browser.close();
-    await this.server.close();
+  close(): Promise<void> {
+    return this.served.close();
   }
 }
 

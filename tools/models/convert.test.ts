@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { env } from '@huggingface/transformers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ROOT } from '../../lab/root.ts';
 import { convertModel } from './convert.ts';
 import { encodeSafetensors, fixtureConfig, fixtureWeights } from './fixture.ts';
 import { DTYPES } from './llama.ts';
 import { forward, loadModel, meanLoss } from './measure.ts';
-import { ROOT } from './root.ts';
 
 const TOKENIZER = join(ROOT, 'models/tiny/tokenizer.json');
 const TEXT = readFileSync(join(ROOT, 'models/text/excerpt.txt'), 'utf8');

@@ -2,10 +2,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { env } from '@huggingface/transformers';
+import { ROOT } from '../../lab/root.ts';
 import { ModelBrowser } from './browser.ts';
 import { DTYPES, type Dtype } from './llama.ts';
 import { type Device, loadModel, type MeasureOptions, type Measures, measure } from './measure.ts';
-import { ROOT } from './root.ts';
 
 const DEVICES: readonly Device[] = ['cpu', 'wasm', 'webgpu'];
 

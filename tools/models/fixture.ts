@@ -1,4 +1,4 @@
-import { toHalves } from './float16.ts';
+import { packFloat16 } from '../../src/kernel/gpu/float16.ts';
 import type { ModelConfig } from './llama.ts';
 import type { Tensor } from './safetensors.ts';
 
@@ -69,7 +69,7 @@ export function encodeSafetensors(tensors: ReadonlyMap<string, Tensor>): Uint8Ar
   const all: number[] = [];
   for (const [name, { shape, data }] of tensors) {
     const start = all.length * 2;
-    for (const bits of toHalves(data)) all.push(bits);
+    for (const bits of packFloat16(data)) all.push(bits);
     header[name] = { dtype: 'F16', shape, data_offsets: [start, all.length * 2] };
   }
   return safetensorsFile(header, Uint16Array.from(all));

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { unpackFloat16 } from '../../src/kernel/gpu/float16.ts';
 import { fixtureConfig, fixtureWeights } from './fixture.ts';
-import { fromHalves } from './float16.ts';
 import { buildLlama, type Dtype, type GraphOptions } from './llama.ts';
 import { DataType, decodeOnnx } from './onnx-graph.ts';
 
@@ -140,7 +140,7 @@ describe('buildLlama', () => {
     const { initialisers } = decode('fp16');
     const cos = initialisers.get('cos_cache')!;
     expect(cos.dims!.map(Number)).toEqual([128, 8]);
-    const table = fromHalves(new Uint16Array(new Uint8Array(cos.rawData!).buffer));
+    const table = unpackFloat16(new Uint16Array(new Uint8Array(cos.rawData!).buffer));
     expect(table[100 * 8 + 3]).toBeCloseTo(Math.cos(100 * 100000 ** (-6 / 16)), 3);
   });
 

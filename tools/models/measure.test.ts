@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { AutoTokenizer, env, type PreTrainedTokenizer } from '@huggingface/transformers';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { ROOT } from '../../lab/root.ts';
 import { encodeDocuments, meanLoss, plantCode } from './measure.ts';
-import { ROOT } from './root.ts';
 
 describe('meanLoss', () => {
   test('is the logarithm of the vocabulary for equal logits', () => {

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ROOT } from '../../lab/root.ts';
 import { type BrowserModel, ModelBrowser } from './browser.ts';
 import { EXCERPT_LOSSES } from './reference.ts';
-import { ROOT } from './root.ts';
 
 /** The embedded model on WebGPU in a browser: on the software adapter, or on a real one with SIFT_GPU=1. */
 const MODEL: BrowserModel = { folder: join(ROOT, 'models/tiny'), dtype: 'q4', device: 'webgpu' };

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { env, Tensor } from '@huggingface/transformers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ROOT } from '../../lab/root.ts';
 import {
   encodeDocuments,
   forward,
@@ -12,7 +13,6 @@ import {
   windowLosses,
 } from './measure.ts';
 import { EXCERPT_LOSSES } from './reference.ts';
-import { ROOT } from './root.ts';
 
 // The embedded model on the CPU; model.e2e.ts runs it in a browser.
 describe('models/tiny, q4', () => {

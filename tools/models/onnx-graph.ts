@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import type { onnx as Onnx } from 'onnx-proto';
-import { toHalves } from './float16.ts';
+import { packFloat16 } from '../../src/kernel/gpu/float16.ts';
 
 // The package is CommonJS without detectable named exports, hence the require.
 const { onnx } = createRequire(import.meta.url)('onnx-proto') as { onnx: typeof Onnx };
@@ -56,7 +56,7 @@ export class OnnxGraph {
 
   /** Adds a floating-point constant in the given precision. */
   float(name: string, type: FloatType, dims: readonly number[], values: Float32Array): string {
-    return this.raw(name, type, dims, type === DataType.FLOAT ? values : toHalves(values));
+    return this.raw(name, type, dims, type === DataType.FLOAT ? values : packFloat16(values));
   }
 
   /** Adds int64 constants. */

@@ -1,8 +1,9 @@
 // Runs in the browser: what browser.ts calls there, as window.converted.
 import { env, pipeline } from '@huggingface/transformers';
+import { useServedModels } from '../../lab/decoding/hub-decoder.ts';
+import { hideNarrowSubgroups } from '../../lab/narrow-subgroups.ts';
 import type { Dtype } from './llama.ts';
 import { type Device, loadModel, type MeasureOptions, type Measures, measure } from './measure.ts';
-import { hideNarrowSubgroups } from './subgroups.ts';
 
 /** A model by its folder's place under the repository's root. */
 export interface PageModel {
@@ -26,9 +27,7 @@ declare global {
 }
 
 function configure(path: string): void {
-  env.allowRemoteModels = false;
-  env.allowLocalModels = true;
-  env.localModelPath = path;
+  useServedModels(path);
   env.useBrowserCache = false;
   const runtime = '/node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.asyncify';
   env.backends.onnx.wasm!.wasmPaths = { mjs: `${runtime}.mjs`, wasm: `${runtime}.wasm` };

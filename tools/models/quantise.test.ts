@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { fromFloat16, toFloat16 } from '../../src/kernel/gpu/float16.ts';
 import { Compensation } from './compensation.ts';
-import { fromHalfBits, toHalfBits } from './float16.ts';
 import { BLOCK, dequantise, quantise } from './quantise.ts';
 
 /** Normally distributed numbers; the same for the same seed. */
@@ -64,7 +64,7 @@ describe('quantise', () => {
 
   test('halfScales gives scales that a half holds', () => {
     const { scales } = quantise(data, rows, cols, 4, { halfScales: true });
-    for (const scale of scales) expect(fromHalfBits(toHalfBits(scale))).toBe(scale);
+    for (const scale of scales) expect(fromFloat16(toFloat16(scale))).toBe(scale);
   });
 
   test('refuses sizes that do not fit', () => {

@@ -1,5 +1,5 @@
+import { fromFloat16, toFloat16 } from '../../src/kernel/gpu/float16.ts';
 import type { Compensation } from './compensation.ts';
-import { fromHalfBits, toHalfBits } from './float16.ts';
 
 /** Weights per scale, along the input dimension; what the hub's exports use. */
 export const BLOCK = 32;
@@ -94,7 +94,7 @@ function bestScale(block: Float64Array, zero: number, half: boolean): number {
   for (const full of peak === 0 ? [] : [peak / zero, -peak / zero]) {
     for (const fraction of FRACTIONS) {
       const exact = full * fraction;
-      const scale = half ? fromHalfBits(toHalfBits(exact)) : Math.fround(exact);
+      const scale = half ? fromFloat16(toFloat16(exact)) : Math.fround(exact);
       let error = 0;
       for (const w of block) error += (w - encode(w, scale, zero) * scale) ** 2;
       if (error < bestError) {

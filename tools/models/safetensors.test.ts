@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { packFloat16 } from '../../src/kernel/gpu/float16.ts';
 import { safetensorsFile } from './fixture.ts';
-import { toHalves } from './float16.ts';
 import { parseSafetensors } from './safetensors.ts';
 
 describe('parseSafetensors', () => {
@@ -11,7 +11,7 @@ describe('parseSafetensors', () => {
       __metadata__: { padding },
       weight: { dtype: 'F16', shape: [2, 3], data_offsets: [0, 12] },
     };
-    const tensor = parseSafetensors(safetensorsFile(header, toHalves(values))).get('weight');
+    const tensor = parseSafetensors(safetensorsFile(header, packFloat16(values))).get('weight');
     expect(tensor).toEqual({ shape: [2, 3], data: values });
   });
 

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fromHalves } from './float16.ts';
+import { unpackFloat16 } from '../../src/kernel/gpu/float16.ts';
 
 /** A tensor in row-major order, widened to f32 (exact for f16 files). */
 export interface Tensor {
@@ -37,7 +37,7 @@ export function parseSafetensors(bytes: Uint8Array): Map<string, Tensor> {
     }
     // Copied, because the data need not be aligned inside the file (and a Buffer's slice() would be a view).
     const raw = new Uint8Array(bytes.subarray(start + from, start + to)).buffer;
-    const data = size === 2 ? fromHalves(new Uint16Array(raw)) : new Float32Array(raw);
+    const data = size === 2 ? unpackFloat16(new Uint16Array(raw)) : new Float32Array(raw);
     tensors.set(name, { shape: entry.shape, data });
   }
   return tensors;

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ROOT } from '../../lab/root.ts';
 import { createRandom } from '../../src/oracle/index.ts';
 import { DataType, MICROSOFT, OnnxGraph } from './onnx-graph.ts';
-import { ROOT } from './root.ts';
 
 /** What a small decoder is like. Its weights are drawn at random, in f32. */
 export interface SmallDecoder {

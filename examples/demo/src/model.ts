@@ -1,5 +1,6 @@
 import { env, type ProgressInfo, pipeline, type TextGenerationPipeline } from '@huggingface/transformers';
 import wasmUrl from 'onnxruntime-web/ort-wasm-simd-threaded.asyncify.wasm?url';
+import { hideNarrowSubgroups } from '../../../lab/narrow-subgroups.ts';
 // In an application: import { enableSift } from 'sift-attention'.
 import {
   enableSift,
@@ -9,7 +10,6 @@ import {
   type Sift,
   type SiftOptions,
 } from '../../../src/index.ts';
-import { hideNarrowSubgroups } from '../../../tools/models/subgroups.ts';
 
 export type Dtype = 'q4' | 'q4f16' | 'fp16' | 'fp32';
 

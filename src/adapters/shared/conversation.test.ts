@@ -1,6 +1,7 @@
 // Learning has no holes: what was not recorded in every layer is made up for, and never enters a fit.
 import { beforeAll, describe, expect, test } from 'vitest';
 import { learnedPolicy, presetPolicy, type ThresholdPolicy, validatePolicy } from '../../policy/index.ts';
+import { defineWebGpuGlobals, FakeDevice } from '../../testing/fake-device.ts';
 import { Conversation, type StepAccount } from './conversation.ts';
 
 const SHAPE = { queryHeads: 8, kvHeads: 2, headSize: 64, dtype: 'f32' } as const;
@@ -10,30 +11,11 @@ const LAYERS = new Map([
 ]);
 const PROMPT = 100;
 
-class FakeDevice {
-  alive = 0;
-  failing = false;
-  readonly queue = { submit: () => {} };
-  pushErrorScope(): void {}
-  async popErrorScope(): Promise<object | null> {
-    return this.failing ? { message: 'no memory' } : null;
-  }
-  createBuffer(): object {
-    this.alive++;
-    return { destroy: () => this.alive-- };
-  }
-  createCommandEncoder(): object {
-    return { clearBuffer: () => {}, finish: () => ({}) };
-  }
-}
-
-beforeAll(() => {
-  Object.assign(globalThis, { GPUBufferUsage: { STORAGE: 128, COPY_SRC: 4, COPY_DST: 8 } });
-});
+beforeAll(defineWebGpuGlobals);
 
 function setUp(policy: ThresholdPolicy) {
   const device = new FakeDevice();
-  const conversation = new Conversation(device as unknown as GPUDevice, policy, 1, LAYERS);
+  const conversation = new Conversation(device.gpu, policy, 1, LAYERS);
   /** A decode step in which the given layers go through our kernels. */
   const step = (attended: readonly number[] = [0, 3], dense?: boolean): StepAccount => {
     const account = conversation.begin(PROMPT + conversation.step + 1);
@@ -106,11 +88,11 @@ describe('memory', () => {
   test('is reserved for all layers at once; if it is not there, nothing stays behind', async () => {
     const { device, conversation } = setUp(presetPolicy('balanced'));
     expect(conversation.ready).toBe(false);
-    device.failing = true;
+    device.memory = 100;
     await expect(conversation.reserve()).rejects.toMatchObject({ code: 'OUT_OF_MEMORY' });
     expect(device.alive).toBe(0);
     expect(conversation.ready).toBe(false);
-    device.failing = false;
+    device.memory = Number.POSITIVE_INFINITY;
     await conversation.reserve();
     expect(conversation.ready).toBe(true);
     expect(device.alive).toBe(6);

@@ -1,5 +1,6 @@
 import type { ThresholdPolicy } from '../../policy/index.ts';
 import type { SiftReport } from '../../report.ts';
+import type { LifeCycle } from './life-cycle.ts';
 
 /** Sifted attention on one pipeline or engine. Every method may be awaited. */
 export interface Sift {
@@ -14,4 +15,30 @@ export interface Sift {
   /** The policy in use. */
   readonly policy: ThresholdPolicy;
   readonly enabled: boolean;
+}
+
+/** What the sifts of both runtimes have in common: their state is that of a {@link LifeCycle}. */
+export abstract class LivingSift implements Sift {
+  constructor(
+    readonly policy: ThresholdPolicy,
+    protected readonly life: LifeCycle,
+  ) {}
+
+  get enabled(): boolean {
+    return this.life.state === 'on';
+  }
+
+  enable(): void {
+    this.life.enable();
+  }
+
+  disable(): void {
+    this.life.disable();
+  }
+
+  dispose(): void {
+    this.life.dispose();
+  }
+
+  abstract report(): Promise<SiftReport>;
 }

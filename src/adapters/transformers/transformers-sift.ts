@@ -8,7 +8,7 @@ import { shortReason } from '../shared/crossover.ts';
 import { intercept } from '../shared/interception.ts';
 import type { LifeCycle } from '../shared/life-cycle.ts';
 import { buildReport, stockCacheReport } from '../shared/report.ts';
-import type { Sift } from '../shared/sift.ts';
+import { LivingSift } from '../shared/sift.ts';
 import { Conversations } from './conversations.ts';
 import type { DeviceHook } from './device-hook.ts';
 import { generationBound } from './kv/capacity.ts';
@@ -50,8 +50,7 @@ interface Past {
 }
 
 /** Sifted attention on one transformers.js pipeline. */
-export class TransformersSift implements Sift {
-  readonly policy: ThresholdPolicy;
+export class TransformersSift extends LivingSift {
   private readonly shared: SharedCache | undefined;
   private readonly conversations: Conversations;
   /** The next run begins a prompt, however short: `generate` was called. */
@@ -67,11 +66,11 @@ export class TransformersSift implements Sift {
     private readonly sessionHook: SessionHook,
     private readonly hook: DeviceHook,
     private readonly resources: StepResources,
-    private readonly life: LifeCycle,
+    life: LifeCycle,
     private readonly findings: Findings,
   ) {
     const { sharedCache, policy, layers } = findings;
-    this.policy = policy;
+    super(policy, life);
     this.shared = typeof sharedCache === 'string' ? undefined : sharedCache;
     this.conversations = new Conversations(hook.device, policy, layers);
     this.firstKey = session.inputNames.find((name) => layerOfPastKey(name) !== undefined)!;
@@ -85,22 +84,6 @@ export class TransformersSift implements Sift {
       generate.remove();
       this.conversations.destroy();
     });
-  }
-
-  get enabled(): boolean {
-    return this.life.state === 'on';
-  }
-
-  enable(): void {
-    this.life.enable();
-  }
-
-  disable(): void {
-    this.life.disable();
-  }
-
-  dispose(): void {
-    this.life.dispose();
   }
 
   report(): Promise<SiftReport> {

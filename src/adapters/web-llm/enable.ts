@@ -12,7 +12,7 @@ import type { SiftReport } from '../../report.ts';
 import { intercept } from '../shared/interception.ts';
 import { LifeCycle } from '../shared/life-cycle.ts';
 import { buildReport, stockCacheReport } from '../shared/report.ts';
-import type { Sift } from '../shared/sift.ts';
+import { LivingSift, type Sift } from '../shared/sift.ts';
 import { loadParser, type WgslParser } from '../shared/wgsl-parser.ts';
 import { type ChatPipeline, type Engine, findContext, findEngine } from './engine.ts';
 import { type EngineSift, PipelineSift } from './pipeline-sift.ts';
@@ -45,18 +45,20 @@ export async function enableWebLlm(target: unknown, options: SiftOptions): Promi
 }
 
 /** Sifted attention on the models of one web-llm engine. */
-class WebLlmSift implements Sift, EngineSift {
+class WebLlmSift extends LivingSift implements EngineSift {
   private readonly pipelines = new Map<unknown, PipelineSift>();
   /** The pipeline that worked last: what the report is about. */
   private latest: PipelineSift | undefined;
 
   constructor(
     private readonly engine: Engine,
-    readonly policy: ThresholdPolicy,
+    policy: ThresholdPolicy,
     readonly siftFrom: SiftFrom,
     readonly parser: WgslParser,
-    private readonly life: LifeCycle,
-  ) {}
+    life: LifeCycle,
+  ) {
+    super(policy, life);
+  }
 
   /** Attaches to the models that are loaded, and to those that will be. */
   attachLoaded(device: GPUDevice | undefined): void {
@@ -88,22 +90,6 @@ class WebLlmSift implements Sift, EngineSift {
     const all = [...this.pipelines.values()];
     await Promise.all(all.map(({ ready }) => ready));
     if (all.length > 0 && all.every(({ refused }) => refused)) throw all[0]!.refused!;
-  }
-
-  get enabled(): boolean {
-    return this.life.state === 'on';
-  }
-
-  enable(): void {
-    this.life.enable();
-  }
-
-  disable(): void {
-    this.life.disable();
-  }
-
-  dispose(): void {
-    this.life.dispose();
   }
 
   report(): Promise<SiftReport> {

@@ -35,3 +35,11 @@ export function packFloat16(values: ArrayLike<number>): Uint16Array<ArrayBuffer>
   for (let i = 0; i < values.length; i++) out[i] = toFloat16(values[i]!);
   return out;
 }
+
+/** Converts the bits of f16 to numbers, which f32 holds exactly. */
+export function unpackFloat16(bits: ArrayLike<number>): Float32Array<ArrayBuffer> {
+  // Float32Array.from would make a list of numbers first, and caches have a hundred million.
+  const out = new Float32Array(bits.length);
+  for (let i = 0; i < bits.length; i++) out[i] = fromFloat16(bits[i]!);
+  return out;
+}

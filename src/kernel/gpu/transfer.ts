@@ -1,5 +1,5 @@
 import type { DType } from '../shape.ts';
-import { fromFloat16, packFloat16 } from './float16.ts';
+import { packFloat16, unpackFloat16 } from './float16.ts';
 
 /** Makes a storage buffer with these numbers in the element type. Its size is rounded up to 16 bytes. */
 export function upload(device: GPUDevice, values: ArrayLike<number>, dtype: DType | 'i32'): GPUBuffer {
@@ -38,9 +38,5 @@ export async function download(
   const raw = staging.getMappedRange().slice(0);
   staging.destroy();
   if (dtype === 'f32') return new Float32Array(raw).slice(0, count);
-  // Float32Array.from would make a list of numbers first, and caches have a hundred million.
-  const bits = new Uint16Array(raw);
-  const numbers = new Float32Array(count);
-  for (let i = 0; i < count; i++) numbers[i] = fromFloat16(bits[i]!);
-  return numbers;
+  return unpackFloat16(new Uint16Array(raw).subarray(0, count));
 }

@@ -38,7 +38,7 @@ async function decode(device: GPUDevice, policy: ThresholdPolicy, subgroups: boo
   const { queryHeads, kvHeads, headSize } = SHAPE;
   const k = random.normals(kvHeads * CAPACITY * headSize);
   const v = random.normals(kvHeads * CAPACITY * headSize);
-  const attention = await createSiftAttention(device, SHAPE, { policy, subgroups });
+  const attention = await createSiftAttention(device, SHAPE, { policy, subgroups, selfTest: false });
   const tracker = new SessionTracker(policy, { layers: 1, batch: 1, queryHeads });
   tracker.begin(PROMPT, 0);
   const keys = { buffer: upload(device, k, 'f32') };
@@ -139,7 +139,7 @@ describe('learning on the GPU', () => {
     // The level is learned while two keys have most of the mass. Then scores become flat, and no row reaches
     // it.
     const policy = validatePolicy({ ...learnedPolicy({ tau: 0.99, warmup: 2 }), keepLargest: false });
-    const attention = await createSiftAttention(device, SHAPE, { policy, subgroups: false });
+    const attention = await createSiftAttention(device, SHAPE, { policy, subgroups: false, selfTest: false });
     const random = createRandom(3);
     const { queryHeads, kvHeads, headSize } = SHAPE;
     const length = 64;
@@ -177,7 +177,10 @@ describe('learning on the GPU', () => {
     const rows = Float32Array.from({ length: kvHeads * capacity * headSize }, (_, i) =>
       Number(Math.floor(i / headSize) % capacity < prompt),
     );
-    const attention = await createSiftAttention(device, SHAPE, { policy: uniformPolicy({ c: 2 }) });
+    const attention = await createSiftAttention(device, SHAPE, {
+      policy: uniformPolicy({ c: 2 }),
+      selfTest: false,
+    });
     const tensors = {
       q: { buffer: upload(device, new Float32Array(queryHeads * headSize), 'f32') },
       keys: { buffer: upload(device, new Float32Array(rows.length), 'f32') },
@@ -221,7 +224,11 @@ describe('learning on the GPU', () => {
     };
     try {
       for (const policy of [uniformPolicy({ c: 0 }), uniformPolicy({ c: 1 }), POLICIES.default!]) {
-        const attention = await createSiftAttention(device, SHAPE, { policy, layers: layers.length });
+        const attention = await createSiftAttention(device, SHAPE, {
+          policy,
+          layers: layers.length,
+          selfTest: false,
+        });
         const counts: number[] = [];
         // If the policy learns, the first 8 steps learn and the last ones sift.
         for (let i = 0; i < 14; i++) {

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { WgslReflect } from 'wgsl_reflect';
-import { ROOT } from '../../../tools/models/root.ts';
+import { ROOT } from '../../../lab/root.ts';
 import { withoutBodies } from '../../testing/wgsl-functions.ts';
 import type { AttentionShape } from '../shape.ts';
 import { DEFAULT_TUNING } from '../step/tuning.ts';

@@ -1,0 +1,139 @@
+import { describe, expect, test } from 'vitest';
+import type { HeadFigures, LayerFigures, LayerState } from '../../kernel/step/layer-state.ts';
+import { presetPolicy } from '../../policy/index.ts';
+import type { Conversation } from './conversation.ts';
+import { buildReport, type ReportSource, stockCacheReport } from './report.ts';
+
+/** Four query heads on two KV heads, rows of 64 elements in f16: 128 bytes. */
+const shape = { queryHeads: 4, kvHeads: 2, headSize: 64, dtype: 'f16' } as const;
+
+const head = (changes: Partial<HeadFigures> = {}): HeadFigures => ({
+  status: 'learning',
+  logAlpha: 0,
+  beta: 0,
+  r2: 0,
+  logThreshold: Math.log(0.01),
+  lastKept: 10,
+  lastLength: 100,
+  lastMass: 0.9,
+  keptRows: 30,
+  totalRows: 200,
+  massSum: 1.8,
+  siftedSteps: 2,
+  ...changes,
+});
+
+const layer = (read: () => Promise<LayerFigures>) => ({ shape, read }) as unknown as LayerState;
+
+function sourceOf(states: LayerState[], changes: Partial<ReportSource> = {}): ReportSource {
+  const conversation = {
+    siftedSteps: 2,
+    denseSteps: 1,
+    stockSteps: 3,
+    denseRows: 50,
+    shortSteps: 1,
+    shortByLayer: new Map([[5, 1]]),
+    length: 101,
+    reasons: new Map([['shorter than 64', 1]]),
+    layers: new Map(states.map((state, i) => [5 - i, state])),
+  };
+  return {
+    state: 'on',
+    lost: undefined,
+    policy: presetPolicy('balanced'),
+    runtime: { name: 'test', version: '1', tested: true },
+    conversation: conversation as unknown as Conversation,
+    conversations: 2,
+    notes: ['layer 4 stays stock'],
+    kvCache: stockCacheReport('asked for'),
+    crossover: [],
+    ...changes,
+  };
+}
+
+describe('buildReport', () => {
+  test('has fractions, thresholds, bytes and reasons', async () => {
+    const heads = [
+      head(),
+      head({ keptRows: 200 }),
+      head({ status: 'fitted', logAlpha: Math.log(0.5), beta: -0.5, r2: 0.9, logThreshold: -1e31 }),
+      // Nothing was sifted with it.
+      head({ keptRows: 0, totalRows: 0, siftedSteps: 0, lastLength: 0, massSum: 0 }),
+    ];
+    const groups = [
+      { lastUnion: 12, unionRows: 50 },
+      { lastUnion: 20, unionRows: 200 },
+    ];
+    const states = [layer(async () => ({ heads, groups })), layer(async () => ({ heads, groups }))];
+    const report = await buildReport(sourceOf(states));
+    expect(report.layers.map((each) => each.layer)).toEqual([4, 5]);
+    const { groups: shares, heads: of, shortSteps } = report.layers[1]!;
+    expect(shares).toEqual([0.25, 1]);
+    expect(shortSteps).toBe(1);
+    expect(of.map(({ kept }) => kept)).toEqual([0.15, 1, 0.15, 1]);
+    expect(of[0]).toMatchObject({ lastKept: 0.1, keptMass: 0.9, fit: null, status: 'learning' });
+    expect(of[0]!.threshold).toBeCloseTo(0.01, 12);
+    expect(of[2]).toMatchObject({ threshold: null, fit: { alpha: 0.5, beta: -0.5, r2: 0.9 } });
+    expect(of[3]).toMatchObject({ lastKept: 1, keptMass: 1, threshold: null });
+    expect(report.keptGroup).toBe(0.625);
+    expect(report.keptHead).toBeCloseTo((0.15 + 1 + 0.15 + 1) / 4, 12);
+    // Two layers of 200 rows a group, 250 of them read, and 50 rows of dense steps.
+    expect(report.bytes).toEqual({
+      keysRead: (2 * 400 + 50) * 128,
+      valuesRead: (2 * 250 + 50) * 128,
+      valuesSaved: 2 * 150 * 128,
+    });
+    expect(report).toMatchObject({
+      enabled: true,
+      lost: null,
+      steps: { sifted: 2, dense: 1 },
+      shortSteps: 1,
+      stockSteps: 3,
+      conversations: 2,
+      length: 101,
+      policy: { name: 'balanced', target: 'keep p >= 2.5 / length', requestedKept: null, warmup: 0 },
+    });
+    expect(report.reasons).toEqual([
+      { reason: 'shorter than 64', count: 1 },
+      { reason: 'layer 4 stays stock', count: 1 },
+    ]);
+    expect(JSON.parse(JSON.stringify(report))).toEqual(report);
+  });
+
+  test('counts are those of the call, though steps go on while the GPU is read', async () => {
+    let answer: (figures: LayerFigures) => void = () => {};
+    const state = layer(() => new Promise((resolve) => (answer = resolve)));
+    const source = sourceOf([state]);
+    const pending = buildReport(source);
+    source.conversation!.siftedSteps++;
+    source.conversation!.reasons.clear();
+    answer({ heads: Array(4).fill(head()), groups: Array(2).fill({ lastUnion: 1, unionRows: 50 }) });
+    const report = await pending;
+    expect(report.steps.sifted).toBe(2);
+    expect(report.reasons).toHaveLength(2);
+  });
+
+  test('a lost device: counts, why, and no figures', async () => {
+    const state = layer(() => Promise.reject(new Error('the device is lost')));
+    const lost = { reason: 'unknown', message: '' } as GPUDeviceLostInfo;
+    const report = await buildReport(sourceOf([state], { state: 'lost', lost }));
+    expect(report).toMatchObject({
+      enabled: false,
+      lost: 'unknown',
+      layers: [],
+      keptHead: null,
+      keptGroup: null,
+    });
+    expect(report.steps.sifted).toBe(2);
+  });
+
+  test('before the first conversation', async () => {
+    const report = await buildReport(sourceOf([], { conversation: undefined, conversations: 0, notes: [] }));
+    expect(report).toMatchObject({
+      steps: { sifted: 0, dense: 0 },
+      keptGroup: null,
+      layers: [],
+      reasons: [],
+    });
+  });
+});
