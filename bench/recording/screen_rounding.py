@@ -1,4 +1,4 @@
-"""What screening K in f16 changes in the outputs of sifted attention (docs/kernel.md), on recorded and on random queries and keys.
+"""What screening K in f16 changes in the outputs of sifted attention (docs/lab/kernels.md), on recorded and on random queries and keys.
 
     python3 bench/recording/screen_rounding.py .cache/bench/recorded.qkv
 
