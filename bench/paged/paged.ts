@@ -1,4 +1,3 @@
-import { markdownTable } from '../../lab/markdown.ts';
 import { download, upload } from '../../src/kernel/gpu/transfer.ts';
 import { pagedSelfTest } from '../../src/kernel/proof/paged-self-test.ts';
 import { outputError } from '../../src/kernel/proof/test-cases.ts';
@@ -10,9 +9,10 @@ import { siftedAttention } from '../../src/oracle/index.ts';
 import { probabilityPolicy, type ThresholdPolicy, uniformPolicy } from '../../src/policy/index.ts';
 import { cacheBytes, uniformLevel } from '../kernels/inputs.ts';
 import { SCREEN_SHARE } from '../kernels/verify.ts';
-import { type PassTimer, type Timing, timeInTurns, type Variant } from '../timing/timing.ts';
+import { type PassTimer, timeInTurns, type Variant } from '../timing/timing.ts';
 import { OurPaged } from './our-paged.ts';
 import { createPagedSets, firstGroup, PAGE_SIZE, type PagedSet } from './pages.ts';
+import type { PagedRow } from './report.ts';
 import { StockPaged } from './stock-paged.ts';
 
 const MAX_SETS = 64;
@@ -22,24 +22,6 @@ export const PAGED_MODELS: readonly (readonly [string, number, number, number])[
   ['Llama-3.2-1B', 32, 8, 64],
   ['Qwen2-0.5B', 14, 2, 64],
 ];
-
-/** Microseconds of one layer's attention over a paged cache. */
-export interface PagedRow {
-  model: string;
-  dtype: string;
-  heads: string;
-  headSize: number;
-  length: number;
-  /** Share of the V rows that the KV groups read. */
-  keptGroup: number;
-  /** A kernel of ours on web-llm's grid: one workgroup for every KV head. */
-  stockUs: Timing;
-  denseUs: Timing;
-  siftUs: Timing;
-  sets: number;
-  /** Errors of the first KV group against the f64 reference, relative to a head's largest element. */
-  errors: { stock: number; dense: number; sift: number };
-}
 
 /**
  * Errors of each variant against the f64 reference, on the first KV group of one set; `sifting` is how far the references of the dense
@@ -173,19 +155,4 @@ export async function runPaged(
     }
   }
   return rows;
-}
-
-/** The rows as a Markdown table. */
-export function pagedMarkdown(rows: readonly PagedRow[]): string {
-  const us = ({ median, p10, p90 }: Timing) => `${median.toFixed(1)} (${p10.toFixed(1)}–${p90.toFixed(1)})`;
-  const head = ['model', 'heads', 'type', 'keys', 'V read', 'stock grid µs (p10–p90)', 'dense µs', 'sift µs'];
-  const ratios = ['stock / dense', 'stock / sift', 'dense / sift'];
-  const lines = rows.map((r) => [
-    ...[r.model, r.heads, r.dtype, r.length, `${(100 * r.keptGroup).toFixed(1)}%`],
-    ...[us(r.stockUs), us(r.denseUs), us(r.siftUs)],
-    (r.stockUs.median / r.denseUs.median).toFixed(2),
-    (r.stockUs.median / r.siftUs.median).toFixed(2),
-    (r.denseUs.median / r.siftUs.median).toFixed(2),
-  ]);
-  return markdownTable([...head, ...ratios], lines);
 }
