@@ -38,7 +38,7 @@ test(`tau 0: the tokens of ${NEW} greedy steps are stock's, the logits differ by
   expect(result.worst).toBeGreaterThan(0); // the same bits would mean that our kernel did not run
   expect(result.worst).toBeLessThan(LOGIT_BOUND);
   expect(result.report.steps).toEqual({ sifted: 0, dense: NEW });
-  expect(result.report.reasons).toEqual([{ reason: 'every row is kept (tau 0)', count: NEW }]);
+  expect(result.report.reasons).toEqual([{ reason: 'the policy keeps every row', count: NEW }]);
   expect(result.report.bytes.valuesSaved).toBe(0);
   expect(result.report.bytes.valuesRead).toBe(result.report.bytes.keysRead);
 });

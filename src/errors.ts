@@ -4,7 +4,7 @@
  * - `INVALID_OPTION`: an argument or an option is outside what is allowed.
  * - `NO_WEBGPU`: there is no WebGPU, no adapter or no device here.
  * - `NOT_WEBGPU_PIPELINE`: the given pipeline does not run on WebGPU.
- * - `LATE_ENABLE`: sifting was enabled after the runtime made its session.
+ * - `LATE_ENABLE`: the model had generated before, so that its attention was compiled without the plugin seeing it.
  * - `UNSUPPORTED_MODEL`: the model has no attention that can be sifted.
  * - `UNSUPPORTED_RUNTIME`: the runtime lacks members that are needed: its version is not known.
  * - `SELF_TEST_FAILED`: the kernels do not agree with the reference on this device.

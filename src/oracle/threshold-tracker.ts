@@ -103,8 +103,20 @@ export class ThresholdTracker {
     checkPosition(step, length);
     const { target, warmup } = this.policy;
     if (step <= warmup || isDense(this.policy)) return -Infinity;
-    if (target.kind === 'uniform') return Math.log(target.c / length);
-    if (target.kind === 'probability') return Math.log(target.p);
+    switch (target.kind) {
+      case 'uniform':
+        return Math.log(target.c / length);
+      case 'probability':
+        return Math.log(target.p);
+      case 'quantile':
+      case 'mass':
+        return this.fittedLogThreshold(step, length);
+      default:
+        throw new Error(`no threshold for ${JSON.stringify(target satisfies never)}`);
+    }
+  }
+
+  private fittedLogThreshold(step: number, length: number): number {
     if (!this.currentFit?.ok || this.currentGuard) return -Infinity;
     const log = evaluatePowerLaw(this.currentFit, this.abscissa(step, length));
     return Number.isFinite(log) ? log : -Infinity;

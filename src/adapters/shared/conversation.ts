@@ -133,7 +133,7 @@ export class Conversation {
   }
 
   private whyDense(): string {
-    return isDense(this.policy) ? 'every row is kept (tau 0)' : 'warm-up';
+    return isDense(this.policy) ? 'the policy keeps every row' : 'warm-up';
   }
 }
 

@@ -3,7 +3,7 @@ import type { TensorClass } from './kv/views.ts';
 import { type HubModel, type HubTensor, type OrtTensor, pastName } from './runtime.ts';
 import type { SessionHook, Tensors } from './session-hook.ts';
 
-/** Decode steps of a trial. */
+/** Decode steps that there is room for in a trial. */
 export const TRIAL_STEPS = 3;
 /**
  * Tokens of the prompt before them: more than the runtime's prompt attention takes at a time (32), and the last tile is not full. All

@@ -1,6 +1,7 @@
 import { isDense, type ThresholdPolicy } from '../../policy/index.ts';
 import type { AttentionEncoder } from '../step/encoder.ts';
 import { policyKernels } from '../step/step-kinds.ts';
+import { assemble } from '../text/assemble.ts';
 import { kernelOf } from '../text/kernels.ts';
 import { type Calibration, calibrate } from './calibrate.ts';
 
@@ -111,9 +112,8 @@ function keyOf(encoder: AttentionEncoder, policy: ThresholdPolicy, pageSize: num
 function textHash({ shape, variant }: AttentionEncoder, policy: ThresholdPolicy): string {
   let value = 0x811c9dc5;
   for (const name of policyKernels(policy, shape, variant.subgroupSize > 0)) {
-    for (const { text } of kernelOf(name, variant).modules) {
-      for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193);
-    }
+    const text = assemble(kernelOf(name, variant), shape, variant);
+    for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193);
   }
   return (value >>> 0).toString(16);
 }

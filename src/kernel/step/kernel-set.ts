@@ -44,11 +44,9 @@ export async function compileKernels(
 ): Promise<KernelSet> {
   const known = compiled.get(device) ?? new Map<string, Promise<CompiledKernel>>();
   compiled.set(device, known);
-  const { queryHeads, kvHeads, headSize, dtype } = shape;
-  const { subgroupSize, halfScreen, kv, tuning } = variant;
+  const { kv, ...numbers } = variant;
   const entries = names.map(async (name) => {
-    const of = [queryHeads, kvHeads, headSize, dtype, subgroupSize, halfScreen, kv.name, tuning];
-    const key = `${name} ${JSON.stringify(of)}`;
+    const key = `${name} ${kv.name} ${JSON.stringify([shape, numbers])}`;
     const kernel = known.get(key) ?? compile(device, kernelOf(name, variant), shape, variant);
     known.set(key, kernel);
     kernel.catch(() => known.delete(key));

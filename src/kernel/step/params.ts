@@ -24,10 +24,23 @@ export interface StepGeometry {
 /** The threshold law of a policy that learns nothing, or the exponent's prior of one that learns. */
 function law(policy: ThresholdPolicy): { logAlpha: number; beta: number; variance: number } {
   const { target, exponent } = policy;
-  if (target.kind === 'uniform') return { logAlpha: Math.log(target.c), beta: -1, variance: 0 };
-  if (target.kind === 'probability') return { logAlpha: Math.log(target.p), beta: 0, variance: 0 };
-  if (exponent.kind === 'free') return { logAlpha: 0, beta: 0, variance: -1 };
-  return { logAlpha: 0, beta: exponent.beta, variance: exponent.kind === 'fixed' ? 0 : exponent.variance };
+  switch (target.kind) {
+    case 'uniform':
+      return { logAlpha: Math.log(target.c), beta: -1, variance: 0 };
+    case 'probability':
+      return { logAlpha: Math.log(target.p), beta: 0, variance: 0 };
+    case 'quantile':
+    case 'mass':
+      if (exponent.kind === 'free') return { logAlpha: 0, beta: 0, variance: -1 };
+      return {
+        logAlpha: 0,
+        beta: exponent.beta,
+        variance: exponent.kind === 'fixed' ? 0 : exponent.variance,
+      };
+    default:
+      // A target that is not handled here must not pass for another.
+      throw new Error(`no threshold law for ${JSON.stringify(target satisfies never)}`);
+  }
 }
 
 function flagsOf(policy: ThresholdPolicy, plan: StepPlan): number {

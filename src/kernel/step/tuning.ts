@@ -1,7 +1,7 @@
 /** Numbers that change how fast the kernels are, and their results by no more than rounding. */
 export interface Tuning {
   /** Invocations of a workgroup of the dense kernels and, with subgroups, of the scores kernel. */
-  flashWorkgroup: number;
+  denseWorkgroup: number;
   /** Invocations of a workgroup of the sift kernel. */
   siftWorkgroup: number;
   /** Invocations of a workgroup of the gather kernel. */
@@ -51,7 +51,7 @@ export interface Tuning {
 
 /** The tuning of GPUs, measured on the NVIDIA H200 and H100 (docs/lab/kernels.md). */
 export const DEFAULT_TUNING: Tuning = {
-  flashWorkgroup: 128,
+  denseWorkgroup: 128,
   siftWorkgroup: 128,
   gatherWorkgroup: 128,
   gatherUnroll: 8,

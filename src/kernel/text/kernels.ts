@@ -25,7 +25,7 @@ function dense({ tuning }: KernelVariant): Kernel {
     name: 'dense',
     modules: [wgsl.libRows, wgsl.libFold, wgsl.dense, wgsl.denseScoresDropped],
     buffers: [...INPUTS, ...SPLITS],
-    workgroupSize: tuning.flashWorkgroup,
+    workgroupSize: tuning.denseWorkgroup,
     readsKv: true,
     rowsAtOnce: tuning.unroll,
     grid: bySplit,
@@ -96,7 +96,7 @@ function scores({ subgroupSize, tuning }: KernelVariant): Kernel {
         ? [wgsl.libReduceSubgroup, wgsl.libRows, wgsl.exactScores]
         : [wgsl.libReduceWorkgroup, wgsl.portableScores],
     buffers: [reads('lengths'), reads('q'), reads('keys'), writes('scores'), writes('split_softmax')],
-    workgroupSize: subgroupSize > 0 ? tuning.flashWorkgroup : 128,
+    workgroupSize: subgroupSize > 0 ? tuning.denseWorkgroup : 128,
     readsKv: true,
     rowsAtOnce: tuning.scoresUnroll,
     grid: bySplit,
