@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { pluginPage } from './plugin-page.ts';
 import { someText } from './text.ts';
 
+const WARMUP = 24;
 const session = pluginPage();
 
 test('rows are skipped, a code is recalled in sifted steps, the text stays close to stock', async () => {
@@ -10,14 +11,14 @@ test('rows are skipped, a code is recalled in sifted steps, the text stays close
   const question =
     '\n\nQuestion: What is the access code for the silent harbor?\nAnswer: The access code for the silent harbor is';
   const result = await session.page.evaluate(
-    async ({ text, statement, question }) => {
+    async ({ text, statement, question, warmup }) => {
       const { load, enableSift, encode, decodeForced } = window.sift;
       const generator = await load();
       const words = encode(generator, text);
       const planted = encode(generator, statement);
-      const prompt = [...words.slice(0, 400), ...planted, ...words.slice(400, 700 - planted.length)];
-      // 80 steps of the text that follows end the warm-up; the question is asked in sifted steps.
-      const forced = [...words.slice(700, 780), ...encode(generator, question)];
+      const prompt = [...words.slice(0, 200), ...planted, ...words.slice(200, 420 - planted.length)];
+      // 32 steps of the text that follows end the warm-up; the question is asked in sifted steps.
+      const forced = [...words.slice(420, 452), ...encode(generator, question)];
       // Before the first generation: the runtime compiles its attention then.
       (await enableSift(generator, { siftFrom: 0 })).dispose();
       const stock = await decodeForced(generator, prompt, forced, 6);
@@ -47,11 +48,11 @@ test('rows are skipped, a code is recalled in sifted steps, the text stays close
         return { answer: answer(ours.top), kl, same, report };
       };
       const balanced = await run({ siftFrom: 0 }, 0);
-      const learned = await run({ mode: 'learned', siftFrom: 0 }, 64);
+      const learned = await run({ mode: 'learned', warmup, siftFrom: 0 }, warmup);
       await generator.dispose();
       return { stock: answer(stock.top), balanced, learned, steps: forced.length + 6 };
     },
-    { text: someText(), statement, question },
+    { text: someText(), statement, question, warmup: WARMUP },
   );
   expect(result.stock).toContain('48213');
   for (const name of ['balanced', 'learned'] as const) {
@@ -62,7 +63,7 @@ test('rows are skipped, a code is recalled in sifted steps, the text stays close
     expect(answer).toContain('48213');
     expect(kl).toBeLessThan(0.02);
     expect(same).toBeGreaterThan(0.85);
-    expect(report.steps.dense).toBe(name === 'learned' ? 64 : 0);
+    expect(report.steps.dense).toBe(name === 'learned' ? WARMUP : 0);
     expect(report.steps.sifted).toBe(result.steps - report.steps.dense);
     expect(report.keptGroup).toBeGreaterThan(0.03);
     expect(report.keptGroup).toBeLessThan(0.5);
