@@ -192,7 +192,7 @@ describe('errors', () => {
         tau: await failure(() => enableSift(generator, { tau: 1.5 })),
         mode: await failure(() => enableSift(generator, { mode: 'fast' as never })),
         unknown: await failure(() => enableSift(generator, { window: 3 } as never)),
-        nothing: await failure(() => enableSift(undefined)),
+        nothing: await failure(() => enableSift(undefined as never)),
         twice: { code: '', message: '' },
         wasm: { code: '', message: '' },
         device: { code: '', message: '' },

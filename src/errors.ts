@@ -4,6 +4,7 @@
  * - `INVALID_OPTION`: an argument or an option is outside what is allowed.
  * - `NO_WEBGPU`: there is no WebGPU, no adapter or no device here.
  * - `NOT_WEBGPU_PIPELINE`: the given pipeline does not run on WebGPU.
+ * - `DEVICE_NOT_FOUND`: the GPU device that the pipeline runs on was not found.
  * - `LATE_ENABLE`: the model had generated before, so that its attention was compiled without the plugin seeing it.
  * - `UNSUPPORTED_MODEL`: the model has no attention that can be sifted.
  * - `UNSUPPORTED_RUNTIME`: the runtime lacks members that are needed: its version is not known.
@@ -16,6 +17,7 @@ export type SiftErrorCode =
   | 'INVALID_OPTION'
   | 'NO_WEBGPU'
   | 'NOT_WEBGPU_PIPELINE'
+  | 'DEVICE_NOT_FOUND'
   | 'LATE_ENABLE'
   | 'UNSUPPORTED_MODEL'
   | 'UNSUPPORTED_RUNTIME'

@@ -40,6 +40,11 @@ export interface SiftOptions {
   siftFrom?: SiftFrom;
   /** The GPUDevice the runtime uses, if the plugin cannot find it itself. */
   device?: GPUDevice;
+  /**
+   * What to do where sift cannot work: with this browser, model or runtime. `'throw'` (the default): a {@link SiftError}. `'ignore'`: the
+   * pipeline stays as it is, and the {@link Sift} that is returned is off and says why in `unsupported`.
+   */
+  onUnsupported?: 'throw' | 'ignore';
 }
 
 /** A number of keys, or measured. */
@@ -54,6 +59,7 @@ const NAMES: readonly (keyof SiftOptions)[] = [
   'cache',
   'siftFrom',
   'device',
+  'onUnsupported',
 ];
 
 /**
@@ -116,4 +122,13 @@ export function resolveSiftFrom({ siftFrom = 'auto' }: SiftOptions): SiftFrom {
     throw invalidOption('siftFrom', siftFrom, "'auto', an integer of at least 0, or Infinity");
   }
   return siftFrom;
+}
+
+/**
+ * What to do where sift cannot work.
+ * @throws {SiftError} `INVALID_OPTION`
+ */
+export function resolveUnsupported({ onUnsupported = 'throw' }: SiftOptions): 'throw' | 'ignore' {
+  if (onUnsupported === 'throw' || onUnsupported === 'ignore') return onUnsupported;
+  throw invalidOption('onUnsupported', onUnsupported, "'throw' or 'ignore'");
 }

@@ -70,6 +70,10 @@ export interface SiftReport {
   lost: string | null;
   /** Name of the policy and what was asked of it. */
   policy: { name: string; target: string; requestedKept: number | null; warmup: number };
+  /**
+   * The runtime. `tested`: the tests ran on a version whose attention binds the same; `version`: which, null if there is none. A runtime
+   * does not say its version, and another one is served all the same if its programs are recognised and ours compute the same.
+   */
   runtime: { name: string; version: string | null; tested: boolean };
   /** Decode steps that sifted, and those that kept every row (see `reasons`). */
   steps: { sifted: number; dense: number };

@@ -69,7 +69,7 @@ export async function measureRouting(
   for (const name of variants) {
     const timer = new RunTimer();
     const inner = timer.cover(decoder.session, 'inner');
-    const sift = await enableSift(decoder.pipeline, {
+    const sift = await enableSift(decoder.model, {
       device,
       policy: ROUTING_VARIANTS[name],
       siftFrom: 0,

@@ -51,7 +51,7 @@ export async function checkExactness(args: string[]): Promise<void> {
   const device = await runtimeDevice(ort.env);
   const prompt = ids.slice(0, Number(options.prompt));
 
-  const sift = await enableSift(decoder.pipeline, { device, tau: 0, cache: 'shared' });
+  const sift = await enableSift(decoder.model, { device, tau: 0, cache: 'shared' });
   const ours = await decodeGreedily(decoder, prompt, Number(options.count));
   const { cache, steps } = await sift.report();
   sift.disable();

@@ -77,7 +77,7 @@ export async function runVariant(
   const routes = variant !== 'stock' && variant !== 'shared';
   const tau = variant === 'shared+dense' ? 0 : 0.875;
   const sift = routes
-    ? await enableSift(decoder.pipeline, {
+    ? await enableSift(decoder.model, {
         device,
         siftFrom: 0,
         policy: learnedPolicy({ tau, warmup: WARMUP }),

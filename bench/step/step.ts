@@ -115,7 +115,7 @@ export async function benchStep(args: string[]): Promise<void> {
   const decoder = await SessionDecoder.open(ort, bytes, config, cacheType);
   const device = await runtimeDevice(ort.env);
   // The plugin must see the runtime compile its attention, so that it is enabled once before the turns of stock.
-  (await enableSift(decoder.pipeline, { device, cache: 'shared', siftFrom: 0 })).dispose();
+  (await enableSift(decoder.model, { device, cache: 'shared', siftFrom: 0 })).dispose();
 
   const rows: StepRow[] = [];
   for (const length of lengths) {

@@ -8,7 +8,7 @@ import type { Decoder } from '../../lab/decoding/decoder.ts';
 export function timedDecoder(decoder: Decoder, ms: number[]): Decoder {
   let start = 0;
   return {
-    pipeline: decoder.pipeline,
+    model: decoder.model,
     inputs: (tokens, total) => {
       start = performance.now();
       return decoder.inputs(tokens, total);

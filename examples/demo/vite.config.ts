@@ -52,7 +52,7 @@ export default defineConfig({
   plugins: [embeddedModel()],
   server: { fs: { allow: [repository] } },
   optimizeDeps: {
-    include: ['@huggingface/transformers', 'uplot', 'wgsl_reflect'],
+    include: ['@huggingface/transformers', 'uplot'],
     exclude: ['onnxruntime-web'],
   },
   build: {

@@ -1,4 +1,4 @@
-import type { HubPipeline, HubTensor } from '../../src/adapters/transformers/runtime.ts';
+import type { HubModel, HubTensor } from '../../src/adapters/transformers/runtime.ts';
 
 /** What a pass puts out: the logits, and the present tensors, which hold the KV cache. */
 export type Outputs = Record<string, HubTensor>;
@@ -6,7 +6,7 @@ export type Outputs = Record<string, HubTensor>;
 /** Runs given tokens through a model: a transformers.js pipeline, or a session that looks like one. */
 export interface Decoder {
   /** What `enableSift` takes. */
-  readonly pipeline: HubPipeline;
+  readonly model: HubModel;
   /** Tokens that a prompt may have at once; longer ones run in parts. Without it there is no limit. */
   chunk?: number;
   /** Input tensors of some tokens in a sequence of `total`. */

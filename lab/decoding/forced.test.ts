@@ -14,7 +14,7 @@ class CountingDecoder {
 
   get decoder(): Decoder {
     return {
-      pipeline: undefined as never,
+      model: undefined as never,
       ...(this.chunk === undefined ? {} : { chunk: this.chunk }),
       inputs: (tokens, total) => ({ tokens: { tokens, total } }) as unknown as Outputs,
       forward: async ({ tokens: inputs, past_key_values: past }) => {

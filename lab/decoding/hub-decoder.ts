@@ -1,5 +1,5 @@
 import { env, Tensor, type TextGenerationPipeline } from '@huggingface/transformers';
-import { type HubPipeline, type HubTensor, presentName } from '../../src/adapters/transformers/runtime.ts';
+import { type HubModel, type HubTensor, presentName } from '../../src/adapters/transformers/runtime.ts';
 import type { Decoder } from './decoder.ts';
 
 /**
@@ -23,13 +23,12 @@ const int64 = (values: BigInt64Array): HubTensor =>
  * @param chunk - tokens that a prompt may have at once
  */
 export function hubDecoder(generator: TextGenerationPipeline, chunk = Number.POSITIVE_INFINITY): Decoder {
-  const pipeline = generator as unknown as HubPipeline;
-  const { model } = pipeline;
+  const model = generator.model as unknown as HubModel;
   const names = Object.values(model.sessions).flatMap(({ inputNames }) =>
     inputNames.filter((name) => name.startsWith('past_key_values')),
   );
   return {
-    pipeline,
+    model,
     chunk,
     inputs: (tokens, total) => ({
       input_ids: int64(BigInt64Array.from(tokens, BigInt)),

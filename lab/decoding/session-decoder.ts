@@ -1,6 +1,6 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-web';
 import {
-  type HubPipeline,
+  type HubModel,
   type HubTensor,
   type OrtSession,
   presentName,
@@ -21,7 +21,7 @@ export interface DecoderConfig {
  * `enableSift` uses, so that the plugin's real adapter runs.
  */
 export class SessionDecoder implements Decoder {
-  readonly pipeline: HubPipeline;
+  readonly model: HubModel;
   chunk = Number.POSITIVE_INFINITY;
 
   private constructor(
@@ -47,7 +47,7 @@ export class SessionDecoder implements Decoder {
         input_ids: new WrappedTensor('int64', new BigInt64Array(1), [1, 1]) as unknown as HubTensor,
       }),
     };
-    this.pipeline = { model };
+    this.model = model;
   }
 
   /** Loads a model on WebGPU. Its KV cache stays on the GPU. */
@@ -68,7 +68,7 @@ export class SessionDecoder implements Decoder {
 
   /** The runtime's session, whose methods the plugin stands in front of. */
   get session(): OrtSession {
-    return this.pipeline.model.sessions.model!;
+    return this.model.sessions.model!;
   }
 
   inputs(tokens: readonly number[], total: number): Outputs {

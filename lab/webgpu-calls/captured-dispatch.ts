@@ -1,4 +1,4 @@
-import { WgslReflect } from 'wgsl_reflect';
+import { readDeclarations } from '../../src/adapters/shared/wgsl-declarations.ts';
 
 /** A binding of a captured dispatch. */
 export interface CapturedBinding {
@@ -31,13 +31,13 @@ export function captureDispatch(
   workgroups: readonly [number, number, number],
   uniforms: { of(buffer: GPUBuffer): DataView | undefined },
 ): CapturedDispatch {
-  const reflect = new WgslReflect(program.code);
+  const declared = readDeclarations(program.code);
   const bindings = group.map(({ binding, resource }): CapturedBinding => {
     const { buffer, size } = (
       resource instanceof GPUBuffer ? { buffer: resource } : resource
     ) as GPUBufferBinding;
-    const storage = reflect.storage.find((v) => v.binding === binding);
-    const uniform = reflect.uniforms.find((v) => v.binding === binding);
+    const storage = declared.storage.find((v) => v.binding === binding);
+    const uniform = declared.uniforms.find((v) => v.binding === binding);
     const contents = uniform && uniforms.of(buffer);
     return {
       binding,

@@ -69,7 +69,7 @@ export class DecoderEvaluator implements Evaluator {
     config: ModelFacts,
     progress: (message: string) => void,
   ): Promise<DecoderEvaluator> {
-    (await enableSift(decoder.pipeline, { device, siftFrom: 0 })).dispose();
+    (await enableSift(decoder.model, { device, siftFrom: 0 })).dispose();
     return new DecoderEvaluator(decoder, device, tokenizer, config, progress);
   }
 
@@ -134,7 +134,7 @@ export class DecoderEvaluator implements Evaluator {
     const sift =
       policy === null
         ? undefined
-        : await enableSift(this.decoder.pipeline, {
+        : await enableSift(this.decoder.model, {
             policy: parsePolicy(policy).policy,
             device: this.device,
             siftFrom: 0,

@@ -99,7 +99,7 @@ export async function policyFigures(
   { policy }: NamedPolicy,
   { prompt, steps, warmup, device, progress, past }: ForcedOptions,
 ): Promise<SequenceFigures> {
-  const sift = await enableSift(decoder.pipeline, { policy, siftFrom: 0, ...(device ? { device } : {}) });
+  const sift = await enableSift(decoder.model, { policy, siftFrom: 0, ...(device ? { device } : {}) });
   const figures: SequenceFigures = { nll: [], kl: [], same: [], sift: null };
   const reports: SiftReport[] = [];
   const quarter = Math.floor((steps - warmup) / 4);

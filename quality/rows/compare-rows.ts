@@ -162,8 +162,8 @@ export async function compareRows(
   const comparison = new Comparison(device, name, policy, prompt);
   const { result } = comparison;
   const every = Math.max(1, Math.floor((steps - policy.warmup) / samples));
-  (await enableSift(decoder.pipeline, { device, policy: learnedPolicy(), siftFrom: 0 })).dispose();
-  const sift = await enableSift(decoder.pipeline, { policy, device, siftFrom: 0 });
+  (await enableSift(decoder.model, { device, policy: learnedPolicy(), siftFrom: 0 })).dispose();
+  const sift = await enableSift(decoder.model, { policy, device, siftFrom: 0 });
   const recorder = new Recorder(device);
   try {
     const sequence = new Sequence(decoder);

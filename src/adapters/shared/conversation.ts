@@ -166,10 +166,4 @@ export class StepAccount {
     this.short.clear();
     this.reasons.add(reason);
   }
-
-  /** A layer after all did not go through our kernels. */
-  giveBack(layer: number): void {
-    this.attended.delete(layer);
-    this.short.delete(layer);
-  }
 }

@@ -1,3 +1,4 @@
+import type { SiftError } from '../../errors.ts';
 import type { ThresholdPolicy } from '../../policy/index.ts';
 import type { SiftReport } from '../../report.ts';
 import type { LifeCycle } from './life-cycle.ts';
@@ -15,10 +16,14 @@ export interface Sift {
   /** The policy in use. */
   readonly policy: ThresholdPolicy;
   readonly enabled: boolean;
+  /** Why sift cannot work here, where `onUnsupported: 'ignore'` was asked for; null if it can. */
+  readonly unsupported: SiftError | null;
 }
 
 /** What the sifts of both runtimes have in common: their state is that of a {@link LifeCycle}. */
 export abstract class LivingSift implements Sift {
+  readonly unsupported = null;
+
   constructor(
     readonly policy: ThresholdPolicy,
     protected readonly life: LifeCycle,

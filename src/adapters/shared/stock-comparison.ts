@@ -50,6 +50,11 @@ export class StockComparison {
     return new StockComparison(tested.on(resources), resources, comparison, state, output!, lse!);
   }
 
+  /** Zeros, for lengths that are given without a buffer. */
+  get zeros(): GPUBuffer {
+    return this.resources.zeros;
+  }
+
   get shape(): AttentionShape {
     return this.encoder.shape;
   }

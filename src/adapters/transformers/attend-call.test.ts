@@ -1,7 +1,7 @@
 // What is read of a dispatch, and what is refused: a wrong shape must never reach our kernels.
 import { beforeAll, describe, expect, test } from 'vitest';
 import { defineWebGpuGlobals, FakeBuffer } from '../../testing/fake-device.ts';
-import { type AttendCall, readAttendCall } from './attend-call.ts';
+import { type AttendCall, geometryObstacle, readAttendCall, stepGeometry } from './attend-call.ts';
 import type { DeviceHook } from './device-hook.ts';
 import type { Dispatch } from './pass-hook.ts';
 import type { MatchedProgram } from './program.ts';
@@ -17,6 +17,7 @@ const UNIFORMS = {
   num_heads: 8,
   batch_size: 2,
   new_sequence_length: 1,
+  local_window_size: 0,
 };
 const NAMES = ['q', 'present_key', 'present_value', 'seqlens_k'];
 /** Two sequences, two KV heads, 64 rows of 64 elements in f32. */
@@ -27,11 +28,9 @@ const program = {
   dtype: 'f32',
   bindings: Object.fromEntries(NAMES.map((name, i) => [name, i])),
   uniformBinding: NAMES.length,
+  unknownUniforms: [],
   uniforms: Object.fromEntries(
-    Object.keys(UNIFORMS).map((name, i) => [
-      name,
-      { offset: 4 * i, type: name === 'alpha' ? ('f32' as const) : ('u32' as const) },
-    ]),
+    Object.keys(UNIFORMS).map((name, i) => [name, { offset: 4 * i, type: name === 'alpha' ? 'f32' : 'u32' }]),
   ),
 } as unknown as MatchedProgram;
 
@@ -73,8 +72,8 @@ describe('readAttendCall', () => {
       capacity: 64,
       scale: 0.125,
     });
-    const { q, keys, values, seqlens } = call as AttendCall;
-    expect([q, keys, values, seqlens].map(({ buffer }) => buffer)).toEqual(buffers);
+    const { q, keys, seqlens } = call as AttendCall;
+    expect([q, keys, seqlens].map((each) => each!.buffer)).toEqual([buffers[0], buffers[1], buffers[3]]);
   });
 
   test('takes the shape of the layer before if it is the same', () => {
@@ -96,23 +95,81 @@ describe('readAttendCall', () => {
     ['heads that are no whole groups', { n_reps: 3 }, '8 query heads in groups of 3'],
     ['a group of none', { n_reps: 0 }, '8 query heads in groups of 0'],
     ['large heads', { head_size_vec: 80 }, 'head size 320 is above 256'],
-    ['no keys', { total_sequence_length: 0 }, 'length 0 with capacity 64'],
+    [
+      'a length that is elsewhere',
+      { total_sequence_length: 0 },
+      'the runtime reads the length from a buffer, as it does for graph capture',
+    ],
     ['more keys than there is room for', { total_sequence_length: 65 }, 'length 65 with capacity 64'],
   ])('refuses %s', (_, changes, reason) => {
     expect(read(changes)).toBe(reason);
   });
 
   test('refuses buffers that are smaller than the shape says', () => {
-    expect(read({}, CACHE_BYTES - 1)).toBe(`K and V need ${CACHE_BYTES} bytes, ${CACHE_BYTES - 1} are bound`);
+    expect(read({}, CACHE_BYTES - 1)).toBe(
+      `K and V need ${CACHE_BYTES} bytes each, ${CACHE_BYTES - 1} are bound`,
+    );
   });
 
-  test.each(NAMES)('refuses a dispatch without %s', (name) => {
+  test.each(['q', 'present_key', 'seqlens_k'])('refuses a dispatch without %s', (name) => {
     expect(read({}, CACHE_BYTES, name)).toBe('a buffer of the attention was not seen');
+  });
+
+  test.each([
+    [0, 0],
+    [1, 1],
+    [39, 39],
+    // Everything lies in it.
+    [40, 0],
+    [1024, 0],
+  ])('a window of %i of 40 keys counts as %i', (given, window) => {
+    expect(read({ local_window_size: given })).toMatchObject({ window });
+  });
+
+  test('a uniform that is not known must be 0', () => {
+    const unknown = { ...program, unknownUniforms: ['local_window_size'] };
+    const none = dispatchOf();
+    expect(readAttendCall(none.dispatch, unknown, none.hook)).toHaveProperty('shape');
+    const some = dispatchOf({ local_window_size: 7 });
+    expect(readAttendCall(some.dispatch, unknown, some.hook)).toBe(
+      'the attention has an unknown uniform "local_window_size", which is 7',
+    );
   });
 
   test('refuses uniforms that it has not seen written', () => {
     const { dispatch } = dispatchOf();
     const { hook } = dispatchOf();
     expect(readAttendCall(dispatch, program, hook)).toBe('the uniforms of the attention were not seen');
+  });
+});
+
+describe('the geometry of a call', () => {
+  const call = read() as AttendCall;
+  const zeros = {} as GPUBuffer;
+
+  test('a window of several sequences, or many sequences without lengths, are left to the runtime', () => {
+    expect(geometryObstacle(call)).toBeUndefined();
+    expect(geometryObstacle({ ...call, window: 8 })).toBe('a sliding window over 2 sequences');
+    expect(geometryObstacle({ ...call, window: 8, batch: 1 })).toBeUndefined();
+    expect(geometryObstacle({ ...call, seqlens: undefined })).toBeUndefined();
+    expect(geometryObstacle({ ...call, seqlens: undefined, batch: 257 })).toContain('257 sequences');
+  });
+
+  test('lengths come from the buffer, or are all the same', () => {
+    expect(stepGeometry(call, zeros)).toMatchObject({
+      lengths: call.seqlens,
+      lengthBias: 1,
+      maxLength: 40,
+      firstKey: 0,
+    });
+    expect(stepGeometry({ ...call, seqlens: undefined }, zeros)).toMatchObject({
+      lengths: { buffer: zeros },
+      lengthBias: 40,
+    });
+    expect(stepGeometry({ ...call, window: 10, seqlens: undefined }, zeros)).toMatchObject({
+      lengthBias: 10,
+      maxLength: 10,
+      firstKey: 30,
+    });
   });
 });

@@ -1,6 +1,7 @@
 import type { AttentionEncoder } from '../../kernel/step/encoder.ts';
 import { StockComparison } from '../shared/stock-comparison.ts';
-import { type AttendCall, bufferOf, readAttendCall, shapeKey } from './attend-call.ts';
+import { shapeKey, stepGeometry } from './attend-call.ts';
+import { AttentionAssembler } from './attention-assembler.ts';
 import type { DeviceHook } from './device-hook.ts';
 import { LayerLocator } from './layer-locator.ts';
 import type { Dispatch, DispatchHandler } from './pass-hook.ts';
@@ -21,40 +22,36 @@ export async function createComparisons(
 
 /** Lets the runtime's attention run and ours after it into a buffer of its own, and compares, in every layer of a decode step. */
 export class ComparingHandler implements DispatchHandler {
-  /** Layers that were compared. */
+  /** Attentions that were compared. */
   readonly layers = new Set<number>();
   private readonly locator: LayerLocator;
-  private open: { layer: number; call: AttendCall } | undefined;
+  private readonly assembler: AttentionAssembler;
+  private layer: number | undefined;
 
   /** @param feeds the inputs of the step's run */
   constructor(
-    private readonly hook: DeviceHook,
+    hook: DeviceHook,
     private readonly comparisons: Comparisons,
     feeds: Tensors,
   ) {
     this.locator = new LayerLocator(feeds);
+    this.assembler = new AttentionAssembler(hook);
   }
 
   dispatch(dispatch: Dispatch): boolean {
     const { program, pass } = dispatch;
-    const { open } = this;
-    this.open = undefined;
-    if (!program || !isMatched(program)) return false;
-    if (program.role === 'copy') this.locator.noteCopy(dispatch, program);
-    if (program.role === 'attend') {
-      const call = readAttendCall(dispatch, program, this.hook);
-      const layer = typeof call === 'string' ? undefined : this.locator.layerOf(call.keys.buffer);
-      if (layer !== undefined) this.open = { layer, call: call as AttendCall };
-    }
-    if (program.role !== 'reduce' || !open) return false;
-    const { call, layer } = open;
-    const comparison = this.comparisons.get(shapeKey(call.shape));
-    const stock = bufferOf(dispatch, program, 'output');
-    if (!comparison || !stock || call.newTokens !== 1 || call.batch !== 1) return false;
+    let result = this.assembler.next(dispatch);
+    if (result.kind === 'broken') result = this.assembler.next(dispatch);
+    if (program && isMatched(program) && program.role === 'copy') this.locator.noteCopy(dispatch, program);
+    if (result.kind === 'first') this.layer = this.locator.attentionOf(result.call.keys.buffer);
+    if (result.kind !== 'last' || this.layer === undefined) return false;
+    const { attention } = result;
+    const comparison = this.comparisons.get(shapeKey(attention.shape));
+    if (!comparison || attention.newTokens !== 1 || attention.batch !== 1) return false;
     dispatch.encodeStock();
-    comparison.attend(pass, { ...call, lengths: call.seqlens, lengthBias: 1 }, call);
-    comparison.compare(pass, stock);
-    this.layers.add(layer);
+    comparison.attend(pass, stepGeometry(attention, comparison.zeros), attention);
+    comparison.compare(pass, attention.output);
+    this.layers.add(this.layer);
     return true;
   }
 }

@@ -1,17 +1,10 @@
 import { type Interception, intercept } from '../shared/interception.ts';
-import type { WgslParser } from '../shared/wgsl-parser.ts';
+import { noteBindGroup } from './device-finder.ts';
 import { type DispatchHandler, type HookState, PassHook, type TaggedGroup } from './pass-hook.ts';
 import type { RuntimePatch } from './patch.ts';
 import { matchProgram, type Program } from './program.ts';
+import { programNotes, watchPrograms } from './program-notes.ts';
 import { UniformRecord } from './uniforms.ts';
-
-/** The buffer that an entry binds, if it binds one. */
-export function bufferOfEntry(entry: GPUBindGroupEntry | undefined): GPUBufferBinding | undefined {
-  const resource = entry?.resource;
-  if (typeof resource !== 'object') return undefined;
-  if ('buffer' in resource) return resource as GPUBufferBinding;
-  return resource instanceof GPUBuffer ? { buffer: resource } : undefined;
-}
 
 /**
  * Listens to one GPUDevice: which programs the runtime compiles, what it binds, and the uniforms it writes; and lets the
@@ -24,25 +17,23 @@ export class DeviceHook implements HookState {
   private static readonly hooks = new WeakMap<GPUDevice, DeviceHook>();
 
   /** The hook of a device, installed on first use. */
-  static of(device: GPUDevice, parser: WgslParser, patch: RuntimePatch): DeviceHook {
+  static of(device: GPUDevice, patch: RuntimePatch): DeviceHook {
     const existing = DeviceHook.hooks.get(device);
     if (existing) return existing;
-    const hook = new DeviceHook(device, parser, patch);
+    const hook = new DeviceHook(device, patch);
     DeviceHook.hooks.set(device, hook);
     return hook;
   }
 
   /** Receives dispatches while set; set only while a session with sift runs, see {@link claim}. */
   handler: DispatchHandler | undefined;
-  readonly pipelines = new WeakMap<GPUComputePipeline, Program | 'other'>();
+  private readonly programs = new WeakMap<GPUComputePipeline, Program | 'other'>();
   private users = 0;
   private interceptions: Interception[] = [];
-  private readonly modules = new WeakMap<GPUShaderModule, Program>();
   private readonly uniforms = new UniformRecord();
 
   private constructor(
     readonly device: GPUDevice,
-    private readonly parser: WgslParser,
     private readonly patch: RuntimePatch,
   ) {}
 
@@ -78,6 +69,19 @@ export class DeviceHook implements HookState {
     if (this.handler === handler) this.handler = undefined;
   }
 
+  /** The runtime's program of a pipeline; `'other'` if it is none of the patch's, undefined if its creation was not seen. */
+  programOf(pipeline: GPUComputePipeline): Program | 'other' | undefined {
+    const known = this.programs.get(pipeline);
+    if (known) return known;
+    const { modules, pipelines } = programNotes();
+    const module = pipelines.get(pipeline);
+    if (!module) return undefined;
+    const notes = modules.get(module);
+    const program = (notes && matchProgram(this.patch, notes.label, notes.code)) ?? 'other';
+    this.programs.set(pipeline, program);
+    return program;
+  }
+
   /** The bytes last written to a uniform buffer while a handler was active. */
   uniformBytes(buffer: GPUBuffer): DataView | undefined {
     return this.uniforms.of(buffer);
@@ -86,29 +90,11 @@ export class DeviceHook implements HookState {
   private install(): void {
     const { device } = this;
     const { queue } = device;
-    const remember = (pipeline: GPUComputePipeline, descriptor: GPUComputePipelineDescriptor) => {
-      this.pipelines.set(pipeline, this.modules.get(descriptor.compute.module) ?? 'other');
-      return pipeline;
-    };
     // Each does its part only while it is active: one that another library has buried may be called together with a newer one.
     this.interceptions = [
-      intercept(device, 'createShaderModule', (original, it) => (descriptor) => {
-        const module = original.call(device, descriptor);
-        if (!it.active) return module;
-        const { label = '', code } = descriptor;
-        const program = matchProgram(this.parser, this.patch, label, String(code));
-        if (program) this.modules.set(module, program);
-        return module;
-      }),
-      intercept(device, 'createComputePipeline', (original, it) => (descriptor) => {
-        const pipeline = original.call(device, descriptor);
-        return it.active ? remember(pipeline, descriptor) : pipeline;
-      }),
-      intercept(device, 'createComputePipelineAsync', (original, it) => async (descriptor) => {
-        const pipeline = await original.call(device, descriptor);
-        return it.active ? remember(pipeline, descriptor) : pipeline;
-      }),
+      ...watchPrograms(device),
       intercept(device, 'createBindGroup', (original, it) => (descriptor) => {
+        if (it.active) noteBindGroup(device, descriptor);
         const group: TaggedGroup = original.call(device, descriptor);
         if (this.handler && it.active) PassHook.tag(group, descriptor.entries);
         return group;

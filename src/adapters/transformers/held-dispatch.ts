@@ -1,4 +1,5 @@
-import { bufferOfEntry, type DeviceHook } from './device-hook.ts';
+import { bufferOfEntry } from './device-finder.ts';
+import type { DeviceHook } from './device-hook.ts';
 import type { Dispatch } from './pass-hook.ts';
 import type { MatchedProgram } from './program.ts';
 
@@ -8,7 +9,7 @@ export interface HeldDispatch {
   entries: readonly GPUBindGroupEntry[];
   uniformBinding: number;
   /** The runtime may write other uniforms to its buffer before the dispatch is encoded, so this is a copy. */
-  uniforms: Uint8Array<ArrayBuffer>;
+  uniforms: Uint8Array<ArrayBuffer> | undefined;
   x: number;
   y: number;
   z: number;
@@ -19,33 +20,45 @@ export function holdDispatch(dispatch: Dispatch, program: MatchedProgram, hook: 
   const { pipeline, entries, x, y, z } = dispatch;
   const { uniformBinding } = program;
   const bound = bufferOfEntry(entries.find(({ binding }) => binding === uniformBinding));
-  const bytes = hook.uniformBytes(bound!.buffer)!;
-  const uniforms = new Uint8Array(bytes.byteLength);
-  uniforms.set(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  const bytes = bound && hook.uniformBytes(bound.buffer);
+  // Without uniforms, or with some that were written before the plugin listened, there is nothing to keep.
+  const uniforms = bytes && new Uint8Array(bytes.byteLength);
+  uniforms?.set(new Uint8Array(bytes!.buffer, bytes!.byteOffset, bytes!.byteLength));
   return { pipeline, entries, uniformBinding, uniforms, x, y, z };
 }
 
 /**
  * Encodes a dispatch that was kept.
- * @returns the buffer that its uniforms lie in, to be destroyed when the work has been submitted.
+ * @returns the buffer that its uniforms lie in, to be destroyed when the work has been submitted; undefined if it has none.
  */
-export function encodeHeld(device: GPUDevice, pass: GPUComputePassEncoder, held: HeldDispatch): GPUBuffer {
-  const buffer = device.createBuffer({
-    label: 'sift uniforms of the runtime',
-    size: held.uniforms.byteLength,
-    usage: GPUBufferUsage.UNIFORM,
-    mappedAtCreation: true,
-  });
-  new Uint8Array(buffer.getMappedRange()).set(held.uniforms);
-  buffer.unmap();
+export function encodeHeld(
+  device: GPUDevice,
+  pass: GPUComputePassEncoder,
+  held: HeldDispatch,
+): GPUBuffer | undefined {
+  const buffer = held.uniforms && uniformBuffer(device, held.uniforms);
   const group = device.createBindGroup({
     layout: held.pipeline.getBindGroupLayout(0),
     entries: held.entries.map((entry) =>
-      entry.binding === held.uniformBinding ? { binding: entry.binding, resource: { buffer } } : entry,
+      buffer && entry.binding === held.uniformBinding
+        ? { binding: entry.binding, resource: { buffer } }
+        : entry,
     ),
   });
   pass.setPipeline(held.pipeline);
   pass.setBindGroup(0, group);
   pass.dispatchWorkgroups(held.x, held.y, held.z);
+  return buffer;
+}
+
+function uniformBuffer(device: GPUDevice, bytes: Uint8Array<ArrayBuffer>): GPUBuffer {
+  const buffer = device.createBuffer({
+    label: 'sift uniforms of the runtime',
+    size: bytes.byteLength,
+    usage: GPUBufferUsage.UNIFORM,
+    mappedAtCreation: true,
+  });
+  new Uint8Array(buffer.getMappedRange()).set(bytes);
+  buffer.unmap();
   return buffer;
 }

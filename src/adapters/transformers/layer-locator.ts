@@ -3,6 +3,9 @@ import type { Dispatch } from './pass-hook.ts';
 import type { MatchedProgram } from './program.ts';
 import { layerOfPastKey, type OrtTensor } from './runtime.ts';
 
+/** From one attention on a layer's keys to the next: more than any model has layers. */
+export const SHARING = 0x10000;
+
 /**
  * Tells which layer an attention belongs to. Nothing in a dispatch names it: on a shared cache the attention binds the buffer that
  * was passed to `session.run` as `past_key_values.N.key`; otherwise `CopyKVCache` binds that buffer, beside the present keys that the
@@ -11,6 +14,8 @@ import { layerOfPastKey, type OrtTensor } from './runtime.ts';
 export class LayerLocator {
   private readonly ofPast = new Map<GPUBuffer, number>();
   private readonly ofPresent = new Map<GPUBuffer, number>();
+  /** Attentions of each layer so far. */
+  private readonly attentions = new Map<number, number>();
 
   /** @param feeds the inputs of the run */
   constructor(feeds: Record<string, OrtTensor>) {
@@ -28,8 +33,24 @@ export class LayerLocator {
     if (present && layer !== undefined) this.ofPresent.set(present.buffer, layer);
   }
 
-  /** The layer whose keys lie in a buffer. */
-  layerOf(keys: GPUBuffer): number | undefined {
+  /** Whether the keys of a layer lie in a buffer. */
+  hasLayer(keys: GPUBuffer): boolean {
+    return this.layerOf(keys) !== undefined;
+  }
+
+  /**
+   * The number of an attention by the buffer of its keys; call it once for each. It is the layer's; of layers that attend to another
+   * layer's keys, as in Gemma 3n, the n-th has n times {@link SHARING} added to it.
+   */
+  attentionOf(keys: GPUBuffer): number | undefined {
+    const layer = this.layerOf(keys);
+    if (layer === undefined) return undefined;
+    const before = this.attentions.get(layer) ?? 0;
+    this.attentions.set(layer, before + 1);
+    return layer + before * SHARING;
+  }
+
+  private layerOf(keys: GPUBuffer): number | undefined {
     return this.ofPresent.get(keys) ?? this.ofPast.get(keys);
   }
 }

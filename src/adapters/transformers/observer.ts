@@ -1,6 +1,7 @@
 import type { AttentionShape } from '../../kernel/shape.ts';
-import { readAttendCall } from './attend-call.ts';
-import { bufferOfEntry, type DeviceHook } from './device-hook.ts';
+import { AttentionAssembler } from './attention-assembler.ts';
+import { bufferOfEntry } from './device-finder.ts';
+import type { DeviceHook } from './device-hook.ts';
 import { LayerLocator } from './layer-locator.ts';
 import type { Dispatch, DispatchHandler } from './pass-hook.ts';
 import { isMatched } from './program.ts';
@@ -8,58 +9,59 @@ import type { Tensors } from './session-hook.ts';
 
 /** Observes the attention of a decode step and changes nothing. */
 export class Observer implements DispatchHandler {
-  /** Layers of which both programs were recognised, one after the other. */
+  /** Layers of which all programs were recognised, one after the other. */
   readonly layers = new Map<number, AttentionShape>();
   /** Why other layers were not. */
   readonly reasons = new Set<string>();
-  /** A program was compiled before the plugin listened, and works on the KV cache or finishes an attention. */
+  /** A program was compiled before the plugin listened, and works on the KV cache or belongs to an attention. */
   late = false;
+  /** Dispatches of the step. */
+  dispatches = 0;
+  /** What the programs of the first attention bind. */
+  interface: string | undefined;
   private readonly locator: LayerLocator;
-  /** The attention whose second program is to follow. */
-  private open: { layer: number; shape: AttentionShape } | undefined;
+  private readonly assembler: AttentionAssembler;
+  private layer: number | undefined;
 
   /** @param feeds the inputs of the step's run */
-  constructor(
-    private readonly hook: DeviceHook,
-    feeds: Tensors,
-  ) {
+  constructor(hook: DeviceHook, feeds: Tensors) {
     this.locator = new LayerLocator(feeds);
+    this.assembler = new AttentionAssembler(hook);
   }
 
   dispatch(dispatch: Dispatch): boolean {
     const { program, known } = dispatch;
-    const { open } = this;
-    this.open = undefined;
-    if (!known) {
-      this.late ||= open !== undefined || this.touchesCache(dispatch);
-      return false;
+    this.dispatches++;
+    let result = this.assembler.next(dispatch);
+    if (result.kind === 'broken') {
+      this.late ||= !known;
+      if (known) this.reasons.add(result.reason);
+      result = this.assembler.next(dispatch);
     }
-    if (!program) {
-      if (open) this.reasons.add('an unknown program of the runtime finishes the attention');
-      return false;
+    if (!known) this.late ||= this.touchesCache(dispatch);
+    if (program && isMatched(program) && program.role === 'copy') this.locator.noteCopy(dispatch, program);
+    if (result.kind === 'none' && result.reason) this.reasons.add(result.reason);
+    if (result.kind === 'first') {
+      this.interface ??= result.program.interface;
+      this.layer = this.locator.attentionOf(result.call.keys.buffer);
     }
-    if (!isMatched(program)) {
-      if (program.role !== 'copy') this.reasons.add(program.reason);
-      return false;
-    }
-    if (program.role === 'copy') this.locator.noteCopy(dispatch, program);
-    else if (program.role === 'reduce') {
-      if (open) this.layers.set(open.layer, open.shape);
-    } else {
-      const call = readAttendCall(dispatch, program, this.hook);
-      const layer = typeof call === 'string' ? undefined : this.locator.layerOf(call.keys.buffer);
-      if (typeof call === 'string') this.reasons.add(call);
-      else if (layer === undefined) this.reasons.add('the layer of an attention could not be told');
-      else if (this.layers.has(layer)) this.reasons.add(`two attentions use the keys of layer ${layer}`);
-      else this.open = { layer, shape: call.shape };
+    if (result.kind === 'last') {
+      const { layer } = this;
+      if (layer === undefined) this.reasons.add('the layer of an attention could not be told');
+      else if (result.attention.sinks) this.reasons.add('the layer has attention sinks');
+      else this.layers.set(layer, result.attention.shape);
     }
     return false;
+  }
+
+  passed(): void {
+    this.dispatches++;
   }
 
   private touchesCache({ entries }: Dispatch): boolean {
     return entries.some((entry) => {
       const bound = bufferOfEntry(entry);
-      return bound !== undefined && this.locator.layerOf(bound.buffer) !== undefined;
+      return bound !== undefined && this.locator.hasLayer(bound.buffer);
     });
   }
 }

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { type Dispatch, type HookState, PassHook, type TaggedGroup } from './pass-hook.ts';
-import type { Program } from './program.ts';
 
 /** A pass that notes what reaches WebGPU. */
 function setUp(handle?: (dispatch: Dispatch) => boolean) {
@@ -13,8 +12,8 @@ function setUp(handle?: (dispatch: Dispatch) => boolean) {
     dispatchWorkgroups: (x: number, y: number, z: number) => void log.push(`dispatch ${x} ${y} ${z}`),
     dispatchWorkgroupsIndirect: () => void log.push('indirect'),
   } as unknown as GPUComputePassEncoder;
-  const pipelines: HookState['pipelines'] = new WeakMap<GPUComputePipeline, Program | 'other'>();
-  new PassHook(pass, { handler: handle && { dispatch: handle }, pipelines }).install();
+  const state: HookState = { handler: handle && { dispatch: handle }, programOf: () => undefined };
+  new PassHook(pass, state).install();
   const pipeline = (label: string) => ({ name: label }) as unknown as GPUComputePipeline;
   const group = (label: string): TaggedGroup => {
     const made = { name: label } as unknown as TaggedGroup;

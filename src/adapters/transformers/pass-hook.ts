@@ -30,7 +30,8 @@ export interface DispatchHandler {
 /** What the hook of a pass needs of the device's. */
 export interface HookState {
   readonly handler: DispatchHandler | undefined;
-  readonly pipelines: WeakMap<GPUComputePipeline, Program | 'other'>;
+  /** The program of a pipeline; `'other'` if it is none of the patch's, undefined if its creation was not seen. */
+  programOf(pipeline: GPUComputePipeline): Program | 'other' | undefined;
 }
 
 /** A property on the group itself: the runtime makes one for every dispatch, and a WeakMap of them took nearly a microsecond a call. */
@@ -127,7 +128,7 @@ export class PassHook implements Dispatch {
     const { nextPipeline, nextGroup } = this;
     const entries = (nextGroup as TaggedGroup | undefined)?.[ENTRIES];
     if (handler && nextPipeline && entries) {
-      const program = this.state.pipelines.get(nextPipeline);
+      const program = this.state.programOf(nextPipeline);
       this.program = program === 'other' ? undefined : program;
       this.known = program !== undefined;
       this.entries = entries;

@@ -1,7 +1,6 @@
 // Self-written WGSL with the interface of the runtime's programs; the end-to-end tests meet the real ones.
-import { beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { onnxruntimeWeb } from '../../../patches/onnxruntime-web.ts';
-import { loadParser, type WgslParser } from '../shared/wgsl-parser.ts';
 import { isMatched, matchProgram } from './program.ts';
 
 const UNIFORMS = [
@@ -10,6 +9,7 @@ const UNIFORMS = [
   'alpha: f32',
   'present_sequence_length: u32',
   'n_reps: u32',
+  'num_present_sequence_length_tile: u32',
   'num_heads: u32',
   'batch_size: u32',
   'new_sequence_length: u32',
@@ -47,12 +47,8 @@ ${bindings.map((binding, i) => `@group(0) @binding(${i}) var${binding};`).join('
 }
 
 describe('matchProgram', () => {
-  let parser: WgslParser;
-  beforeAll(async () => {
-    parser = await loadParser();
-  });
   const match = (code: string, label = 'FlashAttentionDecodeQKV') =>
-    matchProgram(parser, onnxruntimeWeb, label, code);
+    matchProgram(onnxruntimeWeb, label, code);
   const reason = (code: string): string => {
     const program = match(code);
     if (!program || isMatched(program)) throw new Error('It was matched.');
@@ -69,13 +65,14 @@ describe('matchProgram', () => {
     });
     if (!program || !isMatched(program)) throw new Error('not matched');
     expect(program.uniforms.alpha).toEqual({ offset: 8, type: 'f32' });
-    expect(program.uniforms.new_sequence_length).toEqual({ offset: 28, type: 'u32' });
+    expect(program.uniforms.new_sequence_length).toEqual({ offset: 32, type: 'u32' });
   });
 
   test('uniforms move with the struct', () => {
-    const program = match(attendSource({ uniforms: ['shape: vec3<u32>', ...UNIFORMS] }));
+    const program = match(attendSource({ uniforms: ['local_window_size: u32', 'past: u32', ...UNIFORMS] }));
     if (!program || !isMatched(program)) throw new Error('not matched');
-    expect(program.uniforms.head_size_vec?.offset).toBe(12);
+    expect(program.uniforms.head_size_vec?.offset).toBe(8);
+    expect(program.unknownUniforms).toEqual(['past']);
   });
 
   test('other labels are none of ours', () => {
@@ -84,15 +81,21 @@ describe('matchProgram', () => {
 
   test('everything else is refused with its reason', () => {
     expect(reason(attendSource({ extra: ['<storage, read> attention_bias: array<f32>'] }))).toContain(
-      'attention bias',
+      'adds a bias',
     );
     expect(reason(attendSource({ extra: ['<storage, read> head_sink: array<f32>'] }))).toMatch(/sink/);
     expect(reason(attendSource({ extra: ['<storage, read> mystery: array<f32>'] }))).toContain('mystery');
-    expect(reason(attendSource({ without: 'seqlens_k' }))).toContain('seqlens_k');
+    expect(reason(attendSource({ without: 'metadata' }))).toContain('has no binding "metadata"');
+    expect(match(attendSource({ without: 'seqlens_k' }))).toHaveProperty('bindings');
     expect(reason(attendSource({ type: 'u32' }))).toContain('u32');
     expect(reason(attendSource({ uniforms: UNIFORMS.slice(1) }))).toContain('head_size_vec');
+    expect(reason(attendSource({ uniforms: ['shape: vec3<u32>', ...UNIFORMS] }))).toContain(
+      'shape: vec3<u32>',
+    );
     expect(reason(attendSource({ body: 'let softcap = tanh(1.0);' }))).toContain('soft cap');
     expect(reason(attendSource().replace('read> q', 'read_write> q'))).toContain('read_write');
-    expect(reason('struct {{{')).toContain('parse');
+    expect(reason(attendSource({ uniforms: ['m: mat2x2<f32>', ...UNIFORMS] }))).toContain(
+      'was not understood',
+    );
   });
 });

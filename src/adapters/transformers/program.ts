@@ -1,7 +1,6 @@
-import type { TypeInfo, VariableInfo, WgslReflect } from 'wgsl_reflect';
 import type { DType } from '../../kernel/shape.ts';
-import type { WgslParser } from '../shared/wgsl-parser.ts';
-import type { ProgramPattern, ProgramRole, RuntimePatch } from './patch.ts';
+import { readDeclarations, type WgslDeclarations } from '../shared/wgsl-declarations.ts';
+import type { BindingPattern, ProgramPattern, ProgramRole, RuntimePatch } from './patch.ts';
 
 /** A runtime program that was recognised: where its buffers and uniforms are. */
 export interface MatchedProgram {
@@ -12,7 +11,11 @@ export interface MatchedProgram {
   /** Binding number of the uniform buffer, or -1 if it has none. */
   uniformBinding: number;
   /** Byte offsets of the uniforms by name. */
-  uniforms: Readonly<Record<string, { offset: number; type: 'u32' | 'f32' }>>;
+  uniforms: Readonly<Record<string, { offset: number; type: string }>>;
+  /** Names of the uniforms that the pattern does not have. While they are 0, they are taken to change nothing. */
+  unknownUniforms: readonly string[];
+  /** Names and types of all that it binds: the same for all programs of a kind that one version of the runtime makes. */
+  interface: string;
 }
 
 /** A runtime program with a known label that is left alone, and why. */
@@ -27,74 +30,104 @@ export function isMatched(program: Program): program is MatchedProgram {
   return 'bindings' in program;
 }
 
-function typeName(type: TypeInfo): string {
-  const inner = (type as { format?: TypeInfo | null }).format;
-  return inner ? `${type.name}<${typeName(inner)}>` : type.name;
-}
-
 /**
  * Recognises a shader module of the runtime. Bindings and uniforms are found by name, never by position.
  * @returns undefined if the label is none of the patch's.
  */
-export function matchProgram(
-  Parser: WgslParser,
-  patch: RuntimePatch,
-  label: string,
-  code: string,
-): Program | undefined {
-  const entry = Object.entries(patch.programs).find(([, pattern]) => pattern.label === label);
-  if (!entry) return undefined;
-  const role = entry[0] as ProgramRole;
-  const pattern = entry[1];
+export function matchProgram(patch: RuntimePatch, label: string, code: string): Program | undefined {
+  const pattern = patch.programs.find((each) => each.label === label);
+  if (!pattern) return undefined;
+  const { role } = pattern;
   try {
-    const reflect = new Parser(code);
-    const result = matchPattern(reflect, pattern, patch, code);
+    const result = matchPattern(readDeclarations(code), pattern, patch, code);
     return typeof result === 'string' ? { role, reason: result } : { role, ...result };
   } catch (error) {
-    return {
-      role,
-      reason: `the WGSL of ${label} could not be parsed (${error instanceof Error ? error.message : error})`,
-    };
+    const message = error instanceof Error ? error.message : error;
+    return { role, reason: `the WGSL of ${label} was not understood (${message})` };
   }
 }
 
+type Match = Omit<MatchedProgram, 'role'>;
+
 function matchPattern(
-  reflect: WgslReflect,
+  declared: WgslDeclarations,
   pattern: ProgramPattern,
   patch: RuntimePatch,
   code: string,
-): Omit<MatchedProgram, 'role'> | string {
+): Match | string {
+  const bound = matchBindings(declared, pattern, patch);
+  if (typeof bound === 'string') return bound;
+  const uniforms = matchUniforms(declared, pattern);
+  if (typeof uniforms === 'string') return uniforms;
   const forbidden = pattern.forbidden.find(({ pattern: text }) => text.test(code));
   if (forbidden) return forbidden.reason;
-  const storage = new Map(
-    reflect.storage.map((variable): [string, VariableInfo] => [variable.name, variable]),
-  );
-  for (const name of storage.keys()) {
-    if (!(name in pattern.bindings))
-      return patch.knownExtras[name] ?? `${pattern.label} has an unknown binding "${name}"`;
-  }
+  return { ...bound, ...uniforms, interface: interfaceOf(pattern.label, declared, bound.dtype) };
+}
+
+function matchBindings(
+  { storage }: WgslDeclarations,
+  { label, bindings: wanted }: ProgramPattern,
+  { knownExtras, knownTypes }: RuntimePatch,
+): Pick<Match, 'bindings' | 'dtype'> | string {
   let dtype: DType | undefined;
   const bindings: Record<string, number> = {};
-  for (const [name, wanted] of Object.entries(pattern.bindings)) {
-    const variable = storage.get(name);
-    if (!variable) return `${pattern.label} has no binding "${name}"`;
-    const found = typeName(variable.type);
-    const type = (['f32', 'f16'] as const).find((t) => wanted.type.replace('T', t) === found);
-    if (!type || variable.group !== 0) return `${pattern.label}: "${name}" is ${found}, not ${wanted.type}`;
-    if (variable.access !== wanted.access)
-      return `${pattern.label}: "${name}" is ${variable.access}, not ${wanted.access}`;
-    if (wanted.type.includes('T')) {
-      dtype ??= type;
-      if (dtype !== type) return `${pattern.label} mixes ${dtype} and ${type}`;
-    }
-    bindings[name] = variable.binding;
+  for (const { name, type, access, group, binding } of storage) {
+    const expected = Object.hasOwn(wanted, name) ? wanted[name]! : undefined;
+    if (!expected) return knownExtras[name] ?? `${label} has an unknown binding "${name}"`;
+    const element = elementOf(type, expected);
+    if (element === undefined || group !== 0)
+      return knownTypes[`${name}: ${type}`] ?? `${label}: "${name}" is ${type}, not ${expected.type}`;
+    if (access !== expected.access) return `${label}: "${name}" is ${access}, not ${expected.access}`;
+    if (element !== null) dtype ??= element;
+    if (element !== null && element !== dtype) return `${label} mixes ${dtype} and ${element}`;
+    if (name in bindings) return `${label} has two bindings "${name}"`;
+    bindings[name] = binding;
   }
-  const uniform = reflect.uniforms[0];
-  const uniforms: MatchedProgram['uniforms'] = Object.fromEntries(
-    (uniform?.members ?? []).map((m) => [m.name, { offset: m.offset, type: m.type.name as 'u32' | 'f32' }]),
-  );
-  for (const [name, type] of Object.entries(pattern.uniforms)) {
-    if (uniforms[name]?.type !== type) return `${pattern.label} has no ${type} uniform "${name}"`;
+  const missing = Object.keys(wanted).find((name) => !wanted[name]!.optional && !(name in bindings));
+  if (missing) return `${label} has no binding "${missing}"`;
+  if (new Set(Object.values(bindings)).size < storage.length)
+    return `${label} binds two buffers in one place`;
+  return { bindings, dtype: dtype ?? 'f32' };
+}
+
+/** The element type that makes a binding's type the pattern's; null if the pattern names none, undefined if it does not match. */
+function elementOf(type: string, pattern: BindingPattern): DType | null | undefined {
+  if (!pattern.type.includes('T')) return type === pattern.type ? null : undefined;
+  return (['f32', 'f16'] as const).find((element) => pattern.type.replace('T', element) === type);
+}
+
+function matchUniforms(
+  { uniforms: declared }: WgslDeclarations,
+  { label, uniforms: wanted, optionalUniforms = {} }: ProgramPattern,
+): Pick<Match, 'uniforms' | 'uniformBinding' | 'unknownUniforms'> | string {
+  if (declared.length > 1 || declared.some(({ group }) => group !== 0))
+    return `${label} has ${declared.length} uniform buffers`;
+  const [buffer] = declared;
+  const fields = buffer?.fields ?? [];
+  const uniforms = Object.fromEntries(fields.map(({ name, ...field }) => [name, field]));
+  if (Object.keys(uniforms).length < fields.length) return `${label} has two uniforms of one name`;
+  for (const [name, type] of Object.entries(wanted ?? {})) {
+    if (!Object.hasOwn(uniforms, name)) return `${label} has no uniform "${name}"`;
+    if (uniforms[name]!.type !== type)
+      return `${label}: the uniform "${name}" is ${uniforms[name]!.type}, not ${type}`;
   }
-  return { dtype: dtype ?? 'f32', bindings, uniforms, uniformBinding: uniform?.binding ?? -1 };
+  const unknownUniforms: string[] = [];
+  for (const [name, { type }] of Object.entries(wanted ? uniforms : {})) {
+    if (Object.hasOwn(wanted!, name)) continue;
+    if (Object.hasOwn(optionalUniforms, name) && optionalUniforms[name] === type) continue;
+    // Only a number can be seen to be 0.
+    if (!SCALARS.has(type)) return `${label} has an unknown uniform "${name}: ${type}"`;
+    unknownUniforms.push(name);
+  }
+  return { uniforms, unknownUniforms, uniformBinding: buffer?.binding ?? -1 };
+}
+
+const SCALARS: ReadonlySet<string> = new Set(['u32', 'i32', 'f32']);
+
+/** Names and types of what a program binds, the element type written `T`, in the order of their names. */
+function interfaceOf(label: string, { storage, uniforms }: WgslDeclarations, dtype: DType): string {
+  const generic = (type: string) => type.replace(new RegExp(`\\b${dtype}\\b`, 'g'), 'T');
+  const bound = storage.map(({ name, type, access }) => `${name}:${access}:${generic(type)}`);
+  const fields = uniforms.flatMap((buffer) => buffer.fields.map(({ name, type }) => `${name}:${type}`));
+  return `${label} ${[...bound.sort(), ...fields.sort()].join(' ')}`;
 }

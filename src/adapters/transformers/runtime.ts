@@ -1,4 +1,4 @@
-import { SiftError } from '../../errors.ts';
+import { invalidOption, SiftError } from '../../errors.ts';
 
 /** The parts of an onnxruntime tensor that are used. */
 export interface OrtTensor {
@@ -49,12 +49,6 @@ export interface HubModel {
   }): { input_ids: HubTensor };
 }
 
-/** A transformers.js text-generation pipeline, as far as it is used. */
-export interface HubPipeline {
-  task?: string;
-  model: HubModel;
-}
-
 /** Name of the past key tensor of a layer: the hub's convention for decoder exports. */
 const PAST_KEY = /^past_key_values\.(\d+)\.(?:decoder\.)?key$/;
 
@@ -76,9 +70,8 @@ export function pastName(present: string): string {
     : present.replace('present', 'past_key_values');
 }
 
-/** Whether a value looks like a transformers.js pipeline with a decoder. */
-export function isHubPipeline(target: unknown): target is HubPipeline {
-  const model = (target as HubPipeline | null | undefined)?.model;
+function isModel(target: unknown): target is HubModel {
+  const model = target as HubModel | null | undefined;
   return (
     typeof model?.forward === 'function' &&
     typeof model.generate === 'function' &&
@@ -87,70 +80,31 @@ export function isHubPipeline(target: unknown): target is HubPipeline {
 }
 
 /**
- * The session that decodes: the one with past keys among its inputs.
- * @throws {SiftError} `UNSUPPORTED_MODEL` if there is none, `NOT_WEBGPU_PIPELINE` if it runs elsewhere.
+ * The model of what `enableSift` was given: a pipeline, a model, or an object with one, such as `{ model, tokenizer }`.
+ * @throws {SiftError} `INVALID_OPTION` if there is none
  */
-export function findDecoder(pipeline: HubPipeline): OrtSession {
-  const session = Object.values(pipeline.model.sessions).find((s) =>
-    s.inputNames?.some((name) => layerOfPastKey(name) !== undefined),
+export function findModel(target: unknown): HubModel {
+  if (isModel(target)) return target;
+  const inner = (target as { model?: unknown } | null | undefined)?.model;
+  if (isModel(inner)) return inner;
+  throw invalidOption(
+    'target',
+    target,
+    'a pipeline or a model of @huggingface/transformers, an object `{ model }` with one, or an engine of @mlc-ai/web-llm',
   );
-  if (!session) {
-    throw new SiftError(
-      'UNSUPPORTED_MODEL',
-      'This pipeline has no decoder with a KV cache (no past_key_values inputs). enableSift takes text-generation pipelines.',
-    );
-  }
-  const device = session.config?.device;
-  if (device !== undefined && device !== 'webgpu') {
-    throw new SiftError(
-      'NOT_WEBGPU_PIPELINE',
-      `This pipeline runs on "${device}". Create it with pipeline(task, model, { device: 'webgpu' }).`,
-      { option: 'device', value: device, allowed: "'webgpu'" },
-    );
-  }
-  return session;
-}
-
-interface HubEnvironment {
-  backends: { onnx?: { webgpu?: { device?: unknown }; versions?: { web?: string } } };
-}
-
-/** The runtime's device and version. */
-export interface RuntimeInfo {
-  device: GPUDevice;
-  version: string | undefined;
 }
 
 /**
- * Finds the GPUDevice that onnxruntime-web uses.
- * @throws {SiftError} `NO_WEBGPU` if there is no WebGPU here, or the device cannot be found.
+ * The session that decodes: the one with past keys among its inputs.
+ * @throws {SiftError} `UNSUPPORTED_MODEL` if there is none
  */
-export async function findRuntime(given: GPUDevice | undefined): Promise<RuntimeInfo> {
-  if (typeof GPUDevice === 'undefined') {
-    throw new SiftError(
-      'NO_WEBGPU',
-      'There is no WebGPU here. It needs a current Chrome, Edge, Safari or Firefox, and a page served over https or from localhost.',
-    );
-  }
-  let env: HubEnvironment | undefined;
-  let cause: unknown;
-  try {
-    ({ env } = (await import('@huggingface/transformers')) as unknown as { env: HubEnvironment });
-  } catch (error) {
-    cause = error;
-  }
-  const onnx = env?.backends.onnx;
-  const device = given ?? (await onnx?.webgpu?.device);
-  if (!isDevice(device)) {
-    throw new SiftError(
-      'NO_WEBGPU',
-      'The GPUDevice of onnxruntime-web was not found. Pass it: enableSift(pipeline, { device: await env.backends.onnx.webgpu.device }), with env imported from @huggingface/transformers.',
-      { cause },
-    );
-  }
-  return { device, version: onnx?.versions?.web };
-}
-
-function isDevice(value: unknown): value is GPUDevice {
-  return typeof (value as GPUDevice | undefined)?.createComputePipelineAsync === 'function';
+export function findDecoder({ sessions }: HubModel): OrtSession {
+  const session = Object.values(sessions).find((s) =>
+    s.inputNames?.some((name) => layerOfPastKey(name) !== undefined),
+  );
+  if (session) return session;
+  throw new SiftError(
+    'UNSUPPORTED_MODEL',
+    'This model has no decoder with a KV cache (no past_key_values inputs): there is nothing that sifting could make faster.',
+  );
 }

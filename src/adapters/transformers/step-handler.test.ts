@@ -1,12 +1,12 @@
 // What is replaced is replaced whole or not at all, whatever follows the runtime's first program.
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { AttentionEncoder } from '../../kernel/step/encoder.ts';
+import type { AttentionEncoder, StepInputs } from '../../kernel/step/encoder.ts';
 import type { LayerState } from '../../kernel/step/layer-state.ts';
 import { planStep, presetPolicy } from '../../policy/index.ts';
 import { type Conversation, StepAccount } from '../shared/conversation.ts';
 import type { DeviceHook } from './device-hook.ts';
 import type { Dispatch } from './pass-hook.ts';
-import type { MatchedProgram, Program, RejectedProgram } from './program.ts';
+import { isMatched, type MatchedProgram, type Program, type RejectedProgram } from './program.ts';
 import type { Tensors } from './session-hook.ts';
 import { StepHandler } from './step-handler.ts';
 
@@ -50,21 +50,25 @@ const program = (role: MatchedProgram['role'], names: string[]): MatchedProgram 
   dtype: 'f32',
   bindings: Object.fromEntries(names.map((name, i) => [name, i])),
   uniformBinding: names.length,
+  unknownUniforms: [],
   uniforms: Object.fromEntries(
     Object.keys(UNIFORMS).map((name, i) => [
       name,
       { offset: 4 * i, type: name === 'alpha' ? ('f32' as const) : ('u32' as const) },
     ]),
   ),
+  interface: '',
 });
 const ATTEND = program('attend', ['q', 'present_key', 'present_value', 'seqlens_k']);
+const SCORES = program('scores', ['q', 'present_key']);
+const VALUES = program('values', ['present_value']);
 const REDUCE = program('reduce', ['output']);
 const SINKS: RejectedProgram = { role: 'reduce', reason: 'the layer has attention sinks' };
 
 function setUp() {
   const log: string[] = [];
   const keys = new FakeBuffer('keys');
-  const uniformBuffer = new FakeBuffer('uniforms', 4 * Object.keys(UNIFORMS).length);
+  const uniformBuffer = new FakeBuffer('uniforms', 4 * Object.keys(UNIFORMS).length + 4);
   const view = new DataView(new ArrayBuffer(uniformBuffer.size));
   Object.entries(UNIFORMS).forEach(([name, value], i) => {
     if (name === 'alpha') view.setFloat32(4 * i, value, true);
@@ -86,9 +90,14 @@ function setUp() {
     setBindGroup: (_: number, group: { of: string[] }) => log.push(`binds ${group.of.join(' ')}`),
     dispatchWorkgroups: (x: number) => log.push(`dispatches ${x}`),
   } as unknown as GPUComputePassEncoder;
+  const prepared: StepInputs[] = [];
   const encoder = {
     siftFrom: 0,
-    prepare: (inputs: object) => ({ ...inputs }),
+    resources: { zeros: new FakeBuffer('zeros') },
+    prepare: (inputs: StepInputs) => {
+      prepared.push(inputs);
+      return inputs;
+    },
     attend: () => log.push('our attend'),
     combine: () => log.push('our combine'),
   } as unknown as AttentionEncoder;
@@ -112,14 +121,14 @@ function setUp() {
       pass,
       program: of,
       known,
-      pipeline: { name: 'attend', getBindGroupLayout: () => ({}) },
+      pipeline: { name: of && isMatched(of) ? of.role : 'other', getBindGroupLayout: () => ({}) },
       entries,
       x: 7,
       y: 1,
       z: 1,
     } as unknown as Dispatch;
   };
-  return { handler, account, dispatch, log, made, encoder, pass };
+  return { handler, account, dispatch, log, made, encoder, pass, prepared, view };
 }
 
 const STOCK_FIRST = [
@@ -129,6 +138,40 @@ const STOCK_FIRST = [
 ];
 
 describe('StepHandler', () => {
+  test('an attention in three programs is replaced whole, or given back in order', () => {
+    const whole = setUp();
+    for (const each of [SCORES, VALUES, REDUCE])
+      expect(whole.handler.dispatch(whole.dispatch(each))).toBe(true);
+    expect(whole.log).toEqual(['our attend', 'our combine']);
+    // Without a buffer of lengths, every sequence has as many keys as the uniforms say.
+    expect(whole.prepared[0]).toMatchObject({ lengthBias: LENGTH, maxLength: LENGTH, firstKey: 0 });
+    expect((whole.prepared[0]!.lengths.buffer as unknown as FakeBuffer).label).toBe('zeros');
+
+    const broken = setUp();
+    for (const each of [SCORES, VALUES]) broken.handler.dispatch(broken.dispatch(each));
+    expect(broken.handler.dispatch(broken.dispatch(undefined))).toBe(false);
+    expect(broken.log.filter((line) => line.startsWith('stock'))).toEqual(['stock scores', 'stock values']);
+  });
+
+  test('the keys of a window are those from its first on', () => {
+    const { handler, dispatch, view, prepared } = setUp();
+    const attend = {
+      ...ATTEND,
+      uniforms: {
+        ...ATTEND.uniforms,
+        local_window_size: { offset: 4 * Object.keys(UNIFORMS).length, type: 'u32' },
+      },
+    };
+    view.setUint32(4 * Object.keys(UNIFORMS).length, 16, true);
+    expect(handler.dispatch(dispatch(attend))).toBe(true);
+    expect(handler.dispatch(dispatch(REDUCE))).toBe(true);
+    expect(prepared[0]).toMatchObject({
+      firstKey: LENGTH - 16,
+      maxLength: 16,
+      lengthBias: 1 - (LENGTH - 16),
+    });
+  });
+
   test('both programs are replaced', () => {
     const { handler, account, dispatch, log } = setUp();
     expect(handler.dispatch(dispatch(ATTEND))).toBe(true);
@@ -140,18 +183,17 @@ describe('StepHandler', () => {
 
   test.each<[string, Program | undefined, string]>([
     ['a reduction that is not understood', SINKS, 'attention sinks'],
-    ['a program with an unknown label', undefined, 'another program'],
-    ['another attention', ATTEND, 'another program'],
+    ['a program with an unknown label', undefined, 'an unknown program'],
+    ['another attention', ATTEND, 'unknown order'],
   ])(
     'followed by %s, the first program is encoded after all, with the uniforms it had',
     (_, next, reason) => {
       const { handler, account, dispatch, log, made } = setUp();
       expect(handler.dispatch(dispatch(ATTEND))).toBe(true);
       const replaced = handler.dispatch(dispatch(next));
-      expect(log.slice(0, 4)).toEqual(['our attend', ...STOCK_FIRST]);
-      // The other attention is the same layer's: it begins anew.
-      expect(replaced).toBe(next === ATTEND);
-      if (next !== ATTEND) expect(account.attended.size).toBe(0);
+      expect(log).toEqual(STOCK_FIRST);
+      expect(replaced).toBe(false);
+      expect(account.attended.size).toBe(0);
       expect([...account.reasons].join()).toContain(reason);
       expect(made.map(({ destroyed }) => destroyed)).toEqual([false]);
       handler.end();
@@ -163,7 +205,8 @@ describe('StepHandler', () => {
     const indirect = setUp();
     indirect.handler.dispatch(indirect.dispatch(ATTEND));
     indirect.handler.passed(indirect.pass);
-    expect(indirect.log).toEqual(['our attend', ...STOCK_FIRST]);
+    expect(indirect.log).toEqual(STOCK_FIRST);
+    expect(indirect.handler.dispatch(indirect.dispatch(REDUCE))).toBe(false);
 
     const failing = setUp();
     failing.encoder.combine = () => {

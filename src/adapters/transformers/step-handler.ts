@@ -1,8 +1,8 @@
 import type { AttentionShape } from '../../kernel/shape.ts';
 import type { AttentionEncoder, PreparedStep } from '../../kernel/step/encoder.ts';
-import type { LayerState } from '../../kernel/step/layer-state.ts';
 import type { Conversation, StepAccount } from '../shared/conversation.ts';
-import { type AttendCall, bufferOf, readAttendCall, shapeKey } from './attend-call.ts';
+import { type AttendCall, geometryObstacle, shapeKey, stepGeometry } from './attend-call.ts';
+import { AttentionAssembler, type WholeAttention } from './attention-assembler.ts';
 import type { DeviceHook } from './device-hook.ts';
 import { encodeHeld, type HeldDispatch, holdDispatch } from './held-dispatch.ts';
 import { LayerLocator } from './layer-locator.ts';
@@ -13,14 +13,12 @@ import type { Tensors } from './session-hook.ts';
 /** Encoders by the key of their shape. */
 export type Encoders = ReadonlyMap<string, AttentionEncoder>;
 
-/** An attention whose first program was replaced and whose second is awaited. */
+/** An attention that is being replaced: none of its programs was encoded so far. */
 interface Pending {
   layer: number;
-  encoder: AttentionEncoder;
-  step: PreparedStep;
-  state: LayerState;
-  /** The runtime's own first program, in case ours cannot be finished. */
-  stock: HeldDispatch;
+  steps: ShapeSteps;
+  /** The runtime's own programs, in case ours cannot take their place. */
+  held: HeldDispatch[];
 }
 
 /** What is the same for the layers of a step that have one shape. */
@@ -32,10 +30,12 @@ interface ShapeSteps {
 
 /**
  * Routes the attention of one decode step to our kernels. Whatever is not understood keeps the runtime's kernel, with the
- * reason counted. What is replaced is replaced whole: if the runtime's second program does not follow, its first is encoded after all.
+ * reason counted. What is replaced is replaced whole: the runtime's programs are held back until the last of them is there, and if another
+ * follows instead, they are encoded after all.
  */
 export class StepHandler implements DispatchHandler {
   private readonly locator: LayerLocator;
+  private readonly assembler: AttentionAssembler;
   private readonly shapes: ShapeSteps[] = [];
   private last: ShapeSteps | undefined;
   private pending: Pending | undefined;
@@ -51,36 +51,36 @@ export class StepHandler implements DispatchHandler {
     feeds: Tensors,
   ) {
     this.locator = new LayerLocator(feeds);
+    this.assembler = new AttentionAssembler(hook);
   }
 
   dispatch(dispatch: Dispatch): boolean {
     const { program } = dispatch;
-    const matched = program !== undefined && isMatched(program);
-    if (this.pending && !(matched && program.role === 'reduce')) {
-      this.giveBack(dispatch.pass, program && !matched ? program.reason : undefined);
+    let result = this.assembler.next(dispatch, this.last?.shape);
+    if (result.kind === 'broken') {
+      if (this.pending) this.giveBack(dispatch.pass, result.reason);
+      result = this.assembler.next(dispatch, this.last?.shape);
     }
-    if (!program) return false;
-    if (!matched) {
-      if (program.role === 'attend') this.account.reasons.add(program.reason);
-      return false;
+    if (program && isMatched(program) && program.role === 'copy') this.locator.noteCopy(dispatch, program);
+    switch (result.kind) {
+      case 'first':
+        return this.begin(dispatch, result.program, result.call);
+      case 'next':
+        if (!this.pending) return false;
+        this.pending.held.push(holdDispatch(dispatch, program as MatchedProgram, this.hook));
+        return true;
+      case 'last':
+        return this.pending ? this.finish(dispatch, this.pending, result.attention) : false;
+      default:
+        if (result.kind === 'none' && result.reason) this.account.reasons.add(result.reason);
+        return false;
     }
-    if (program.role === 'copy') {
-      this.locator.noteCopy(dispatch, program);
-      return false;
-    }
-    if (program.role === 'reduce') return this.finish(dispatch, program);
-    const call = readAttendCall(dispatch, program, this.hook, this.last?.shape);
-    const layer = typeof call === 'string' ? undefined : this.locator.layerOf(call.keys.buffer);
-    // The report has said why when sift was enabled.
-    if (layer !== undefined && !this.conversation.layers.has(layer)) return false;
-    const reason = typeof call === 'string' ? call : this.begin(dispatch, program, call, layer);
-    if (reason === undefined) return true;
-    this.account.reasons.add(reason);
-    return false;
   }
 
   passed(pass: GPUComputePassEncoder): void {
-    if (this.pending) this.giveBack(pass);
+    this.assembler.reset();
+    if (this.pending)
+      this.giveBack(pass, 'another program of the runtime took the place of one of its attention');
   }
 
   /** Call when the run is over. */
@@ -88,62 +88,66 @@ export class StepHandler implements DispatchHandler {
     for (const buffer of this.spare) buffer.destroy();
   }
 
-  /** Encodes the first part of ours in place of the runtime's first program; returns the reason if it cannot. */
-  private begin(
-    dispatch: Dispatch,
-    program: MatchedProgram,
-    call: AttendCall,
-    layer: number | undefined,
-  ): string | undefined {
+  /** Holds the first program of an attention back, if ours is to take its place. */
+  private begin(dispatch: Dispatch, program: MatchedProgram, call: AttendCall): boolean {
+    const layer = this.locator.attentionOf(call.keys.buffer);
+    // The report has said why when sift was enabled.
+    if (layer !== undefined && !this.conversation.layers.has(layer)) return false;
+    const steps = this.obstacle(call, layer) ?? this.shapeSteps(call.shape);
+    if (typeof steps === 'string') {
+      this.account.reasons.add(steps);
+      return false;
+    }
+    this.pending = { layer: layer!, steps, held: [holdDispatch(dispatch, program, this.hook)] };
+    return true;
+  }
+
+  /** Why an attention is left to the runtime. */
+  private obstacle(call: AttendCall, layer: number | undefined): string | undefined {
     const { account, conversation } = this;
+    if (layer === undefined) return 'the layer of an attention could not be told';
     if (call.newTokens !== 1) return `${call.newTokens} query rows (a short prompt)`;
     if (call.batch !== conversation.batch)
       return `batch ${call.batch} in a cache of batch ${conversation.batch}`;
     if (call.maxLength !== account.length)
       return `the attention is over ${call.maxLength} keys, the step over ${account.length}`;
-    if (layer === undefined) return 'the layer of an attention could not be told';
-    if (account.attended.has(layer)) return `layer ${layer} attends twice`;
-    const known = this.shapeSteps(call.shape);
-    if (typeof known === 'string') return known;
-    const { encoder } = known;
-    try {
-      const step = this.prepare(known, call);
-      const state = conversation.layers.get(layer)!;
-      encoder.attend(dispatch.pass, step, call, state);
-      this.pending = { layer, encoder, step, state, stock: holdDispatch(dispatch, program, this.hook) };
-      account.attend(layer, step.plan.dense, encoder.siftFrom);
-      return undefined;
-    } catch (error) {
-      return failed(error);
-    }
+    return geometryObstacle(call);
   }
 
-  /** Encodes our combine in place of the runtime's reduction. */
-  private finish(dispatch: Dispatch, program: MatchedProgram): boolean {
-    const { pending } = this;
-    if (!pending) return false;
-    const output = bufferOf(dispatch, program, 'output');
+  /** Encodes ours in place of the runtime's programs, of which this is the last. */
+  private finish(dispatch: Dispatch, { layer, steps }: Pending, attention: WholeAttention): boolean {
+    const { pass } = dispatch;
+    const { encoder } = steps;
+    if (attention.sinks) {
+      this.giveBack(pass, 'the layer has attention sinks');
+      return false;
+    }
     try {
-      if (!output) throw new Error('the output of the attention was not seen');
-      pending.encoder.combine(dispatch.pass, pending.step, output, pending.state);
+      const step = this.prepare(steps, attention);
+      const state = this.conversation.layers.get(layer)!;
+      encoder.attend(pass, step, attention, state);
+      encoder.combine(pass, step, attention.output, state);
+      this.account.attend(layer, step.plan.dense, encoder.siftFrom);
       this.pending = undefined;
       return true;
     } catch (error) {
-      this.giveBack(dispatch.pass, failed(error));
+      this.giveBack(pass, `encoding failed: ${error instanceof Error ? error.message : error}`);
       return false;
     }
   }
 
   /**
-   * The program that follows is not the reduction that was awaited, and may read what the runtime's first program writes: that is
-   * encoded now, and the layer is the runtime's in this step.
+   * Ours cannot take the place of an attention that has begun: what was held back is encoded now, before whatever follows, and the layer
+   * is the runtime's in this step.
    */
-  private giveBack(pass: GPUComputePassEncoder, reason?: string): void {
-    const { layer, stock } = this.pending!;
+  private giveBack(pass: GPUComputePassEncoder, reason: string): void {
+    const { held } = this.pending!;
     this.pending = undefined;
-    this.account.giveBack(layer);
-    this.account.reasons.add(reason ?? 'another program of the runtime took the place of its reduction');
-    this.spare.push(encodeHeld(this.hook.device, pass, stock));
+    this.account.reasons.add(reason);
+    for (const each of held) {
+      const uniforms = encodeHeld(this.hook.device, pass, each);
+      if (uniforms) this.spare.push(uniforms);
+    }
   }
 
   /** The encoder of a shape; the layers of most models have one. */
@@ -162,29 +166,22 @@ export class StepHandler implements DispatchHandler {
 
   /** One set of parameters serves all layers of the same geometry. */
   private prepare({ encoder, steps }: ShapeSteps, call: AttendCall): PreparedStep {
+    const geometry = stepGeometry(call, encoder.resources.zeros);
     for (const known of steps) {
       // The bindings of a step differ only in seqlens, which is one tensor for all layers.
       const same =
-        known.capacity === call.capacity &&
-        known.scale === call.scale &&
-        known.lengths.buffer === call.seqlens.buffer;
+        known.capacity === geometry.capacity &&
+        known.scale === geometry.scale &&
+        known.firstKey === geometry.firstKey &&
+        known.lengths.buffer === geometry.lengths.buffer;
       if (same) return known;
     }
     const step = encoder.prepare({
-      batch: call.batch,
-      lengths: call.seqlens,
-      lengthBias: 1,
-      maxLength: call.maxLength,
-      capacity: call.capacity,
-      scale: call.scale,
+      ...geometry,
       policy: this.conversation.policy,
       plan: this.account.plan,
     });
     steps.push(step);
     return step;
   }
-}
-
-function failed(error: unknown): string {
-  return `encoding failed: ${error instanceof Error ? error.message : error}`;
 }

@@ -6,7 +6,6 @@ import type { CrossoverReport, SiftReport } from '../../report.ts';
 import type { Conversation, RoutedLayers, StepAccount } from '../shared/conversation.ts';
 import { shortReason } from '../shared/crossover.ts';
 import { intercept } from '../shared/interception.ts';
-import type { LifeCycle } from '../shared/life-cycle.ts';
 import { buildReport, stockCacheReport } from '../shared/report.ts';
 import { LivingSift } from '../shared/sift.ts';
 import { Conversations } from './conversations.ts';
@@ -14,7 +13,8 @@ import type { DeviceHook } from './device-hook.ts';
 import { generationBound } from './kv/capacity.ts';
 import type { SharedCache, SharedRun } from './kv/shared-cache.ts';
 import { viewOf } from './kv/views.ts';
-import { type HubPipeline, layerOfPastKey, type OrtSession, type OrtTensor, presentName } from './runtime.ts';
+import type { TrialTarget } from './observe.ts';
+import { layerOfPastKey, type OrtTensor, presentName } from './runtime.ts';
 import type { SessionHook, Tensors } from './session-hook.ts';
 import { type Encoders, StepHandler } from './step-handler.ts';
 
@@ -23,8 +23,10 @@ export interface Findings {
   encoders: Encoders;
   layers: RoutedLayers;
   policy: ThresholdPolicy;
-  version: string | undefined;
-  notes: readonly string[];
+  /** What the runtime's attention binds, by which its version is known. */
+  interface: string;
+  /** Why other layers are the runtime's. */
+  reasons: readonly string[];
   /** ... or why there is none. */
   sharedCache: SharedCache | string;
   siftFrom: SiftFrom;
@@ -51,6 +53,7 @@ interface Past {
 
 /** Sifted attention on one transformers.js pipeline. */
 export class TransformersSift extends LivingSift {
+  private readonly sessionHook: SessionHook;
   private readonly shared: SharedCache | undefined;
   private readonly conversations: Conversations;
   /** The next run begins a prompt, however short: `generate` was called. */
@@ -61,16 +64,14 @@ export class TransformersSift extends LivingSift {
   private readonly followed = new WeakSet<OrtTensor>();
 
   constructor(
-    { model }: HubPipeline,
-    session: OrtSession,
-    private readonly sessionHook: SessionHook,
+    { model, session, sessionHook, life }: TrialTarget,
     private readonly hook: DeviceHook,
     private readonly resources: StepResources,
-    life: LifeCycle,
     private readonly findings: Findings,
   ) {
     const { sharedCache, policy, layers } = findings;
     super(policy, life);
+    this.sessionHook = sessionHook;
     this.shared = typeof sharedCache === 'string' ? undefined : sharedCache;
     this.conversations = new Conversations(hook.device, policy, layers);
     this.firstKey = session.inputNames.find((name) => layerOfPastKey(name) !== undefined)!;
@@ -87,19 +88,20 @@ export class TransformersSift extends LivingSift {
   }
 
   report(): Promise<SiftReport> {
-    const { version, notes, crossover, sharedCache } = this.findings;
+    const { reasons, crossover, sharedCache } = this.findings;
+    const versions = onnxruntimeWeb.tested[this.findings.interface];
     return buildReport({
       state: this.life.state,
       lost: this.life.lost,
       policy: this.policy,
       runtime: {
         name: onnxruntimeWeb.runtime,
-        version: version ?? null,
-        tested: version !== undefined && onnxruntimeWeb.testedVersions.includes(version),
+        version: versions?.join(' or ') ?? null,
+        tested: versions !== undefined,
       },
       conversation: this.conversations.current,
       conversations: this.conversations.count,
-      notes: notes.map((reason) => `seen while enabling: ${reason}`),
+      notes: reasons.map((reason) => `seen while enabling: ${reason}`),
       crossover,
       kvCache: this.shared?.report() ?? stockCacheReport(String(sharedCache)),
     });

@@ -132,15 +132,18 @@ export class Trial {
    *
    * @param around for each step: gets the inputs of the session and what runs it
    * @param run how the session is run; default: as it is
+   * @param afterPrompt sees what the prompt put out
    * @returns the logits of the decode steps, [steps][vocabulary]
    */
   async decode(
     around: readonly ((run: () => Promise<void>, feeds: Tensors) => Promise<void>)[],
     run: (feeds: Tensors) => Promise<Tensors> = (feeds) => this.hook.trial(feeds),
+    afterPrompt?: (outputs: Tensors) => void,
   ): Promise<Float32Array[]> {
     const first = this.length - TRIAL_STEPS;
     const logits: Float32Array[] = [];
     let outputs = await run(this.stepFeeds(0, first));
+    afterPrompt?.(outputs);
     this.outputClass = outputs.logits?.constructor as unknown as TensorClass;
     try {
       for (const [i, step] of around.entries()) {

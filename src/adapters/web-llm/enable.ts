@@ -13,7 +13,6 @@ import { intercept } from '../shared/interception.ts';
 import { LifeCycle } from '../shared/life-cycle.ts';
 import { buildReport, stockCacheReport } from '../shared/report.ts';
 import { LivingSift, type Sift } from '../shared/sift.ts';
-import { loadParser, type WgslParser } from '../shared/wgsl-parser.ts';
 import { type ChatPipeline, type Engine, findContext, findEngine } from './engine.ts';
 import { type EngineSift, PipelineSift } from './pipeline-sift.ts';
 
@@ -33,7 +32,7 @@ export async function enableWebLlm(target: unknown, options: SiftOptions): Promi
   const engine = findEngine(target);
   const life = LifeCycle.begin(engine, 'engine');
   try {
-    const sift = new WebLlmSift(engine, policy, siftFrom, await loadParser(), life);
+    const sift = new WebLlmSift(engine, policy, siftFrom, life);
     sift.attachLoaded(options.device);
     life.start();
     await sift.checkLoaded();
@@ -54,7 +53,6 @@ class WebLlmSift extends LivingSift implements EngineSift {
     private readonly engine: Engine,
     policy: ThresholdPolicy,
     readonly siftFrom: SiftFrom,
-    readonly parser: WgslParser,
     life: LifeCycle,
   ) {
     super(policy, life);

@@ -87,6 +87,15 @@ export function findEngine(target: unknown): Engine {
 }
 
 /**
+ * Checks an engine and the models that it has loaded.
+ * @throws {SiftError} what speaks against it
+ */
+export function checkEngine(target: unknown): void {
+  const pipelines = [...findEngine(target).loadedModelIdToPipeline.values()];
+  for (const pipeline of pipelines) findContext(pipeline);
+}
+
+/**
  * The WebGPU context of a chat pipeline.
  * @throws {SiftError} `UNSUPPORTED_MODEL` for a pipeline that has no chat, `UNSUPPORTED_RUNTIME` if a member that is needed is not there.
  */

@@ -2,16 +2,14 @@ import { describe, expect, test } from 'vitest';
 import { webLlm } from '../../../patches/web-llm.ts';
 import type { AttentionShape } from '../../kernel/shape.ts';
 import { stockPagedKernel } from '../../testing/web-llm/stock-kernel.ts';
-import { loadParser } from '../shared/wgsl-parser.ts';
 import type { WebGpuContext } from './engine.ts';
 import { readPagedCall } from './paged-call.ts';
 import { matchPaged, type PagedProgram } from './paged-program.ts';
 
-const Parser = await loadParser();
 const SHAPE: AttentionShape = { queryHeads: 32, kvHeads: 8, headSize: 64, dtype: 'f32' };
 const match = (shape = SHAPE, edit = (code: string) => code, pageSize = 16) => {
   const { info, code } = stockPagedKernel(shape, pageSize);
-  return matchPaged(Parser, webLlm, info, edit(code));
+  return matchPaged(webLlm, info, edit(code));
 };
 
 describe('matchPaged', () => {

@@ -1,6 +1,5 @@
-import type { TypeInfo } from 'wgsl_reflect';
 import type { AttentionShape, DType } from '../../kernel/shape.ts';
-import type { WgslParser } from '../shared/wgsl-parser.ts';
+import { readDeclarations, type WgslDeclarations } from '../shared/wgsl-declarations.ts';
 import type { KernelInfo } from './engine.ts';
 import type { WebLlmPatch } from './patch.ts';
 
@@ -15,12 +14,9 @@ export interface PagedProgram {
 }
 
 /** Element type of a runtime-sized array, of a vector its component, and how many of those make an array element. */
-function elementOf(type: TypeInfo): { element: string; width: number } {
-  const format = (t: TypeInfo) => (t as { format?: TypeInfo | null }).format;
-  const inner = format(type);
-  if (type.name !== 'array' || !inner) return { element: type.name, width: 1 };
-  const width = /^vec([234])/.exec(inner.name)?.[1];
-  return { element: format(inner)?.name ?? inner.name, width: width ? Number(width) : 1 };
+function elementOf(type: string): { element: string; width: number } {
+  const [, width, element] = /^array<(?:vec([234])<)?(\w+)>?>$/.exec(type) ?? [];
+  return { element: element ?? type, width: width ? Number(width) : 1 };
 }
 
 /** The one value that all matches of a pattern's first group have. */
@@ -69,24 +65,22 @@ function geometryOf(
  * Recognises the decode attention of a model library: bindings and scalars by name, never by position.
  * @returns the reason if it is not what the plugin understands.
  */
-export function matchPaged(
-  Parser: WgslParser,
-  patch: WebLlmPatch,
-  info: KernelInfo,
-  code: string,
-): PagedProgram | string {
+export function matchPaged(patch: WebLlmPatch, info: KernelInfo, code: string): PagedProgram | string {
   const { bindings, scalars, forbidden } = patch.attention;
   const refused = forbidden.find(({ pattern }) => pattern.test(code));
   if (refused) return refused.reason;
-  // The declarations are all that the parser need understand.
-  const declarations = code.slice(0, Math.max(0, code.search(/@compute\b/)));
-  const reflect = new Parser(`${declarations}\n@compute @workgroup_size(1) fn declarations() {}`);
+  let declared: WgslDeclarations;
+  try {
+    declared = readDeclarations(code);
+  } catch (error) {
+    return `its WGSL was not understood: ${error instanceof Error ? error.message : error}`;
+  }
   const args: Record<string, number> = {};
   const handles = info.arg_types.flatMap((type, i) => (type === 'handle' ? [i] : []));
   const pods = info.arg_types.flatMap((type, i) => (type === 'handle' ? [] : [i]));
   let dtype: DType | undefined;
   let outputWidth = 1;
-  for (const variable of reflect.storage) {
+  for (const variable of declared.storage) {
     const wanted = Object.hasOwn(bindings, variable.name) ? bindings[variable.name] : undefined;
     if (!wanted) return `it has an unknown binding "${variable.name}"`;
     const { element, width } = elementOf(variable.type);
@@ -106,7 +100,7 @@ export function matchPaged(
   if (absent) return `it has no binding "${absent}"`;
   if (handles.length !== Object.keys(bindings).length) return `it takes ${handles.length} buffers`;
 
-  const members = reflect.uniforms[0]?.members ?? [];
+  const members = declared.uniforms[0]?.fields ?? [];
   if (members.length !== pods.length + 1)
     return `it takes ${pods.length} scalars, its WGSL has ${members.length}`;
   for (const [i, { name }] of members.entries()) {

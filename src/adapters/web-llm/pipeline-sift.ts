@@ -16,11 +16,10 @@ import type { ThresholdPolicy } from '../../policy/index.ts';
 import type { CrossoverReport } from '../../report.ts';
 import { Conversation } from '../shared/conversation.ts';
 import { setCrossover, shortReason } from '../shared/crossover.ts';
-import { queuedOn } from '../shared/enabling-queue.ts';
+import { queued } from '../shared/enabling-queue.ts';
 import { intercept } from '../shared/interception.ts';
 import { LifeCycle } from '../shared/life-cycle.ts';
 import { StockComparison } from '../shared/stock-comparison.ts';
-import type { WgslParser } from '../shared/wgsl-parser.ts';
 import type { ChatPipeline } from './engine.ts';
 import { ComparedStep, type PagedLayers, type PagedStep, RoutedStep } from './step.ts';
 import { type Registration, register } from './trampoline.ts';
@@ -42,7 +41,6 @@ interface Ready {
 export interface EngineSift {
   readonly policy: ThresholdPolicy;
   readonly siftFrom: SiftFrom;
-  readonly parser: WgslParser;
   readonly enabled: boolean;
   /** The pipeline runs a prompt or a decode step. */
   used(pipeline: PipelineSift): void;
@@ -91,7 +89,7 @@ export class PipelineSift {
 
   private register(): Registration | undefined {
     try {
-      const result = register(this.pipeline, this.engine.parser, webLlm);
+      const result = register(this.pipeline, webLlm);
       if (typeof result !== 'string') return result;
       this.refuse(
         new SiftError('UNSUPPORTED_MODEL', `The attention of this model cannot be sifted: ${result}.`),
@@ -171,7 +169,7 @@ export class PipelineSift {
   private prepare(registration: Registration): Promise<void> {
     const { device } = registration.context;
     const { life, engine } = this;
-    return queuedOn(device, async () => {
+    return queued(async () => {
       life.check();
       const resources = createStepResources(device);
       life.defer(() => destroyStepResources(resources));

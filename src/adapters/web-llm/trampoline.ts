@@ -1,4 +1,3 @@
-import type { WgslParser } from '../shared/wgsl-parser.ts';
 import {
   type ChatPipeline,
   findContext,
@@ -43,11 +42,7 @@ const registered = new WeakMap<ChatPipeline, Registration>();
  * @returns the reason if the library is not understood; nothing is changed then.
  * @throws {SiftError} as {@link findContext}.
  */
-export function register(
-  pipeline: ChatPipeline,
-  Parser: WgslParser,
-  patch: WebLlmPatch,
-): Registration | string {
+export function register(pipeline: ChatPipeline, patch: WebLlmPatch): Registration | string {
   const known = registered.get(pipeline);
   if (known) return known;
   const context = findContext(pipeline);
@@ -69,7 +64,7 @@ export function register(
       return `the model library has no ${patch.attention.kernel} (it has ${others.join(', ') || 'no paged attention'})`;
     }
     const code = String(shader(info.name));
-    const program = matchPaged(Parser, patch, info, code);
+    const program = matchPaged(patch, info, code);
     if (typeof program === 'string') return `${patch.attention.kernel}: ${program}`;
     const attention = new Trampoline(context.createShader(info, code));
     const appendInfo = map[patch.append];

@@ -19,15 +19,26 @@ export interface StepResources {
   device: GPUDevice;
   scratch: Scratch;
   params: ParamsRing;
+  /** {@link ZEROS_BYTES} of zeros, for lengths that are given by `lengthBias` alone. */
+  zeros: GPUBuffer;
 }
+
+/** Bytes of `StepResources.zeros`. */
+export const ZEROS_BYTES = 1024;
 
 /** Makes the resources of a device. {@link destroyStepResources} frees them. */
 export function createStepResources(device: GPUDevice): StepResources {
-  return { device, scratch: new Scratch(device), params: new ParamsRing(device) };
+  const zeros = device.createBuffer({
+    label: 'sift zeros',
+    size: ZEROS_BYTES,
+    usage: GPUBufferUsage.STORAGE,
+  });
+  return { device, scratch: new Scratch(device), params: new ParamsRing(device), zeros };
 }
 
 /** Destroys the buffers of the resources. */
-export function destroyStepResources({ scratch, params }: StepResources): void {
+export function destroyStepResources({ scratch, params, zeros }: StepResources): void {
+  zeros.destroy();
   scratch.destroy();
   params.destroy();
 }
@@ -45,6 +56,8 @@ export interface StepInputs {
    * Rows from one KV head to the next in K and V; of a paged cache, the entry where the page table begins.
    */
   capacity: number;
+  /** The row of K and V that is the first key: those before it are outside a sliding window. Default 0. */
+  firstKey?: number;
   /** Factor of q · k, usually 1/sqrt(headSize). */
   scale: number;
   policy: ThresholdPolicy;
@@ -149,6 +162,7 @@ export class AttentionEncoder {
       batch,
       lengthBias: inputs.lengthBias,
       capacity: inputs.capacity,
+      firstKey: inputs.firstKey ?? 0,
       scale: inputs.scale,
       ...split,
     };

@@ -7,6 +7,7 @@ const GEOMETRY = {
   batch: 1,
   lengthBias: 1,
   capacity: 64,
+  firstKey: 0,
   scoreStride: 64,
   splits: 2,
   chunk: 32,

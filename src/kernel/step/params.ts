@@ -15,6 +15,7 @@ export interface StepGeometry {
   batch: number;
   lengthBias: number;
   capacity: number;
+  firstKey: number;
   scoreStride: number;
   splits: number;
   chunk: number;
@@ -90,7 +91,7 @@ export function writeParams(
     beta,
     beta_variance: variance,
     batch: geometry.batch,
-    pad: 0,
+    first_key: geometry.firstKey,
   };
   PARAMS.forEach(([name, type], i) => {
     if (type === 'u32') view.setUint32(4 * i, values[name], true);

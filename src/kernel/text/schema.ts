@@ -76,7 +76,7 @@ export const PARAMS = [
   ['beta', 'f32', 'exponent that is given, or the prior mean of one that is learned'],
   ['beta_variance', 'f32', 'variance of that prior; 0: the exponent is beta; negative: it is free'],
   ['batch', 'u32', 'sequences'],
-  ['pad', 'u32', ''],
+  ['first_key', 'u32', 'row of K and V where the keys begin: rows before it are outside a sliding window'],
 ] as const satisfies readonly Field[];
 export type ParamName = (typeof PARAMS)[number][0];
 

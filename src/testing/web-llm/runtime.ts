@@ -31,7 +31,7 @@ export interface WebLlmInternals {
   MLCEngine: new () => RuntimeEngine;
   LLMChatPipeline: new (tvm: object, tokenizer: object, config: object) => RuntimePipeline;
   WebWorkerMLCEngineHandler: new () => { engine: RuntimeEngine; onmessage(message: MessageEvent): void };
-  WebWorkerMLCEngine: new (worker: Worker) => Pick<RuntimeEngine, 'reload' | 'chat'>;
+  WebWorkerMLCEngine: new (worker: Worker) => Pick<RuntimeEngine, 'reload' | 'chat' | 'interruptGenerate'>;
   CustomLock: new () => object;
   WebGPUContext: new (memory: object, device: GPUDevice) => RuntimeContext;
   Instance: { prototype: { asyncLoadWebGPUPipelines(library: object): Promise<void> } };

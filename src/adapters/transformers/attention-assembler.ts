@@ -1,0 +1,124 @@
+import type { AttentionShape } from '../../kernel/shape.ts';
+import {
+  type AttendCall,
+  bufferOf,
+  cacheObstacle,
+  furtherObstacle,
+  readAttendCall,
+  sizeOf,
+} from './attend-call.ts';
+import type { DeviceHook } from './device-hook.ts';
+import type { Dispatch } from './pass-hook.ts';
+import type { ProgramRole } from './patch.ts';
+import { isMatched, type MatchedProgram } from './program.ts';
+
+/** An attention of which all programs have been seen. */
+export interface WholeAttention extends AttendCall {
+  values: GPUBufferBinding;
+  output: GPUBufferBinding;
+  /** [queryHeads], of the model's element type: a score for each head that takes part in the softmax and has no row of V. */
+  sinks: GPUBufferBinding | undefined;
+}
+
+/** What a dispatch means for the attention under way. */
+export type Assembled =
+  /** Nothing. */
+  | { kind: 'none'; reason?: string }
+  /** The first program of an attention. */
+  | { kind: 'first'; call: AttendCall; program: MatchedProgram }
+  /** A further one; the last is still to come. */
+  | { kind: 'next' }
+  /** The last one. */
+  | { kind: 'last'; attention: WholeAttention }
+  /** The attention that had begun is not continued by this dispatch, which is none of its programs. */
+  | { kind: 'broken'; reason: string };
+
+/** What may follow a program. */
+const FOLLOWS: Readonly<Partial<Record<ProgramRole, ProgramRole>>> = {
+  attend: 'reduce',
+  scores: 'values',
+  values: 'reduce',
+};
+
+const NONE: Assembled = { kind: 'none' };
+const NEXT: Assembled = { kind: 'next' };
+
+/** Puts the programs of an attention together, which the runtime dispatches one right after the other. */
+export class AttentionAssembler {
+  private call: AttendCall | undefined;
+  private values: GPUBufferBinding | undefined;
+  private awaited: ProgramRole | undefined;
+
+  constructor(private readonly hook: DeviceHook) {}
+
+  /** Forgets the attention under way. */
+  reset(): void {
+    this.call = undefined;
+    this.awaited = undefined;
+  }
+
+  /**
+   * Takes a dispatch.
+   * @param last the shape of the layer before
+   */
+  next(dispatch: Dispatch, last?: AttentionShape): Assembled {
+    const { program } = dispatch;
+    const { call, awaited } = this;
+    if (call) return this.continue(call, awaited!, dispatch);
+    if (!program) return NONE;
+    if (!isMatched(program)) {
+      return program.role === 'copy' ? NONE : { kind: 'none', reason: program.reason };
+    }
+    if (program.role !== 'attend' && program.role !== 'scores') return NONE;
+    const read = readAttendCall(dispatch, program, this.hook, last);
+    if (typeof read === 'string') return { kind: 'none', reason: read };
+    this.call = read;
+    this.awaited = FOLLOWS[program.role];
+    if (program.role === 'attend') {
+      const obstacle = this.takeValues(read, dispatch, program);
+      if (obstacle !== undefined) return { kind: 'none', reason: obstacle };
+    }
+    return { kind: 'first', call: read, program };
+  }
+
+  private continue(call: AttendCall, awaited: ProgramRole, dispatch: Dispatch): Assembled {
+    const { program } = dispatch;
+    const broken = (reason: string): Assembled => {
+      this.reset();
+      return { kind: 'broken', reason };
+    };
+    if (!program) return broken('an unknown program of the runtime took the place of one of its attention');
+    if (!isMatched(program)) return broken(program.reason);
+    if (program.role !== awaited) return broken('the programs of an attention came in an unknown order');
+    if (program.dtype !== call.shape.dtype)
+      return broken(`the programs of an attention mix ${program.dtype} and ${call.shape.dtype}`);
+    const unknown = furtherObstacle(dispatch, program, this.hook);
+    if (unknown !== undefined) return broken(unknown);
+    if (program.role === 'values') {
+      this.awaited = FOLLOWS.values;
+      const obstacle = this.takeValues(call, dispatch, program);
+      return obstacle === undefined ? NEXT : broken(obstacle);
+    }
+    const output = bufferOf(dispatch, program, 'output');
+    const sinks = bufferOf(dispatch, program, 'head_sink');
+    if (!output || ('head_sink' in program.bindings && !sinks))
+      return broken('a buffer of the attention was not seen');
+    const { queryHeads, dtype } = call.shape;
+    // Our kernels read sinks by words of up to 16 bytes.
+    if (sinks && sizeOf(sinks) < Math.ceil((queryHeads * (dtype === 'f16' ? 2 : 4)) / 16) * 16)
+      return broken('the buffer of the attention sinks is smaller than expected');
+    const attention = { ...call, values: this.values!, output, sinks };
+    this.reset();
+    return { kind: 'last', attention };
+  }
+
+  /** Notes where V is; the reason if it cannot be there. */
+  private takeValues(call: AttendCall, dispatch: Dispatch, program: MatchedProgram): string | undefined {
+    this.values = bufferOf(dispatch, program, 'present_value');
+    const obstacle = this.values
+      ? cacheObstacle(call, this.values)
+      : 'a buffer of the attention was not seen';
+    if (obstacle !== undefined) this.reset();
+    return obstacle;
+  }
+}

@@ -1,0 +1,97 @@
+import { onnxruntimeWeb } from '../../../patches/onnxruntime-web.ts';
+import { SiftError } from '../../errors.ts';
+import type { LifeCycle } from '../shared/life-cycle.ts';
+import { DeviceHook } from './device-hook.ts';
+import { DeviceSearch } from './find-device.ts';
+import { Observer } from './observer.ts';
+import type { DispatchHandler } from './pass-hook.ts';
+import { type HubModel, layerOfPastKey, type OrtSession } from './runtime.ts';
+import type { SessionHook } from './session-hook.ts';
+import { Trial } from './trial.ts';
+
+/** A model that is being enabled. */
+export interface TrialTarget {
+  model: HubModel;
+  session: OrtSession;
+  sessionHook: SessionHook;
+  life: LifeCycle;
+}
+
+/** What the first trial shows. */
+export interface Observation {
+  /** Installed on the device that the model runs on; the life takes it away. */
+  deviceHook: DeviceHook;
+  observer: Observer;
+}
+
+/** Gives a handler the dispatches of a run. */
+export async function withHandler<T>(
+  hook: DeviceHook,
+  handler: DispatchHandler,
+  run: () => Promise<T>,
+): Promise<T> {
+  // Within a turn no other run of this library is under way, but another copy of it may have one on the device.
+  while (!hook.claim(handler)) await new Promise((resolve) => setTimeout(resolve));
+  try {
+    return await run();
+  } finally {
+    hook.free(handler);
+  }
+}
+
+/** Layers with a KV cache of their own. */
+export function layerCount(session: OrtSession): number {
+  return session.inputNames.filter((name) => layerOfPastKey(name) !== undefined).length;
+}
+
+/**
+ * Runs a short text through the model. Its prompt shows which device the model runs on, its first decode step which attention the
+ * runtime uses.
+ *
+ * @throws {SiftError} `LATE_ENABLE` if the attention was compiled before the plugin listened; `UNSUPPORTED_MODEL` if it is none
+ * that can be sifted; `DISPOSED` if the pipeline was disposed of meanwhile; as {@link DeviceSearch.found}
+ */
+export async function observe(target: TrialTarget, given: GPUDevice | undefined): Promise<Observation> {
+  const { model, session, sessionHook } = target;
+  const { deviceHook, observer } = await Trial.hold(model, sessionHook, (trial) =>
+    look(target, trial, given),
+  );
+  if (observer.layers.size > 0) return { deviceHook, observer };
+  if (observer.late) {
+    throw new SiftError(
+      'LATE_ENABLE',
+      "The attention of this model was compiled before enableSift was called. Write `import 'sift-attention/register'` before the first model is loaded, and enableSift works at any time. Or call it right after the model is loaded, before the first generation of any model on this device; then reload the page.",
+    );
+  }
+  const reasons =
+    [...observer.reasons].join('; ') ||
+    `its ${layerCount(session)} decoder layers use no GroupQueryAttention in flash-decode form`;
+  throw new SiftError('UNSUPPORTED_MODEL', `The attention of this model cannot be sifted: ${reasons}.`);
+}
+
+async function look({ life }: TrialTarget, trial: Trial, given: GPUDevice | undefined): Promise<Observation> {
+  let deviceHook: DeviceHook | undefined;
+  let observer: Observer | undefined;
+  const search = new DeviceSearch(given);
+  try {
+    await trial.decode(
+      [
+        (run, feeds) => {
+          observer = new Observer(deviceHook!, feeds);
+          return withHandler(deviceHook!, observer, run);
+        },
+      ],
+      undefined,
+      (outputs) => {
+        const hook = DeviceHook.of(search.found(outputs), onnxruntimeWeb);
+        hook.acquire();
+        life.defer(() => hook.release());
+        life.watch(hook.device);
+        deviceHook = hook;
+      },
+    );
+  } finally {
+    search.end();
+  }
+  return { deviceHook: deviceHook!, observer: observer! };
+}

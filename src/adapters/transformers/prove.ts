@@ -1,0 +1,79 @@
+import { SiftError } from '../../errors.ts';
+import type { AttentionShape } from '../../kernel/shape.ts';
+import type { AttentionEncoder } from '../../kernel/step/encoder.ts';
+import { STOCK_BOUND } from '../shared/stock-comparison.ts';
+import { ComparingHandler, type Comparisons, createComparisons } from './comparison.ts';
+import { proveSharedCache } from './kv/proof.ts';
+import { SharedCache, sharedCacheObstacle } from './kv/shared-cache.ts';
+import { layerCount, type Observation, type TrialTarget, withHandler } from './observe.ts';
+import { Trial } from './trial.ts';
+
+/** What was found out on the user's model before the first real use. */
+export interface Proof {
+  /** Layers whose attention may be routed: in each of them ours computed the same as the runtime's. */
+  layers: ReadonlyMap<number, AttentionShape>;
+  /** Why others may not. */
+  reasons: string[];
+  /** A shared KV cache, if the model was proved to compute the same with one; or why there is none. */
+  sharedCache: SharedCache | string;
+}
+
+/**
+ * Runs a short text through the model again, ours beside the runtime's on the same data, in every layer that was recognised; then once
+ * more on a shared KV cache, if one is wanted, which must give the same logits.
+ *
+ * @throws {SiftError} `UNSUPPORTED_MODEL` if the attention is not what it was; `SELF_TEST_FAILED` if ours computes something else;
+ * `DISPOSED` if the pipeline was disposed of meanwhile.
+ */
+export async function prove(
+  target: TrialTarget,
+  observation: Observation,
+  encoders: ReadonlyMap<string, AttentionEncoder>,
+  wantsSharedCache: boolean,
+): Promise<Proof> {
+  const comparisons = await createComparisons(encoders);
+  try {
+    return await Trial.hold(target.model, target.sessionHook, (trial) =>
+      compare(target, trial, observation, comparisons, wantsSharedCache),
+    );
+  } finally {
+    for (const comparison of comparisons.values()) comparison.destroy();
+  }
+}
+
+async function compare(
+  { session, sessionHook }: TrialTarget,
+  trial: Trial,
+  { deviceHook, observer }: Observation,
+  comparisons: Comparisons,
+  wantsSharedCache: boolean,
+): Promise<Proof> {
+  let compared: ComparingHandler | undefined;
+  const stock = await trial.decode([
+    (run, feeds) => {
+      compared = new ComparingHandler(deviceHook, comparisons, feeds);
+      return withHandler(deviceHook, compared, run);
+    },
+    (run) => run(),
+  ]);
+  const both = compared!.layers;
+  const layers = new Map([...observer.layers].filter(([layer]) => both.has(layer)));
+  if (layers.size === 0) {
+    throw new SiftError(
+      'UNSUPPORTED_MODEL',
+      'The attention of a decode step changed from one step to the next.',
+    );
+  }
+  for (const comparison of comparisons.values()) await comparison.check();
+  const result = { layers, reasons: [...observer.reasons] };
+  if (!wantsSharedCache) return { ...result, sharedCache: 'asked for' };
+  const others = layerCount(session) - layers.size;
+  const sharedCache = new SharedCache(deviceHook.device, session, trial.outputClass!);
+  const bound = Math.max(...[...layers.values()].map(({ dtype }) => STOCK_BOUND[dtype]));
+  const obstacle =
+    sharedCacheObstacle(session) ??
+    (others > 0
+      ? `${others} layers use another attention of the runtime`
+      : await proveSharedCache(trial, sessionHook, sharedCache, stock, bound));
+  return { ...result, sharedCache: obstacle ?? sharedCache };
+}
