@@ -133,6 +133,10 @@ export const onnxruntimeWeb: RuntimePatch = {
       forbidden: [],
     },
   ],
+  otherForms: {
+    AttentionProbs:
+      'the runtime computes the attention with AttentionProbs, InPlaceSoftmax and VxAttentionScore, as it does for a sliding window that the text has outgrown',
+  },
   knownExtras: {
     attention_bias: 'the layer adds a bias to its scores, as MultiHeadAttention does with a causal mask',
     head_sink: 'the layer has attention sinks in a form that is not known',

@@ -79,7 +79,7 @@ export class Conversation {
     const { attended, short, plan, length } = step;
     for (const reason of step.reasons) this.count(reason);
     // Which layers there are may be known only after a first step.
-    const complete = attended.size > 0 && attended.size === this.routed.size;
+    const complete = attended.size > 0 && attended.size + step.elsewhere.size === this.routed.size;
     if (plan.windowIndex >= 0 && !complete) this.missed++;
     this.owesMoments = plan.measure && !complete;
     const dense = plan.dense ? attended : short;
@@ -143,6 +143,8 @@ export class StepAccount {
   /** Those of them that read every row because the step is shorter than their crossover, and the largest of these. */
   readonly short = new Set<number>();
   shortFrom = 0;
+  /** Layers that the runtime attends in a form which our kernels do not replace: nothing is missed there, for they will not come back. */
+  readonly elsewhere = new Set<number>();
   readonly reasons = new Set<string>();
   /** Why the step is dense, where that is neither the policy's doing nor the crossover's. */
   why: string | undefined;
@@ -164,6 +166,7 @@ export class StepAccount {
   giveUp(reason: string): void {
     this.attended.clear();
     this.short.clear();
+    this.elsewhere.clear();
     this.reasons.add(reason);
   }
 }

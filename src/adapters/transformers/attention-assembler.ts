@@ -22,8 +22,8 @@ export interface WholeAttention extends AttendCall {
 
 /** What a dispatch means for the attention under way. */
 export type Assembled =
-  /** Nothing. */
-  | { kind: 'none'; reason?: string }
+  /** Nothing, or an attention that cannot be taken over. */
+  | { kind: 'none'; reason?: string; otherForm?: boolean }
   /** The first program of an attention. */
   | { kind: 'first'; call: AttendCall; program: MatchedProgram }
   /** A further one; the last is still to come. */
@@ -67,7 +67,8 @@ export class AttentionAssembler {
     if (call) return this.continue(call, awaited!, dispatch);
     if (!program) return NONE;
     if (!isMatched(program)) {
-      return program.role === 'copy' ? NONE : { kind: 'none', reason: program.reason };
+      if (program.role === 'copy') return NONE;
+      return { kind: 'none', reason: program.reason, otherForm: program.role === 'otherForm' };
     }
     if (program.role !== 'attend' && program.role !== 'scores') return NONE;
     const read = readAttendCall(dispatch, program, this.hook, last);

@@ -24,6 +24,8 @@ export async function createComparisons(
 export class ComparingHandler implements DispatchHandler {
   /** Attentions that were compared. */
   readonly layers = new Set<number>();
+  /** Why others were not. */
+  readonly reasons = new Set<string>();
   private readonly locator: LayerLocator;
   private readonly assembler: AttentionAssembler;
   private layer: number | undefined;
@@ -41,7 +43,11 @@ export class ComparingHandler implements DispatchHandler {
   dispatch(dispatch: Dispatch): boolean {
     const { program, pass } = dispatch;
     let result = this.assembler.next(dispatch);
-    if (result.kind === 'broken') result = this.assembler.next(dispatch);
+    if (result.kind === 'broken') {
+      this.reasons.add(result.reason);
+      result = this.assembler.next(dispatch);
+    }
+    if (result.kind === 'none' && result.reason) this.reasons.add(result.reason);
     if (program && isMatched(program) && program.role === 'copy') this.locator.noteCopy(dispatch, program);
     if (result.kind === 'first') this.layer = this.locator.attentionOf(result.call.keys.buffer);
     if (result.kind !== 'last' || this.layer === undefined) return false;

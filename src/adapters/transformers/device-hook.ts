@@ -77,9 +77,17 @@ export class DeviceHook implements HookState {
     const module = pipelines.get(pipeline);
     if (!module) return undefined;
     const notes = modules.get(module);
-    const program = (notes && matchProgram(this.patch, notes.label, notes.code)) ?? 'other';
+    const program =
+      notes?.code === undefined ? 'other' : (matchProgram(this.patch, notes.label, notes.code) ?? 'other');
     this.programs.set(pipeline, program);
     return program;
+  }
+
+  /** The label of a pipeline's module; undefined if its creation was not seen. */
+  labelOf(pipeline: GPUComputePipeline): string | undefined {
+    const { modules, pipelines } = programNotes();
+    const module = pipelines.get(pipeline);
+    return module && modules.get(module)?.label;
   }
 
   /** The bytes last written to a uniform buffer while a handler was active. */

@@ -1,4 +1,5 @@
 import { bufferOf } from './attend-call.ts';
+import { bufferOfEntry } from './device-finder.ts';
 import type { Dispatch } from './pass-hook.ts';
 import type { MatchedProgram } from './program.ts';
 import { layerOfPastKey, type OrtTensor } from './runtime.ts';
@@ -33,9 +34,14 @@ export class LayerLocator {
     if (present && layer !== undefined) this.ofPresent.set(present.buffer, layer);
   }
 
-  /** Whether the keys of a layer lie in a buffer. */
-  hasLayer(keys: GPUBuffer): boolean {
-    return this.layerOf(keys) !== undefined;
+  /** The layer whose keys a dispatch binds. */
+  layerAmong(entries: readonly GPUBindGroupEntry[]): number | undefined {
+    for (const entry of entries) {
+      const bound = bufferOfEntry(entry);
+      const layer = bound && this.layerOf(bound.buffer);
+      if (layer !== undefined) return layer;
+    }
+    return undefined;
   }
 
   /**

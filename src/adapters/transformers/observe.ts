@@ -52,7 +52,7 @@ export function layerCount(session: OrtSession): number {
  * that can be sifted; `DISPOSED` if the pipeline was disposed of meanwhile; as {@link DeviceSearch.found}
  */
 export async function observe(target: TrialTarget, given: GPUDevice | undefined): Promise<Observation> {
-  const { model, session, sessionHook } = target;
+  const { model, sessionHook } = target;
   const { deviceHook, observer } = await Trial.hold(model, sessionHook, (trial) =>
     look(target, trial, given),
   );
@@ -63,10 +63,25 @@ export async function observe(target: TrialTarget, given: GPUDevice | undefined)
       "The attention of this model was compiled before enableSift was called. Write `import 'sift-attention/register'` before the first model is loaded, and enableSift works at any time. Or call it right after the model is loaded, before the first generation of any model on this device; then reload the page.",
     );
   }
-  const reasons =
-    [...observer.reasons].join('; ') ||
-    `its ${layerCount(session)} decoder layers use no GroupQueryAttention in flash-decode form`;
-  throw new SiftError('UNSUPPORTED_MODEL', `The attention of this model cannot be sifted: ${reasons}.`);
+  throw new SiftError(
+    'UNSUPPORTED_MODEL',
+    `The attention of this model cannot be sifted: ${whyNone(observer)}.`,
+  );
+}
+
+/** What would help where the export is what stands in the way. */
+const EXPORT =
+  'An export with GroupQueryAttention can be sifted, such as those of the model builder of onnxruntime-genai';
+
+/** Why no layer was recognised, by what a decode step dispatched. */
+function whyNone({ reasons, labels }: Observer): string {
+  if (reasons.size > 0) return [...reasons].join('; ');
+  const unknown = [...labels].filter((label) => /attention/i.test(label));
+  if (unknown.length > 0)
+    return `the runtime computes it with ${unknown.join(', ')}, which are no programs of its decode attention that are known`;
+  if ([...labels].some((label) => /softmax/i.test(label)))
+    return `the model has MatMul and Softmax in place of an attention operator, as the exports of Optimum do. ${EXPORT}`;
+  return `none of the programs that a decode step runs on the GPU computes attention; the runtime has some operators on the CPU alone, such as Attention of opset 23. ${EXPORT}`;
 }
 
 async function look({ life }: TrialTarget, trial: Trial, given: GPUDevice | undefined): Promise<Observation> {

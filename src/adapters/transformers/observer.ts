@@ -1,6 +1,5 @@
 import type { AttentionShape } from '../../kernel/shape.ts';
 import { AttentionAssembler } from './attention-assembler.ts';
-import { bufferOfEntry } from './device-finder.ts';
 import type { DeviceHook } from './device-hook.ts';
 import { LayerLocator } from './layer-locator.ts';
 import type { Dispatch, DispatchHandler } from './pass-hook.ts';
@@ -11,12 +10,16 @@ import type { Tensors } from './session-hook.ts';
 export class Observer implements DispatchHandler {
   /** Layers of which all programs were recognised, one after the other. */
   readonly layers = new Map<number, AttentionShape>();
+  /** Layers that the runtime attends in another form. */
+  readonly elsewhere = new Set<number>();
   /** Why other layers were not. */
   readonly reasons = new Set<string>();
   /** A program was compiled before the plugin listened, and works on the KV cache or belongs to an attention. */
   late = false;
   /** Dispatches of the step. */
   dispatches = 0;
+  /** Labels of the programs that were dispatched, as far as their creation was seen. */
+  readonly labels = new Set<string>();
   /** What the programs of the first attention bind. */
   interface: string | undefined;
   private readonly locator: LayerLocator;
@@ -24,7 +27,10 @@ export class Observer implements DispatchHandler {
   private layer: number | undefined;
 
   /** @param feeds the inputs of the step's run */
-  constructor(hook: DeviceHook, feeds: Tensors) {
+  constructor(
+    private readonly hook: DeviceHook,
+    feeds: Tensors,
+  ) {
     this.locator = new LayerLocator(feeds);
     this.assembler = new AttentionAssembler(hook);
   }
@@ -38,9 +44,14 @@ export class Observer implements DispatchHandler {
       if (known) this.reasons.add(result.reason);
       result = this.assembler.next(dispatch);
     }
-    if (!known) this.late ||= this.touchesCache(dispatch);
+    if (known) this.labels.add(this.hook.labelOf(dispatch.pipeline) ?? '');
+    else this.late ||= this.locator.layerAmong(dispatch.entries) !== undefined;
     if (program && isMatched(program) && program.role === 'copy') this.locator.noteCopy(dispatch, program);
-    if (result.kind === 'none' && result.reason) this.reasons.add(result.reason);
+    if (result.kind === 'none' && result.reason) {
+      this.reasons.add(result.reason);
+      const layer = result.otherForm ? this.locator.layerAmong(dispatch.entries) : undefined;
+      if (layer !== undefined) this.elsewhere.add(layer);
+    }
     if (result.kind === 'first') {
       this.interface ??= result.program.interface;
       this.layer = this.locator.attentionOf(result.call.keys.buffer);
@@ -56,12 +67,5 @@ export class Observer implements DispatchHandler {
 
   passed(): void {
     this.dispatches++;
-  }
-
-  private touchesCache({ entries }: Dispatch): boolean {
-    return entries.some((entry) => {
-      const bound = bufferOfEntry(entry);
-      return bound !== undefined && this.locator.hasLayer(bound.buffer);
-    });
   }
 }

@@ -37,6 +37,8 @@ export interface ProgramPattern {
 export interface RuntimePatch {
   runtime: string;
   programs: readonly ProgramPattern[];
+  /** Labels of programs that have a part in attention of another form: the first of each such attention, and why it is not taken over. */
+  otherForms: Readonly<Record<string, string>>;
   /** What a binding that no pattern has means to a user. */
   knownExtras: Readonly<Record<string, string>>;
   /** What a binding's type means, where it is not the pattern's. */

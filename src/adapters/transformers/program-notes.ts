@@ -3,12 +3,13 @@ import { type Interception, intercept } from '../shared/interception.ts';
 /** A shader module as it was created. */
 export interface ModuleNotes {
   label: string;
-  code: string;
+  /** Kept only if the label speaks of attention. */
+  code: string | undefined;
 }
 
 /** What was seen of the programs of all devices. */
 export interface ProgramNotes {
-  /** Modules whose label speaks of attention. The text of others is not kept. */
+  /** Modules by what they were created from. */
   readonly modules: WeakMap<GPUShaderModule, ModuleNotes>;
   /** The module of each pipeline whose creation was seen. */
   readonly pipelines: WeakMap<GPUComputePipeline, GPUShaderModule>;
@@ -49,7 +50,7 @@ export function watchPrograms(target: Creates): Interception[] {
         function (this: GPUDevice, descriptor) {
           const module = original.call(this, descriptor);
           const { label = '', code } = descriptor;
-          if (it.active && LABELS.test(label)) modules.set(module, { label, code: String(code) });
+          if (it.active) modules.set(module, { label, code: LABELS.test(label) ? String(code) : undefined });
           return module;
         },
     ),

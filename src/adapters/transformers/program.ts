@@ -20,7 +20,8 @@ export interface MatchedProgram {
 
 /** A runtime program with a known label that is left alone, and why. */
 export interface RejectedProgram {
-  role: ProgramRole;
+  /** `otherForm`: the program begins an attention that has other programs altogether. */
+  role: ProgramRole | 'otherForm';
   reason: string;
 }
 
@@ -35,6 +36,7 @@ export function isMatched(program: Program): program is MatchedProgram {
  * @returns undefined if the label is none of the patch's.
  */
 export function matchProgram(patch: RuntimePatch, label: string, code: string): Program | undefined {
+  if (Object.hasOwn(patch.otherForms, label)) return { role: 'otherForm', reason: patch.otherForms[label]! };
   const pattern = patch.programs.find((each) => each.label === label);
   if (!pattern) return undefined;
   const { role } = pattern;

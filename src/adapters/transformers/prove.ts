@@ -5,6 +5,7 @@ import { STOCK_BOUND } from '../shared/stock-comparison.ts';
 import { ComparingHandler, type Comparisons, createComparisons } from './comparison.ts';
 import { proveSharedCache } from './kv/proof.ts';
 import { SharedCache, sharedCacheObstacle } from './kv/shared-cache.ts';
+import { SHARING } from './layer-locator.ts';
 import { layerCount, type Observation, type TrialTarget, withHandler } from './observe.ts';
 import { Trial } from './trial.ts';
 
@@ -59,15 +60,19 @@ async function compare(
   const both = compared!.layers;
   const layers = new Map([...observer.layers].filter(([layer]) => both.has(layer)));
   if (layers.size === 0) {
+    const why =
+      [...compared!.reasons].join('; ') || 'the runtime used other programs when it ran the same step again';
     throw new SiftError(
       'UNSUPPORTED_MODEL',
-      'The attention of a decode step changed from one step to the next.',
+      `The attention of this model cannot be compared with ours: ${why}.`,
     );
   }
   for (const comparison of comparisons.values()) await comparison.check();
   const result = { layers, reasons: [...observer.reasons] };
   if (!wantsSharedCache) return { ...result, sharedCache: 'asked for' };
-  const others = layerCount(session) - layers.size;
+  // A cache is shared by the operator, whatever programs it then runs.
+  const operators = new Set([...layers.keys(), ...observer.elsewhere].map((layer) => layer % SHARING));
+  const others = layerCount(session) - operators.size;
   const sharedCache = new SharedCache(deviceHook.device, session, trial.outputClass!);
   const bound = Math.max(...[...layers.values()].map(({ dtype }) => STOCK_BOUND[dtype]));
   const obstacle =

@@ -72,7 +72,7 @@ export class StepHandler implements DispatchHandler {
       case 'last':
         return this.pending ? this.finish(dispatch, this.pending, result.attention) : false;
       default:
-        if (result.kind === 'none' && result.reason) this.account.reasons.add(result.reason);
+        if (result.kind === 'none' && result.reason) this.leave(dispatch, result.reason, result.otherForm);
         return false;
     }
   }
@@ -86,6 +86,13 @@ export class StepHandler implements DispatchHandler {
   /** Call when the run is over. */
   end(): void {
     for (const buffer of this.spare) buffer.destroy();
+  }
+
+  /** An attention is the runtime's, as a whole. */
+  private leave({ entries }: Dispatch, reason: string, otherForm = false): void {
+    this.account.reasons.add(reason);
+    const layer = otherForm ? this.locator.layerAmong(entries) : undefined;
+    if (layer !== undefined && this.conversation.layers.has(layer)) this.account.elsewhere.add(layer);
   }
 
   /** Holds the first program of an attention back, if ours is to take its place. */
