@@ -10,7 +10,7 @@ import {
 import { type Continuation, continueGreedily } from '../../lab/decoding/forced.ts';
 import { hubDecoder, useServedModels } from '../../lab/decoding/hub-decoder.ts';
 import { hideNarrowSubgroups } from '../../lab/narrow-subgroups.ts';
-import { enableSift, SiftError } from '../../src/index.ts';
+import { enableSift, isSupported, SiftError } from '../../src/index.ts';
 import { converse, countMemory, exhaustMemory, fork } from './cache.ts';
 
 // Prompts are wrong in this runtime on subgroups of 4 lanes (the software adapter's); decode steps are right. Pages opened with
@@ -48,6 +48,7 @@ async function generateBatch(
 const api = {
   env,
   enableSift,
+  isSupported,
   Tensor,
   TextStreamer,
   InterruptableStoppingCriteria,

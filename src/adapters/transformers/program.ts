@@ -14,7 +14,7 @@ export interface MatchedProgram {
   uniforms: Readonly<Record<string, { offset: number; type: string }>>;
   /** Names of the uniforms that the pattern does not have. While they are 0, they are taken to change nothing. */
   unknownUniforms: readonly string[];
-  /** Names and types of all that it binds: the same for all programs of a kind that one version of the runtime makes. */
+  /** Names of all that it binds: the same for all programs of a kind that one version of the runtime makes. */
   interface: string;
 }
 
@@ -63,7 +63,7 @@ function matchPattern(
   if (typeof uniforms === 'string') return uniforms;
   const forbidden = pattern.forbidden.find(({ pattern: text }) => text.test(code));
   if (forbidden) return forbidden.reason;
-  return { ...bound, ...uniforms, interface: interfaceOf(pattern.label, declared, bound.dtype) };
+  return { ...bound, ...uniforms, interface: interfaceOf(pattern.label, declared) };
 }
 
 function matchBindings(
@@ -126,10 +126,12 @@ function matchUniforms(
 
 const SCALARS: ReadonlySet<string> = new Set(['u32', 'i32', 'f32']);
 
-/** Names and types of what a program binds, the element type written `T`, in the order of their names. */
-function interfaceOf(label: string, { storage, uniforms }: WgslDeclarations, dtype: DType): string {
-  const generic = (type: string) => type.replace(new RegExp(`\\b${dtype}\\b`, 'g'), 'T');
-  const bound = storage.map(({ name, type, access }) => `${name}:${access}:${generic(type)}`);
-  const fields = uniforms.flatMap((buffer) => buffer.fields.map(({ name, type }) => `${name}:${type}`));
-  return `${label} ${[...bound.sort(), ...fields.sort()].join(' ')}`;
+/** What a program binds, by name; the types are the pattern's. */
+function interfaceOf(label: string, { storage, uniforms }: WgslDeclarations): string {
+  const names = (all: readonly { name: string }[]) =>
+    all
+      .map(({ name }) => name)
+      .sort()
+      .join(' ');
+  return `${label}: ${names(storage)}; ${names(uniforms.flatMap(({ fields }) => fields))}`;
 }

@@ -98,7 +98,13 @@ export function findModel(target: unknown): HubModel {
  * The session that decodes: the one with past keys among its inputs.
  * @throws {SiftError} `UNSUPPORTED_MODEL` if there is none
  */
-export function findDecoder({ sessions }: HubModel): OrtSession {
+export function findDecoder({ sessions, config }: HubModel): OrtSession {
+  if (config?.is_encoder_decoder) {
+    throw new SiftError(
+      'UNSUPPORTED_MODEL',
+      'This model is an encoder-decoder. Its decoder attends to the states of the encoder, which the runtime does with programs that are not replaced: there is nothing that sifting could make faster.',
+    );
+  }
   const session = Object.values(sessions).find((s) =>
     s.inputNames?.some((name) => layerOfPastKey(name) !== undefined),
   );

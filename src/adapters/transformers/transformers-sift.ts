@@ -127,7 +127,7 @@ export class TransformersSift extends LivingSift {
     const run = { feeds, rest, shared, handler, account };
     try {
       const outputs = await this.runSession(run);
-      this.follow(conversation, outputs, length);
+      this.follow(conversation, presentOf(this.firstKey, outputs, rest[0]), length);
       return outputs;
     } finally {
       if (account)
@@ -233,9 +233,8 @@ export class TransformersSift extends LivingSift {
     }
   }
 
-  /** Notes whose cache a run has put out, and when that is disposed of. */
-  private follow(conversation: Conversation, outputs: Tensors, length: number): void {
-    const present = outputs[presentName(this.firstKey)];
+  /** Notes whose cache a run has written, and when that is disposed of. */
+  private follow(conversation: Conversation, present: OrtTensor | undefined, length: number): void {
     const owner = ownerOf(present);
     if (!present || !owner) return;
     this.conversations.follow(conversation, owner, length);
@@ -247,6 +246,13 @@ export class TransformersSift extends LivingSift {
       dispose();
     };
   }
+}
+
+/** The present keys of a run: put out by the runtime, or written to a tensor that the caller passed for it, which is then not put out. */
+function presentOf(firstKey: string, outputs: Tensors, fetches: unknown): OrtTensor | undefined {
+  const name = presentName(firstKey);
+  const passed = typeof fetches === 'object' && fetches ? (fetches as Partial<Tensors>)[name] : undefined;
+  return outputs[name] ?? passed ?? undefined;
 }
 
 /** What identifies the KV cache that a key tensor belongs to. */
