@@ -8,7 +8,7 @@ import { smallDecoder } from '../tools/models/small-decoder.ts';
 import { type PlainSite, servePlain } from './plain-site.ts';
 import { pluginPage } from './plugin-page.ts';
 
-const models = { plain: smallDecoder() };
+const models = { plain: smallDecoder(), 'too-short': smallDecoder({ positions: 3 }) };
 
 const SERVED = { same: true, steps: { sifted: 0, dense: 4 }, layers: 2, tested: true };
 
@@ -123,7 +123,10 @@ describe('without a bundler, and in workers', () => {
 
   test('after a generation, where the programs were noted; without that, the error names the line to write', async () => {
     expect(await resultOf('registered.html')).toEqual([SERVED, SERVED]);
-    const late = { code: 'LATE_ENABLE', message: expect.stringContaining("`import 'sift-attention/register'`") };
+    const late = {
+      code: 'LATE_ENABLE',
+      message: expect.stringContaining("`import 'sift-attention/register'`"),
+    };
     expect(await resultOf('late.html')).toEqual([late, late]);
   });
 
@@ -160,24 +163,42 @@ describe('what enableSift takes', () => {
   test('where nothing can be gained: an error, or on demand a sift that is off and says why', async () => {
     const result = await session.page.evaluate(async () => {
       const { loadSmall, enableSift, failure, generate, isSupported } = window.sift;
-      const generator = await loadSmall('all-biased');
+      const generator = await loadSmall('too-short');
       const error = await failure(() => enableSift(generator));
       const sift = await enableSift(generator, { onUnsupported: 'ignore' });
-      const tokens = await generate(generator, [30, 31, 32, 33], 3);
+      const tokens = await generate(generator, [30], 2);
       const off = { enabled: sift.enabled, unsupported: sift.unsupported?.code, report: await sift.report() };
       sift.dispose();
       const supported = isSupported(generator);
       await generator.dispose();
-      const encoderDecoder = { forward() {}, generate() {}, sessions: {}, config: { is_encoder_decoder: true } };
+      const encoderDecoder = {
+        forward() {},
+        generate() {},
+        sessions: {},
+        config: { is_encoder_decoder: true },
+      };
       const refused = await failure(() => enableSift(encoderDecoder as never));
-      return { error, off, tokens: tokens.length, supported, refused, asked: isSupported(encoderDecoder as never) };
+      return {
+        error,
+        off,
+        tokens: tokens.length,
+        supported,
+        refused,
+        asked: isSupported(encoderDecoder as never),
+      };
     });
     expect(result.error.code).toBe('UNSUPPORTED_MODEL');
     expect(result.off).toMatchObject({ enabled: false, unsupported: 'UNSUPPORTED_MODEL' });
-    expect(result.tokens).toBe(3);
+    expect(result.tokens).toBe(2);
     expect(result.supported).toEqual({ supported: true, reason: null });
-    expect(result.refused).toMatchObject({ code: 'UNSUPPORTED_MODEL', message: expect.stringContaining('encoder-decoder') });
-    expect(result.asked).toMatchObject({ supported: false, reason: expect.stringContaining('encoder-decoder') });
+    expect(result.refused).toMatchObject({
+      code: 'UNSUPPORTED_MODEL',
+      message: expect.stringContaining('encoder-decoder'),
+    });
+    expect(result.asked).toMatchObject({
+      supported: false,
+      reason: expect.stringContaining('encoder-decoder'),
+    });
   });
 
   test('a device that is none, or another, is refused by name', async () => {
