@@ -138,7 +138,8 @@ export const onnxruntimeWeb: RuntimePatch = {
       'the runtime computes the attention with AttentionProbs, InPlaceSoftmax and VxAttentionScore, as it does for a sliding window that the text has outgrown',
   },
   knownExtras: {
-    attention_bias: 'the layer adds a bias to its scores, as MultiHeadAttention does with a causal mask',
+    attention_bias:
+      'the layer adds a bias to its scores, as MultiHeadAttention does with a causal mask; an export with GroupQueryAttention has none',
     head_sink: 'the layer has attention sinks in a form that is not known',
     seqlens_q: 'the sequences of the batch have numbers of new tokens of their own',
     total_sequence_length_input: 'the runtime reads the length from a buffer, as it does for graph capture',

@@ -17,17 +17,22 @@ export interface HeadReport {
 
 /** What one layer did. */
 export interface LayerReport {
+  /** The layer whose K and V are attended to. */
   layer: number;
-  /** Mean of the heads' kept fractions. */
-  keptHead: number;
-  /** Share of the V rows that at least one head of a group kept: what was read. */
-  keptGroup: number;
+  /** Which of the attentions to them this is: 0, but where layers share the K and V of another, as in Gemma 3n. */
+  attention: number;
+  /** Mean of the heads' kept fractions; null before the layer's first sifted step. */
+  keptHead: number | null;
+  /** Share of the V rows that at least one head of a group kept, which is what was read; null before the layer's first sifted step. */
+  keptGroup: number | null;
   /** [batch * queryHeads] */
   heads: HeadReport[];
   /** Kept fraction of each KV group, [batch * kvHeads]. */
   groups: number[];
   /** Steps that read every row only because they were shorter than the crossover. */
   shortSteps: number;
+  /** Steps in which the runtime's own kernel did this layer (see `reasons`). */
+  stockSteps: number;
 }
 
 /** What became of the KV cache. */
@@ -87,9 +92,9 @@ export interface SiftReport {
   conversations: number;
   /** Keys in the cache. */
   length: number;
-  /** Mean kept fraction of the query heads over the sifted steps; null before the first. */
+  /** Mean of the layers' `keptHead`; null before the first sifted step. */
   keptHead: number | null;
-  /** Mean share of V rows read (by at least one head of a group); null before the first sifted step. */
+  /** Mean of the layers' `keptGroup`; null before the first sifted step. */
   keptGroup: number | null;
   /** Bytes that the plugin's kernels read of K and V, and the V bytes that they did not read. */
   bytes: { keysRead: number; valuesRead: number; valuesSaved: number };

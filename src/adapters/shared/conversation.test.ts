@@ -60,7 +60,7 @@ describe('the account of steps', () => {
     step([]);
     // One layer is short, the other sifts: a sifted step.
     const mixed = conversation.begin(PROMPT + 4);
-    mixed.attend(0, true, 200);
+    mixed.attend(0, true, 200, 10);
     mixed.attend(3, false, 0);
     conversation.finish(mixed, () => 'short');
     expect(conversation).toMatchObject({ siftedSteps: 2, denseSteps: 1, stockSteps: 1, shortSteps: 1 });
@@ -69,8 +69,12 @@ describe('the account of steps', () => {
       [0, 2],
       [3, 1],
     ]);
-    // Rows of two KV heads: of both layers in the short step, of one in the mixed.
-    expect(conversation.denseRows).toBe(2 * 2 * (PROMPT + 2) + 2 * (PROMPT + 4));
+    expect([...conversation.stockByLayer]).toEqual([
+      [0, 1],
+      [3, 1],
+    ]);
+    // Rows of two KV heads of 64 in f32: of both layers in the short step, of one in the mixed, of which ten in a window.
+    expect(conversation.denseBytes).toBe(2 * 64 * 4 * (2 * (PROMPT + 2) + 10));
   });
 
   test('a step that the runtime does again counts for nothing', () => {
@@ -79,7 +83,7 @@ describe('the account of steps', () => {
     account.attend(0, true, 0);
     account.giveUp('refused');
     conversation.finish(account, () => '');
-    expect(conversation).toMatchObject({ denseSteps: 0, stockSteps: 1, denseRows: 0 });
+    expect(conversation).toMatchObject({ denseSteps: 0, stockSteps: 1, denseBytes: 0 });
     expect([...conversation.reasons.keys()]).toEqual(['refused']);
   });
 });

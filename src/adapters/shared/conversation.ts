@@ -1,5 +1,5 @@
 import { allocate } from '../../kernel/gpu/allocate.ts';
-import type { AttentionShape } from '../../kernel/shape.ts';
+import { type AttentionShape, shapeConstants } from '../../kernel/shape.ts';
 import { LayerState, layerStateBytes } from '../../kernel/step/layer-state.ts';
 import { isDense, planStep, type StepPlan, type ThresholdPolicy } from '../../policy/index.ts';
 
@@ -29,8 +29,10 @@ export class Conversation {
   /** Dense steps that were shorter than the crossover; and by layer, since shapes may differ. */
   shortSteps = 0;
   readonly shortByLayer = new Map<number, number>();
-  /** Rows of K (and of V) that dense steps through our kernels read, over layers, KV heads and batch. */
-  denseRows = 0;
+  /** Steps in which the runtime's own kernel did a layer that is routed. */
+  readonly stockByLayer = new Map<number, number>();
+  /** Bytes of K (and of V) that dense steps through our kernels read. */
+  denseBytes = 0;
   readonly reasons: ReasonCounts = new Map();
   /** Steps that should have been learned from and were not. */
   private missed = 0;
@@ -76,15 +78,16 @@ export class Conversation {
 
   /** Adds a step to the account, once it is over. */
   finish(step: StepAccount, shortReason: (step: StepAccount) => string): void {
-    const { attended, short, plan, length } = step;
+    const { attended, short, plan } = step;
     for (const reason of step.reasons) this.count(reason);
     // Which layers there are may be known only after a first step.
     const complete = attended.size > 0 && attended.size + step.elsewhere.size === this.routed.size;
     if (plan.windowIndex >= 0 && !complete) this.missed++;
     this.owesMoments = plan.measure && !complete;
     const dense = plan.dense ? attended : short;
-    for (const layer of dense) this.denseRows += length * this.batch * (this.routed.get(layer)?.kvHeads ?? 0);
-    for (const layer of short) this.shortByLayer.set(layer, (this.shortByLayer.get(layer) ?? 0) + 1);
+    for (const layer of dense.keys()) this.denseBytes += this.rowBytes(layer) * attended.get(layer)!;
+    for (const layer of short) increment(this.shortByLayer, layer);
+    for (const layer of this.routed.keys()) if (!attended.has(layer)) increment(this.stockByLayer, layer);
     if (attended.size === 0) this.stockSteps++;
     else if (attended.size > dense.size) this.siftedSteps++;
     else {
@@ -95,7 +98,7 @@ export class Conversation {
   }
 
   count(reason: string): void {
-    this.reasons.set(reason, (this.reasons.get(reason) ?? 0) + 1);
+    increment(this.reasons, reason);
   }
 
   /** Notes why the conversation cannot be served any more, if that is so. */
@@ -121,9 +124,10 @@ export class Conversation {
     this.siftedSteps = 0;
     this.denseSteps = 0;
     this.stockSteps = 0;
-    this.denseRows = 0;
+    this.denseBytes = 0;
     this.shortSteps = 0;
     this.shortByLayer.clear();
+    this.stockByLayer.clear();
     this.reasons.clear();
   }
 
@@ -132,14 +136,25 @@ export class Conversation {
     this.layers.clear();
   }
 
+  /** Bytes of a row of K, over KV heads and batch. */
+  private rowBytes(layer: number): number {
+    const shape = this.routed.get(layer);
+    return shape ? this.batch * shape.kvHeads * shape.headSize * shapeConstants(shape).elementBytes : 0;
+  }
+
   private whyDense(): string {
     return isDense(this.policy) ? 'the policy keeps every row' : 'warm-up';
   }
 }
 
+function increment<K>(counts: Map<K, number>, key: K): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}
+
 /** What happens in one decode step: which layers went through our kernels, and why others did not. */
 export class StepAccount {
-  readonly attended = new Set<number>();
+  /** Layers that went through our kernels, with the number of keys that each attended to. */
+  readonly attended = new Map<number, number>();
   /** Those of them that read every row because the step is shorter than their crossover, and the largest of these. */
   readonly short = new Set<number>();
   shortFrom = 0;
@@ -155,8 +170,8 @@ export class StepAccount {
   ) {}
 
   /** A layer went through our kernels. */
-  attend(layer: number, dense: boolean, siftFrom: number): void {
-    this.attended.add(layer);
+  attend(layer: number, dense: boolean, siftFrom: number, keys = this.length): void {
+    this.attended.set(layer, keys);
     if (!dense || this.plan.dense) return;
     this.short.add(layer);
     this.shortFrom = Math.max(this.shortFrom, siftFrom);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { HeadFigures, LayerFigures, LayerState } from '../../kernel/step/layer-state.ts';
 import { presetPolicy } from '../../policy/index.ts';
+import { attentionKey } from './attention-key.ts';
 import type { Conversation } from './conversation.ts';
 import { buildReport, type ReportSource, stockCacheReport } from './report.ts';
 
@@ -30,7 +31,8 @@ function sourceOf(states: LayerState[], changes: Partial<ReportSource> = {}): Re
     siftedSteps: 2,
     denseSteps: 1,
     stockSteps: 3,
-    denseRows: 50,
+    denseBytes: 50 * 128,
+    stockByLayer: new Map([[5, 4]]),
     shortSteps: 1,
     shortByLayer: new Map([[5, 1]]),
     length: 101,
@@ -67,9 +69,9 @@ describe('buildReport', () => {
     const states = [layer(async () => ({ heads, groups })), layer(async () => ({ heads, groups }))];
     const report = await buildReport(sourceOf(states));
     expect(report.layers.map((each) => each.layer)).toEqual([4, 5]);
-    const { groups: shares, heads: of, shortSteps } = report.layers[1]!;
+    const { groups: shares, heads: of, shortSteps, stockSteps } = report.layers[1]!;
     expect(shares).toEqual([0.25, 1]);
-    expect(shortSteps).toBe(1);
+    expect([shortSteps, stockSteps]).toEqual([1, 4]);
     expect(of.map(({ kept }) => kept)).toEqual([0.15, 1, 0.15, 1]);
     expect(of[0]).toMatchObject({ lastKept: 0.1, keptMass: 0.9, fit: null, status: 'learning' });
     expect(of[0]!.threshold).toBeCloseTo(0.01, 12);
@@ -98,6 +100,32 @@ describe('buildReport', () => {
       { reason: 'layer 4 stays stock', count: 1 },
     ]);
     expect(JSON.parse(JSON.stringify(report))).toEqual(report);
+  });
+
+  test('a layer that never sifted has no share, and does not count in the mean', async () => {
+    const none = head({ keptRows: 0, totalRows: 0, siftedSteps: 0, lastLength: 0, massSum: 0 });
+    const groups = [{ lastUnion: 12, unionRows: 50 }];
+    const states = [
+      layer(async () => ({ heads: Array(2).fill(head()), groups })),
+      layer(async () => ({ heads: Array(2).fill(none), groups: [{ lastUnion: 0, unionRows: 0 }] })),
+    ];
+    const report = await buildReport(sourceOf(states));
+    expect(report.layers.map(({ keptGroup }) => keptGroup)).toEqual([null, 0.25]);
+    expect([report.keptGroup, report.keptHead]).toEqual([0.25, 0.15]);
+  });
+
+  test('several attentions to one layer are told apart', async () => {
+    const figures = { heads: Array(2).fill(head()), groups: [{ lastUnion: 12, unionRows: 50 }] };
+    const source = sourceOf([]);
+    const states = [attentionKey(1), attentionKey(1, 1)].map(
+      (key) => [key, layer(async () => figures)] as const,
+    );
+    Object.assign(source.conversation!, { layers: new Map(states) });
+    const { layers } = await buildReport(source);
+    expect(layers.map(({ layer: of, attention }) => [of, attention])).toEqual([
+      [1, 0],
+      [1, 1],
+    ]);
   });
 
   test('counts are those of the call, though steps go on while the GPU is read', async () => {

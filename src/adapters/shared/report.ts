@@ -2,6 +2,7 @@ import { shapeConstants } from '../../kernel/shape.ts';
 import type { LayerFigures, LayerState } from '../../kernel/step/layer-state.ts';
 import type { Target, ThresholdPolicy } from '../../policy/index.ts';
 import type { CacheReport, CrossoverReport, HeadReport, LayerReport, SiftReport } from '../../report.ts';
+import { layerOfKey, nthOfKey } from './attention-key.ts';
 import type { Conversation } from './conversation.ts';
 import type { LifeState } from './life-cycle.ts';
 
@@ -40,6 +41,11 @@ function describeTarget(target: Target): string {
 }
 
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+/** The mean of those that there are; null if there are none. */
+function meanOfKnown(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null);
+  return known.length > 0 ? mean(known) : null;
+}
 const finite = (value: number): number => (Number.isFinite(value) ? value : 0);
 
 function headReport(head: LayerFigures['heads'][number]): HeadReport {
@@ -57,10 +63,10 @@ function headReport(head: LayerFigures['heads'][number]): HeadReport {
 }
 
 function layerReport(
-  layer: number,
+  key: number,
   state: LayerState,
   figures: LayerFigures,
-  shortSteps: number,
+  steps: Pick<LayerReport, 'shortSteps' | 'stockSteps'>,
 ): LayerReport {
   const { group } = shapeConstants(state.shape);
   const heads = figures.heads.map(headReport);
@@ -68,8 +74,16 @@ function layerReport(
     const total = figures.heads[i * group]?.totalRows ?? 0;
     return total > 0 ? unionRows / total : 1;
   });
-  const kept = { keptHead: mean(heads.map((head) => head.kept)), keptGroup: mean(groups) };
-  return { layer, ...kept, heads, groups, shortSteps };
+  const sifted = figures.heads.some(({ totalRows }) => totalRows > 0);
+  return {
+    layer: layerOfKey(key),
+    attention: nthOfKey(key),
+    keptHead: sifted ? mean(heads.map((head) => head.kept)) : null,
+    keptGroup: sifted ? mean(groups) : null,
+    heads,
+    groups,
+    ...steps,
+  };
 }
 
 /** The figures of all layers; undefined if the device does not answer any more. */
@@ -86,15 +100,15 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
   const { conversation, policy, runtime, lost } = source;
   const layers: LayerReport[] = [];
   const bytes = { keysRead: 0, valuesRead: 0, valuesSaved: 0 };
-  let rowBytes = 0;
   // Counters now and all reads submitted at once: a report taken while decoding must not mix steps.
   const counted = {
     sifted: conversation?.siftedSteps ?? 0,
     dense: conversation?.denseSteps ?? 0,
     stock: conversation?.stockSteps ?? 0,
-    denseRows: conversation?.denseRows ?? 0,
+    denseBytes: conversation?.denseBytes ?? 0,
     short: conversation?.shortSteps ?? 0,
     shortByLayer: new Map(conversation?.shortByLayer),
+    stockByLayer: new Map(conversation?.stockByLayer),
     length: conversation?.length ?? 0,
     reasons: [...(conversation?.reasons ?? [])],
   };
@@ -105,19 +119,19 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
   for (const [i, [layer, state]] of states.entries()) {
     const figures = read![i]!;
     const { group, elementBytes } = shapeConstants(state.shape);
-    rowBytes = state.shape.headSize * elementBytes;
+    const rowBytes = state.shape.headSize * elementBytes;
     figures.groups.forEach(({ unionRows }, g) => {
       const total = figures.heads[g * group]?.totalRows ?? 0;
       bytes.keysRead += total * rowBytes;
       bytes.valuesRead += unionRows * rowBytes;
       bytes.valuesSaved += (total - unionRows) * rowBytes;
     });
-    layers.push(layerReport(layer, state, figures, counted.shortByLayer.get(layer) ?? 0));
+    const shortSteps = counted.shortByLayer.get(layer) ?? 0;
+    const stockSteps = counted.stockByLayer.get(layer) ?? 0;
+    layers.push(layerReport(layer, state, figures, { shortSteps, stockSteps }));
   }
-  const denseBytes = counted.denseRows * rowBytes;
-  bytes.keysRead += denseBytes;
-  bytes.valuesRead += denseBytes;
-  const sifted = counted.sifted > 0 && layers.length > 0;
+  bytes.keysRead += counted.denseBytes;
+  bytes.valuesRead += counted.denseBytes;
   return {
     enabled: source.state === 'on',
     lost: lost ? lost.message || lost.reason : null,
@@ -134,8 +148,8 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
     crossover: [...source.crossover],
     conversations: source.conversations,
     length: counted.length,
-    keptHead: sifted ? mean(layers.map((layer) => layer.keptHead)) : null,
-    keptGroup: sifted ? mean(layers.map((layer) => layer.keptGroup)) : null,
+    keptHead: meanOfKnown(layers.map((layer) => layer.keptHead)),
+    keptGroup: meanOfKnown(layers.map((layer) => layer.keptGroup)),
     bytes,
     cache: source.kvCache,
     layers,

@@ -97,10 +97,10 @@ describe('Conversations', () => {
   test('a restart forgets steps, rows and reasons', () => {
     const { registry } = setUp();
     const state = registry.create(1);
-    Object.assign(state, { step: 7, siftedSteps: 3, denseSteps: 4, denseRows: 9 });
+    Object.assign(state, { step: 7, siftedSteps: 3, denseSteps: 4, denseBytes: 9 });
     state.count('warm-up');
     state.restart();
-    expect(state).toMatchObject({ step: 0, siftedSteps: 0, denseSteps: 0, denseRows: 0 });
+    expect(state).toMatchObject({ step: 0, siftedSteps: 0, denseSteps: 0, denseBytes: 0 });
     expect(state.reasons.size).toBe(0);
   });
 });

@@ -1,11 +1,9 @@
+import { attentionKey } from '../shared/attention-key.ts';
 import { bufferOf } from './attend-call.ts';
 import { bufferOfEntry } from './device-finder.ts';
 import type { Dispatch } from './pass-hook.ts';
 import type { MatchedProgram } from './program.ts';
 import { layerOfPastKey, type OrtTensor } from './runtime.ts';
-
-/** From one attention on a layer's keys to the next: more than any model has layers. */
-export const SHARING = 0x10000;
 
 /**
  * Tells which layer an attention belongs to. Nothing in a dispatch names it: on a shared cache the attention binds the buffer that
@@ -45,15 +43,14 @@ export class LayerLocator {
   }
 
   /**
-   * The number of an attention by the buffer of its keys; call it once for each. It is the layer's; of layers that attend to another
-   * layer's keys, as in Gemma 3n, the n-th has n times {@link SHARING} added to it.
+   * The number of an attention by the buffer of its keys, see {@link attentionKey}; call it once for each.
    */
   attentionOf(keys: GPUBuffer): number | undefined {
     const layer = this.layerOf(keys);
     if (layer === undefined) return undefined;
     const before = this.attentions.get(layer) ?? 0;
     this.attentions.set(layer, before + 1);
-    return layer + before * SHARING;
+    return attentionKey(layer, before);
   }
 
   private layerOf(keys: GPUBuffer): number | undefined {

@@ -1,11 +1,11 @@
 import { SiftError } from '../../errors.ts';
 import type { AttentionShape } from '../../kernel/shape.ts';
 import type { AttentionEncoder } from '../../kernel/step/encoder.ts';
+import { layerOfKey } from '../shared/attention-key.ts';
 import { STOCK_BOUND } from '../shared/stock-comparison.ts';
 import { ComparingHandler, type Comparisons, createComparisons } from './comparison.ts';
 import { proveSharedCache } from './kv/proof.ts';
 import { SharedCache, sharedCacheObstacle } from './kv/shared-cache.ts';
-import { SHARING } from './layer-locator.ts';
 import { layerCount, type Observation, type TrialTarget, withHandler } from './observe.ts';
 import { Trial } from './trial.ts';
 
@@ -71,7 +71,7 @@ async function compare(
   const result = { layers, reasons: [...observer.reasons] };
   if (!wantsSharedCache) return { ...result, sharedCache: 'asked for' };
   // A cache is shared by the operator, whatever programs it then runs.
-  const operators = new Set([...layers.keys(), ...observer.elsewhere].map((layer) => layer % SHARING));
+  const operators = new Set([...layers.keys(), ...observer.elsewhere].map(layerOfKey));
   const others = layerCount(session) - operators.size;
   const sharedCache = new SharedCache(deviceHook.device, session, trial.outputClass!);
   const bound = Math.max(...[...layers.values()].map(({ dtype }) => STOCK_BOUND[dtype]));

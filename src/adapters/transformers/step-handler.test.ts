@@ -177,7 +177,7 @@ describe('StepHandler', () => {
     expect(handler.dispatch(dispatch(ATTEND))).toBe(true);
     expect(handler.dispatch(dispatch(REDUCE))).toBe(true);
     expect(log).toEqual(['our attend', 'our combine']);
-    expect([...account.attended]).toEqual([0]);
+    expect([...account.attended]).toEqual([[0, LENGTH]]);
     expect(account.reasons.size).toBe(0);
   });
 

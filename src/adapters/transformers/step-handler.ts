@@ -134,7 +134,7 @@ export class StepHandler implements DispatchHandler {
       const state = this.conversation.layers.get(layer)!;
       encoder.attend(pass, step, attention, state);
       encoder.combine(pass, step, attention.output, state);
-      this.account.attend(layer, step.plan.dense, encoder.siftFrom);
+      this.account.attend(layer, step.plan.dense, encoder.siftFrom, attention.window || attention.maxLength);
       this.pending = undefined;
       return true;
     } catch (error) {
