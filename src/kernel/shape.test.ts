@@ -10,6 +10,7 @@ describe('validateShape', () => {
     [{ queryHeads: 128, kvHeads: 1 }],
     [{ headSize: 4 }],
     [{ headSize: 256 }],
+    [{ headSize: 512 }],
     [{ dtype: 'f32' as const }],
   ])('takes %o', (change) => {
     expect(() => validateShape({ ...shape, ...change })).not.toThrow();
@@ -22,7 +23,7 @@ describe('validateShape', () => {
     ['queryHeads', 30],
     // 129 heads on one KV head: the kernels of two passes have workgroups of 128 invocations, one for each head.
     ['queryHeads', 129, { kvHeads: 1 }],
-    ['headSize', 260],
+    ['headSize', 516],
     ['headSize', 66],
     ['headSize', 0],
     ['dtype', 'f64'],
@@ -38,6 +39,10 @@ describe('shapeConstants', () => {
     expect(shapeConstants({ ...shape, queryHeads: 64, kvHeads: 4 })).toMatchObject({
       group: 16,
       heads: 8,
+      blocks: 2,
+    });
+    expect(shapeConstants({ queryHeads: 8, kvHeads: 1, headSize: 512, dtype: 'f32' })).toMatchObject({
+      heads: 4,
       blocks: 2,
     });
     expect(shapeConstants(shape)).toMatchObject({ wordElements: 8, words: 8, elementBytes: 2 });

@@ -12,13 +12,19 @@ export interface AttentionShape {
   queryHeads: number;
   /** KV heads of the layer. It divides `queryHeads`. */
   kvHeads: number;
-  /** Elements of a K or V row: a multiple of 4, at most 256. */
+  /** Elements of a K or V row: a multiple of 4, at most {@link MAX_HEAD_SIZE}. */
   headSize: number;
   dtype: DType;
 }
 
+/** The most elements of a K or V row. */
+export const MAX_HEAD_SIZE = 512;
+
 /** The most query heads that one workgroup serves. A larger group is cut into blocks of this size. */
 export const MAX_HEADS_PER_BLOCK = 8;
+
+/** With larger heads a workgroup serves half as many: the portable kernel of scores keeps all queries of a block in 16 KB. */
+const LARGE_HEAD = 256;
 
 /** The most query heads that may share a KV head: the smallest workgroup has an invocation for each. */
 export const MAX_GROUP = 128;
@@ -61,8 +67,8 @@ export function validateShape(shape: AttentionShape): void {
   if (queryHeads / kvHeads > MAX_GROUP) {
     throw invalidOption('queryHeads', queryHeads, `at most ${MAX_GROUP} times kvHeads (${kvHeads})`);
   }
-  if (!Number.isInteger(headSize) || headSize < 4 || headSize > 256 || headSize % 4 !== 0) {
-    throw invalidOption('headSize', headSize, 'a multiple of 4 from 4 to 256');
+  if (!Number.isInteger(headSize) || headSize < 4 || headSize > MAX_HEAD_SIZE || headSize % 4 !== 0) {
+    throw invalidOption('headSize', headSize, `a multiple of 4 from 4 to ${MAX_HEAD_SIZE}`);
   }
   if (dtype !== 'f32' && dtype !== 'f16') throw invalidOption('dtype', dtype, "'f32' or 'f16'");
 }
@@ -70,7 +76,8 @@ export function validateShape(shape: AttentionShape): void {
 /** The numbers that follow from a valid shape. */
 export function shapeConstants(shape: AttentionShape): ShapeConstants {
   const group = shape.queryHeads / shape.kvHeads;
-  const heads = Math.min(group, MAX_HEADS_PER_BLOCK);
+  const most = shape.headSize > LARGE_HEAD ? MAX_HEADS_PER_BLOCK / 2 : MAX_HEADS_PER_BLOCK;
+  const heads = Math.min(group, most);
   const wordElements = shape.dtype === 'f16' && shape.headSize % 8 === 0 ? 8 : 4;
   return {
     group,

@@ -94,7 +94,7 @@ describe('readAttendCall', () => {
   test.each([
     ['heads that are no whole groups', { n_reps: 3 }, '8 query heads in groups of 3'],
     ['a group of none', { n_reps: 0 }, '8 query heads in groups of 0'],
-    ['large heads', { head_size_vec: 80 }, 'head size 320 is above 256'],
+    ['large heads', { head_size_vec: 160 }, 'head size 640 is above 512'],
     [
       'a length that is elsewhere',
       { total_sequence_length: 0 },

@@ -1,4 +1,4 @@
-import type { AttentionShape } from '../../kernel/shape.ts';
+import { type AttentionShape, MAX_HEAD_SIZE } from '../../kernel/shape.ts';
 import { type StepInputs, ZEROS_BYTES } from '../../kernel/step/encoder.ts';
 import { bufferOfEntry } from './device-finder.ts';
 import type { DeviceHook } from './device-hook.ts';
@@ -130,7 +130,7 @@ function shapeOf(
   const group = uniform('n_reps');
   const headSize = uniform('head_size_vec') * 4;
   if (group < 1 || queryHeads % group !== 0) return `${queryHeads} query heads in groups of ${group}`;
-  if (headSize > 256) return `head size ${headSize} is above 256`;
+  if (headSize > MAX_HEAD_SIZE) return `head size ${headSize} is above ${MAX_HEAD_SIZE}`;
   const kvHeads = queryHeads / group;
   const same =
     last?.queryHeads === queryHeads &&

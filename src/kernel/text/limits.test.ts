@@ -25,7 +25,7 @@ const MAX_WORKGROUP_STORAGE = 16_384;
 const MAX_STORAGE_BUFFERS = 8;
 
 const shapes: AttentionShape[] = [1, 4, 7, 8, 16, 64].flatMap((group) =>
-  [4, 8, 20, 64, 80, 128, 256].flatMap((headSize) =>
+  [4, 8, 20, 64, 80, 128, 256, 512].flatMap((headSize) =>
     (['f32', 'f16'] as const).map((dtype) => ({ queryHeads: 2 * group, kvHeads: 2, headSize, dtype })),
   ),
 );
