@@ -94,6 +94,11 @@ export interface LayerInputs {
   values: GPUBufferBinding;
   /** Only of a paged cache: i32, the pages of the sequence. */
   pageTable?: GPUBufferBinding;
+  /**
+   * Only if the shape has attention sinks: [queryHeads], scores that are not scaled, the same for every sequence. Bytes: a multiple of
+   * 16, because kernels read whole storage words.
+   */
+  sinks?: GPUBufferBinding | undefined;
 }
 
 /** Encodes the attention of decode steps for one shape. It knows WebGPU, and knows nothing of the runtime. */
@@ -156,13 +161,13 @@ export class AttentionEncoder {
     const { queryHeads, kvHeads, headSize } = this.shape;
     const plan = this.shortened(given);
     const inputs = plan === given.plan ? given : { ...given, plan };
-    const { policy, batch } = inputs;
+    const { policy, batch, firstKey = 0 } = inputs;
     const { kind, corrects, ...split } = this.plan(inputs);
     const geometry: StepGeometry = {
       batch,
       lengthBias: inputs.lengthBias,
       capacity: inputs.capacity,
-      firstKey: inputs.firstKey ?? 0,
+      firstKey,
       scale: inputs.scale,
       ...split,
     };
@@ -237,6 +242,8 @@ export class AttentionEncoder {
     bound[BUFFER_SLOT.keys] = layer.keys;
     bound[BUFFER_SLOT.values] = layer.values;
     bound[BUFFER_SLOT.page_table] = layer.pageTable;
+    // The kernels of `combine` read the sinks. They are the only input of the layer that those need, and it follows in any case.
+    bound[BUFFER_SLOT.sinks] = layer.sinks;
     this.encode(pass, step, step.attend, state);
   }
 
