@@ -2,7 +2,7 @@
 // f64 reference.
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createRandom, denseAttention } from '../../oracle/index.ts';
-import { learnedPolicy, presetPolicy, validatePolicy } from '../../policy/index.ts';
+import { learnedPolicy, presetPolicy, uniformPolicy, validatePolicy } from '../../policy/index.ts';
 import { testDevice } from '../../testing/device.ts';
 import { download, upload } from '../gpu/transfer.ts';
 import type { AttentionShape, DType } from '../shape.ts';
@@ -67,6 +67,38 @@ describe('attention sinks and windows', () => {
       });
     }
   }
+
+  test('the moments are measured again when a window has moved on by an eighth', async () => {
+    const [queryHeads, kvHeads, headSize, window, capacity] = [2, 1, 32, 32, 260];
+    // Scores are flat, so that only the newest row is kept. V rows are 1 up to the one that is the newest of the first step, then 0.
+    const rows = Float32Array.from({ length: capacity * headSize }, (_, i) => Number(i < 232 * headSize));
+    const shape: AttentionShape = { queryHeads, kvHeads, headSize, dtype: 'f32' };
+    const attention = await createSiftAttention(device, shape, {
+      policy: uniformPolicy({ c: 2 }),
+      selfTest: false,
+    });
+    const zeros = (count: number) => ({ buffer: upload(device, new Float32Array(count), 'f32') });
+    const tensors = {
+      q: zeros(queryHeads * headSize),
+      keys: zeros(rows.length),
+      values: { buffer: upload(device, rows, 'f32') },
+      output: zeros(queryHeads * headSize),
+    };
+    for (let firstKey = 201; firstKey <= 213; firstKey++) {
+      const commands = device.createCommandEncoder();
+      const pass = commands.beginComputePass();
+      attention.beginStep({ length: window, firstKey, capacity }).encode(pass, 0, tensors);
+      pass.end();
+      device.queue.submit([commands.finish()]);
+      const [first] = await download(device, tensors.output.buffer, queryHeads * headSize, 'f32');
+      // Measured at the first step, and then when the window begins at a multiple of four rows.
+      const measured = Math.max(201, firstKey - (firstKey % 4));
+      const mean = (232 - measured) / window;
+      expect([firstKey, first]).toEqual([firstKey, expect.closeTo(mean * (1 - 1 / window), 5)]);
+    }
+    attention.destroy();
+    for (const { buffer } of Object.values(tensors)) buffer.destroy();
+  });
 
   test('createSiftAttention takes both', async () => {
     const shape: AttentionShape = { queryHeads: 6, kvHeads: 2, headSize: 32, dtype: 'f32', sinks: true };

@@ -1,4 +1,4 @@
-import { type StepPlan, type ThresholdPolicy, usesMoments } from '../../policy/index.ts';
+import { measuresWindow, type StepPlan, type ThresholdPolicy, usesMoments } from '../../policy/index.ts';
 import { type AttentionShape, shapeConstants, validateShape } from '../shape.ts';
 import type { GridSize, KernelName } from '../text/kernel.ts';
 import type { KernelVariant } from '../text/variant.ts';
@@ -160,8 +160,9 @@ export class AttentionEncoder {
   prepare(given: StepInputs): PreparedStep {
     const { queryHeads, kvHeads, headSize } = this.shape;
     const plan = this.shortened(given);
-    const inputs = plan === given.plan ? given : { ...given, plan };
-    const { policy, batch, firstKey = 0 } = inputs;
+    const short = plan !== given.plan;
+    const inputs = short ? { ...given, plan } : given;
+    const { policy, batch, firstKey = 0, maxLength } = inputs;
     const { kind, corrects, ...split } = this.plan(inputs);
     const geometry: StepGeometry = {
       batch,
@@ -185,7 +186,9 @@ export class AttentionEncoder {
       corrects,
     };
     const names = stepKernels(kind, this.subgroups);
-    const measure: readonly KernelName[] = plan.measure ? ['moments'] : [];
+    // A window that is too short to sift stays so, and needs no moments later.
+    const measures = plan.measure || (!short && measuresWindow(policy, firstKey, maxLength));
+    const measure: readonly KernelName[] = measures ? ['moments'] : [];
     return {
       ...inputs,
       kind,
