@@ -12,6 +12,8 @@ describe('validateShape', () => {
     [{ headSize: 256 }],
     [{ headSize: 512 }],
     [{ dtype: 'f32' as const }],
+    [{ sinks: true }],
+    [{ sinks: false }],
   ])('takes %o', (change) => {
     expect(() => validateShape({ ...shape, ...change })).not.toThrow();
   });
@@ -27,6 +29,7 @@ describe('validateShape', () => {
     ['headSize', 66],
     ['headSize', 0],
     ['dtype', 'f64'],
+    ['sinks', [0, 1]],
   ])('refuses %s = %s', (option, value, rest = {}) => {
     const refused = { ...shape, ...rest, [option]: value } as AttentionShape;
     expect(() => validateShape(refused)).toThrow(SiftError);

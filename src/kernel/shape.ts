@@ -15,6 +15,11 @@ export interface AttentionShape {
   /** Elements of a K or V row: a multiple of 4, at most {@link MAX_HEAD_SIZE}. */
   headSize: number;
   dtype: DType;
+  /**
+   * Whether the layer has attention sinks: a learned score for each query head that takes part in the sum of the softmax and has no V
+   * row. Default false.
+   */
+  sinks?: boolean;
 }
 
 /** The most elements of a K or V row. */
@@ -58,7 +63,7 @@ export function canSiftInOnePass(shape: AttentionShape, subgroups: boolean): boo
  * @throws {SiftError} `INVALID_OPTION`, whose message names the field, its value and what is allowed.
  */
 export function validateShape(shape: AttentionShape): void {
-  const { queryHeads, kvHeads, headSize, dtype } = shape;
+  const { queryHeads, kvHeads, headSize, dtype, sinks = false } = shape;
   if (!Number.isInteger(kvHeads) || kvHeads < 1)
     throw invalidOption('kvHeads', kvHeads, 'an integer of at least 1');
   if (!Number.isInteger(queryHeads) || queryHeads < 1 || queryHeads % kvHeads !== 0) {
@@ -71,6 +76,12 @@ export function validateShape(shape: AttentionShape): void {
     throw invalidOption('headSize', headSize, `a multiple of 4 from 4 to ${MAX_HEAD_SIZE}`);
   }
   if (dtype !== 'f32' && dtype !== 'f16') throw invalidOption('dtype', dtype, "'f32' or 'f16'");
+  if (typeof sinks !== 'boolean') throw invalidOption('sinks', sinks, 'true, false or nothing');
+}
+
+/** A shape in words, the same for shapes that are the same: `32/8 heads of 64, f16`. */
+export function describeShape({ queryHeads, kvHeads, headSize, dtype, sinks }: AttentionShape): string {
+  return `${queryHeads}/${kvHeads} heads of ${headSize}, ${dtype}${sinks ? ', with sinks' : ''}`;
 }
 
 /** The numbers that follow from a valid shape. */

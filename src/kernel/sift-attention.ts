@@ -43,8 +43,12 @@ export interface StepShape {
    * GPU and their maximum.
    */
   length: number | { buffer: GPUBufferBinding; max: number };
-  /** Rows from one KV head to the next in K and V. Default: the (largest) length. */
+  /** Rows from one KV head to the next in K and V. Default: `firstKey` and the (largest) length together. */
   capacity?: number;
+  /**
+   * The row of K and V that is the first key: those before it are outside a sliding window, and `length` does not count them. Default 0.
+   */
+  firstKey?: number;
   /** Factor of q · k. Default 1/sqrt(headSize). */
   scale?: number;
 }
@@ -63,8 +67,8 @@ export interface DecodeStep {
   readonly dense: boolean;
   /**
    * Encodes one layer's attention into a compute pass.
-   * @throws {SiftError} `INVALID_OPTION` for a layer that does not exist, `OUT_OF_MEMORY` if the device
-   *   cannot bind the scratch buffers that the step needs.
+   * @throws {SiftError} `INVALID_OPTION` for a layer that does not exist and for sinks where the shape has none or the other way
+   *   round, `OUT_OF_MEMORY` if the device cannot bind the scratch buffers that the step needs.
    */
   encode(pass: GPUComputePassEncoder, layer: number, tensors: LayerTensors): void;
 }
@@ -93,7 +97,7 @@ export class SiftAttention {
 
   /**
    * Begins the next decode step.
-   * @throws {SiftError} `INVALID_OPTION` for a length or a capacity out of range, `DISPOSED` after `destroy`.
+   * @throws {SiftError} `INVALID_OPTION` for a length, a capacity or a first key out of range, `DISPOSED` after `destroy`.
    */
   beginStep(shape: StepShape): DecodeStep {
     if (this.destroyed) throw new SiftError('DISPOSED', 'This SiftAttention was destroyed; create another.');
@@ -101,17 +105,22 @@ export class SiftAttention {
     const maxLength = given ? given.max : (shape.length as number);
     if (!Number.isInteger(maxLength) || maxLength < 1)
       throw invalidOption('length', maxLength, 'an integer of at least 1');
-    const capacity = shape.capacity ?? maxLength;
-    if (!Number.isInteger(capacity) || capacity < maxLength) {
-      throw invalidOption('capacity', capacity, `an integer of at least the length (${maxLength})`);
+    const { firstKey = 0 } = shape;
+    if (!Number.isInteger(firstKey) || firstKey < 0)
+      throw invalidOption('firstKey', firstKey, 'an integer of at least 0');
+    const rows = firstKey + maxLength;
+    const capacity = shape.capacity ?? rows;
+    if (!Number.isInteger(capacity) || capacity < rows) {
+      throw invalidOption('capacity', capacity, `an integer of at least firstKey and the length (${rows})`);
     }
-    const plan = planStep(this.policy, ++this.steps, maxLength);
+    const plan = planStep(this.policy, ++this.steps, rows);
     const prepared = this.encoder.prepare({
       batch: this.batch,
       lengths: given ? given.buffer : { buffer: this.zeros },
       lengthBias: given ? 0 : maxLength,
       maxLength,
       capacity,
+      firstKey,
       scale: shape.scale ?? 1 / Math.sqrt(this.encoder.shape.headSize),
       policy: this.policy,
       plan,
@@ -121,6 +130,13 @@ export class SiftAttention {
       dense: prepared.plan.dense,
       encode: (pass, layer, tensors) => {
         const state = this.state(layer);
+        const { sinks } = this.encoder.shape;
+        if (Boolean(tensors.sinks) !== Boolean(sinks))
+          throw invalidOption(
+            'sinks',
+            tensors.sinks,
+            sinks ? 'a buffer: the shape has sinks' : 'left out: the shape has none',
+          );
         this.encoder.attend(pass, prepared, tensors, state);
         this.encoder.combine(pass, prepared, tensors.output, state);
       },
@@ -168,6 +184,9 @@ export class SiftAttention {
  *
  * K and V are [batch, kvHeads, capacity, headSize], q and the output [batch, queryHeads, headSize], all of
  * the shape's `dtype`.
+ *
+ * If the shape has attention sinks, each layer has a score for each query head that takes part in the sum of the softmax and has no V
+ * row. Rows are kept or dropped by their probabilities among the keys, as without sinks, and so are the figures.
  *
  * @throws {SiftError} `INVALID_OPTION` for a shape, an option or a policy out of range, `SELF_TEST_FAILED` if
  *   no variant of the kernels compiles on the device and computes the right thing.

@@ -46,6 +46,23 @@ describe('denseAttention', () => {
     expect(Array.from(probabilities)).toEqual([1 / 8, 2 / 8, 5 / 8].map((p) => expect.closeTo(p, 14)));
   });
 
+  it('counts a sink among the scores of the softmax, and gives it no row', () => {
+    // Weights 1 : 2 : 5 : 8, of which the last has no row: (10 + 40 + 150) / 16 = 12.5.
+    const inputs = line([0, Math.log(2), Math.log(5)], [10, 20, 30]);
+    const { output, probabilities } = denseAttention({ ...inputs, sinks: [Math.log(8)] }, { details: true });
+    expect(output[0]).toBeCloseTo(12.5, 12);
+    // Probabilities are those among the keys.
+    expect(probabilities[0]).toBeCloseTo(1 / 8, 14);
+    const outputOf = (sink: number) => denseAttention({ ...inputs, sinks: [sink] }).output[0];
+    expect([outputOf(-Infinity), outputOf(1e30)]).toEqual([expect.closeTo(25, 12), 0]);
+    expect(() => denseAttention({ ...inputs, sinks: [1, 2] })).toThrow('`sinks`');
+  });
+
+  it('scales scores and not sinks', () => {
+    const inputs = { ...line([2], [1]), scale: 0.5, sinks: [1] };
+    expect(denseAttention(inputs).output[0]).toBeCloseTo(1 / 2, 14);
+  });
+
   it('ignores rows beyond the length, whatever they hold', () => {
     const { output, scores, logProbabilities, probabilities } = denseAttention(
       line([0, Math.log(3), 1000, NaN], [4, 8, NaN, 7], 2),

@@ -62,6 +62,19 @@ export function attentionScores(inputs: AttentionInputs): AttentionScores {
 }
 
 /**
+ * The share that a head's keys have of the softmax's sum, of which its attention sink has the rest: 1 without sinks. Probabilities are
+ * among the keys alone, so that outputs are multiplied by it.
+ *
+ * @param head - of the batch: b * queryHeads + h
+ */
+export function keyShare(x: ResolvedInputs, attention: AttentionScores, head: number): number {
+  const sink = x.sinks?.[head % x.queryHeads] ?? -Infinity;
+  const at = head * x.capacity;
+  const logSum = attention.scores[at]! - attention.logProbabilities[at]!;
+  return 1 / (1 + Math.exp(sink - logSum));
+}
+
+/**
  * Adds the weighted V rows of one query head into `output`.
  *
  * @param weights - [batch, queryHeads, capacity]; rows of weight 0 are skipped
@@ -86,7 +99,7 @@ export function accumulateValues(
 }
 
 /**
- * Dense decode attention in f64: softmax(scale * q·Kᵀ)·V for one query token per sequence.
+ * Dense decode attention in f64: softmax(scale * q·Kᵀ)·V for one query token per sequence, the sinks among the scores of the softmax.
  *
  * @param inputs - one decode step, see {@link AttentionInputs} for shapes
  * @param options - `details: true` adds the scores and the probabilities to the result
@@ -105,7 +118,9 @@ export function denseAttention(
   const details = attentionScores(x);
   const output = new Float64Array(x.batch * x.queryHeads * x.headSize);
   for (let b = 0; b < x.batch; b++) {
-    for (let h = 0; h < x.queryHeads; h++) accumulateValues(x, b, h, details.probabilities, 1, output);
+    for (let h = 0; h < x.queryHeads; h++) {
+      accumulateValues(x, b, h, details.probabilities, keyShare(x, details, b * x.queryHeads + h), output);
+    }
   }
   return options.details ? { output, ...details } : { output };
 }

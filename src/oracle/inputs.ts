@@ -22,6 +22,11 @@ export interface AttentionInputs {
   readonly lengths: number | ArrayLike<number>;
   /** Factor of q·k. Default 1/sqrt(headSize). */
   readonly scale?: number;
+  /**
+   * Attention sinks, [queryHeads]: a score for each head, not scaled, that takes part in the sum of the softmax and has no V row. All
+   * sequences have the same. Default: none, as with -Infinity.
+   */
+  readonly sinks?: ArrayLike<number>;
 }
 
 /** {@link AttentionInputs} after the checks: lengths spelt out, defaults filled in. */
@@ -63,6 +68,9 @@ export function resolveInputs(inputs: AttentionInputs): ResolvedInputs {
     if (!Number.isInteger(length) || length < 1 || length > capacity) {
       throw invalidOption('lengths', length, `integers in 1..${capacity} (capacity)`);
     }
+  }
+  if (inputs.sinks && inputs.sinks.length !== queryHeads) {
+    throw invalidOption('sinks', inputs.sinks, `${queryHeads} numbers, one per query head`);
   }
   const scale = inputs.scale ?? 1 / Math.sqrt(headSize);
   if (!Number.isFinite(scale)) throw invalidOption('scale', scale, 'a finite number');

@@ -43,6 +43,17 @@ describe('siftedAttention by hand', () => {
     expect(output[1]).toBeCloseTo((4 * 8 + 4 * 32) / 8, 12);
   });
 
+  it('multiplies outputs by the share that the keys have beside a sink, and judges rows without it', () => {
+    // The exponentials of head 0 add up to 8, as much as its sink's: half is left of every output. Head 1 has no sink.
+    const sunk = { ...GROUP, sinks: [Math.log(8), -Infinity] };
+    for (const dropped of ['none', 'renormalise', 'mean', 'linear'] as const) {
+      const [with_, without] = [sunk, GROUP].map((x) => siftedAttention(x, thresholds, { dropped }));
+      expect(with_!.output[0]).toBeCloseTo(without!.output[0]! / 2, 12);
+      expect(with_!.output[1]).toBe(without!.output[1]);
+      expect([with_!.kept, with_!.keptMass]).toEqual([without!.kept, without!.keptMass]);
+    }
+  });
+
   it('shares the union in the group, and the mass is that of the union', () => {
     // Head 1 keeps nothing of its own: it gets rows 1 and 2 from head 0.
     const shared = { shareGroup: true, dropped: 'renormalise' } as const;

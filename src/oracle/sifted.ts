@@ -1,6 +1,6 @@
 import { invalidOption } from '../errors.ts';
 import { type Dropped, LINEAR_GAIN, type Normaliser } from '../policy/index.ts';
-import { type AttentionScores, accumulateValues, attentionScores } from './attention.ts';
+import { type AttentionScores, accumulateValues, attentionScores, keyShare } from './attention.ts';
 import { estimateLogNormaliser } from './estimate.ts';
 import type { AttentionInputs, ResolvedInputs } from './inputs.ts';
 import { resolveInputs } from './inputs.ts';
@@ -125,7 +125,8 @@ function countBytes(x: ResolvedInputs, groupRows: Uint32Array, elementBytes: num
  * Sifted decode attention in f64: exact probabilities over all keys, and only the V rows that are kept. Row i of
  * a head is kept iff log p_i >= its threshold. With everything kept the result is that of `denseAttention`;
  * with nothing kept the output is zero, also when
- * renormalising, or what stands for the dropped rows.
+ * renormalising, or what stands for the dropped rows. Attention sinks change nothing but the output: rows are judged, and the kept mass is
+ * counted, among the keys.
  *
  * Source: arXiv 2506.05300, step 4 of a decode step (p >= eta); `dropped`, `normaliser`, `shareGroup`, `keepNewest` and
  * `keepLargest` are not in the paper.
@@ -180,9 +181,12 @@ export function siftedAttention(
       }
       const mass = keptMass[head]!;
       if (mass > 0) accumulateValues(x, b, h, weights, dropped === 'renormalise' ? 1 / mass : 1, output);
-      if (dropped !== 'mean' && dropped !== 'linear') continue;
-      moments[group] ??= valueMoments(x, b, group % kvHeads);
-      addDropped(x, head, moments[group]!, 1 - mass, dropped === 'linear' ? LINEAR_GAIN : 0, output);
+      if (dropped === 'mean' || dropped === 'linear') {
+        moments[group] ??= valueMoments(x, b, group % kvHeads);
+        addDropped(x, head, moments[group]!, 1 - mass, dropped === 'linear' ? LINEAR_GAIN : 0, output);
+      }
+      const share = keyShare(x, attention, head);
+      for (let d = 0; d < headSize; d++) output[head * headSize + d]! *= share;
     }
   }
   return { output, ...decision, keptMass, bytes: countBytes(x, decision.groupRows, elementBytes) };

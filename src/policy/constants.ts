@@ -13,6 +13,12 @@ export const MOMENT_ROWS = 4096;
 export const MOMENT_GROWTH = 1.1;
 
 /**
+ * Parts of a sliding window: when it has moved on by one of them, the moments of its rows are measured again. Then at most an eighth of
+ * the rows that they come from have left the window, which is about as much as {@link MOMENT_GROWTH} allows of rows that are new.
+ */
+export const MOMENT_WINDOW_PARTS = 8;
+
+/**
  * Keys that the log-normaliser is estimated from when rows are chosen in one pass: the first ones (sinks), the newest, and a sample of
  * those between.
  */

@@ -19,5 +19,5 @@ export {
   usesMoments,
 } from './policy.ts';
 export { presetPolicy, QUALITIES, type Quality } from './presets.ts';
-export { planStep, type StepPlan } from './step-plan.ts';
+export { measuresWindow, planStep, type StepPlan } from './step-plan.ts';
 export { MAX_WARMUP, validatePolicy } from './validate.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ThresholdTracker } from '../oracle/index.ts';
 import { learnedPolicy, paperPolicy, uniformPolicy } from './policies.ts';
-import { planStep } from './step-plan.ts';
+import { measuresWindow, planStep } from './step-plan.ts';
 import { validatePolicy } from './validate.ts';
 
 describe('planStep', () => {
@@ -50,6 +50,21 @@ describe('planStep', () => {
     // Right from the first key, where growth by a tenth is less than a key; and a policy that needs none.
     expect(measured(0, 12, 512)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
     expect(planStep(learnedPolicy(), 64, 128).measure).toBe(false);
+  });
+
+  test('in a window they are measured again when it has moved on by an eighth', () => {
+    const measured = (window: number, refitEvery = 512) => {
+      const policy = validatePolicy({ ...uniformPolicy({ c: 1 }), refitEvery });
+      const rows = Array.from({ length: 50 }, (_, i) => i);
+      return rows.filter((firstKey) => measuresWindow(policy, firstKey, window));
+    };
+    expect(measured(128)).toEqual([16, 32, 48]);
+    expect(measured(100)).toEqual([12, 24, 36, 48]);
+    expect(measured(3).length).toBe(49);
+    // A policy that measures them once, and policies that need none.
+    expect(measured(128, 0)).toEqual([]);
+    expect(measuresWindow(learnedPolicy(), 16, 128)).toBe(false);
+    expect(measuresWindow(uniformPolicy({ c: 0 }), 16, 128)).toBe(false);
   });
 
   test.each([

@@ -1,4 +1,4 @@
-import { MOMENT_GROWTH } from './constants.ts';
+import { MOMENT_GROWTH, MOMENT_WINDOW_PARTS } from './constants.ts';
 import { isDense, isLearned, type ThresholdPolicy, usesMoments } from './policy.ts';
 
 /** What one decode step does with the thresholds. */
@@ -55,4 +55,18 @@ export function planStep(policy: ThresholdPolicy, step: number, length = 0, miss
     fit: windowIndex >= 0 && learned === due,
     measure,
   };
+}
+
+/**
+ * Whether a step measures the moments of V in layers whose keys are a sliding window, besides where its plan says so. The plan looks at the
+ * growth of the cache, and is one for all layers. But a full window does not grow: each step brings a row into it and takes one out. So
+ * the moments are measured again whenever the window has moved on by a part {@link MOMENT_WINDOW_PARTS} of its size. That shows in the row
+ * at which it begins, so that nothing has to be remembered for each layer.
+ *
+ * @param firstKey the row of the cache at which the window begins; 0: everything lies in it
+ * @param length keys in the window
+ */
+export function measuresWindow(policy: ThresholdPolicy, firstKey: number, length: number): boolean {
+  if (firstKey === 0 || policy.refitEvery === 0 || isDense(policy) || !usesMoments(policy)) return false;
+  return firstKey % Math.max(1, Math.floor(length / MOMENT_WINDOW_PARTS)) === 0;
 }

@@ -100,7 +100,8 @@ export function drawCase(
   const distribution = pick(['random', 'random', 'uniform', 'one-hot', 'peaked'] as const);
   const base = { seed, shape, batch, capacity, lengths, distribution, subgroups: options.subgroups };
   const x = tensors(createRandom(seed ^ 0x5eed), base);
-  const inputs = { ...x, ...shape, batch, capacity, lengths };
+  const { queryHeads, kvHeads, headSize } = shape;
+  const inputs = { ...x, queryHeads, kvHeads, headSize, batch, capacity, lengths };
   const onePass = options.onePass === true && canSiftInOnePass(shape, options.subgroups);
   const normaliser = onePass ? 'estimate' : 'exact';
   const judged = judgedLogProbabilities(inputs, attentionScores(inputs), normaliser);
@@ -134,9 +135,9 @@ export function drawCase(
 /** Runs a case on the device and compares. */
 export async function runCase(device: GPUDevice, c: Case): Promise<Outcome> {
   const { shape, batch, capacity, lengths } = c;
-  const { queryHeads, headSize, dtype } = shape;
+  const { queryHeads, kvHeads, headSize, dtype } = shape;
   const { q, k, v } = tensors(createRandom(c.seed ^ 0x5eed), c);
-  const inputs = { q, k, v, ...shape, batch, capacity, lengths };
+  const inputs = { q, k, v, queryHeads, kvHeads, headSize, batch, capacity, lengths };
   const perHead = Float64Array.from(
     { length: batch * queryHeads },
     (_, i) => c.logThresholds[Math.floor(i / queryHeads)]!,

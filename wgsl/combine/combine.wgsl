@@ -1,6 +1,7 @@
 // Merges what the splits of each head left into the attention output. The outputs of splits are relative to their own softmax maxima. Their
 // sum, with the correction for the dropped mass (correction.wgsl), is divided by the softmax sum over all keys; where the policy
-// renormalises, there is no correction, and the divisor is the kept mass.
+// renormalises, there is no correction, and the divisor is the kept mass. In a layer with attention sinks the output is also multiplied by
+// the share that the keys have of the whole (sinks-read.wgsl).
 // A head has SLICES workgroups, each with a slice of the row. After a sifted step, FIGURE_WORKGROUPS more come first, which update the
 // heads' figures (figures.wgsl).
 // Grid: (QUERY_HEADS * SLICES, batch) after a dense step, (FIGURE_WORKGROUPS + QUERY_HEADS * SLICES, batch) after a sifted one.
@@ -111,7 +112,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let lost = max(l - mass, 0.0);
   // Where the moments were never measured there is no correction, and the output is renormalised instead.
   let renormalises = has(params.flags, FLAG_RENORMALISE) || (corrects && !measured);
-  let denominator = select(l, mass, renormalises);
-  let inverse = select(0.0, 1.0 / denominator, denominator > 0.0);
-  output[head * WORDS + word] = pack_word((lo + lost * correction_lo) * inverse, (hi + lost * correction_hi) * inverse);
+  let factor = output_factor(own, select(l, mass, renormalises), vec2f(top, l));
+  output[head * WORDS + word] = pack_word((lo + lost * correction_lo) * factor, (hi + lost * correction_hi) * factor);
 }

@@ -1,6 +1,6 @@
 // Combines the output of a head after a dense step, by a workgroup of learn.wgsl. It is simpler than combine.wgsl, since a dense step has
 // no corrections and no figures.
-// Constants: ADDERS, VECS, WORDS, WG, V4, LOADS, SPLIT_VECS
+// Constants: ADDERS, VECS, WORDS, WG, V4, LOADS, SPLIT_VECS, QUERY_HEADS
 
 var<workgroup> sums: array<vec4f, ADDERS * VECS>;
 
@@ -8,7 +8,7 @@ fn combine_dense(head: u32, softmax: vec2f, lid: u32) {
   if (lid < ADDERS * VECS) { sums[lid] = add_splits(head * params.splits, softmax.x, lid); }
   if (lid == 0u) { store_lse(head, softmax); }
   workgroupBarrier();
-  let inverse = select(0.0, 1.0 / softmax.y, softmax.y > 0.0);
+  let factor = output_factor(head % QUERY_HEADS, softmax.y, softmax);
   for (var w = lid; w < WORDS; w += WG) {
     var lo = vec4f(0.0);
     var hi = vec4f(0.0);
@@ -16,7 +16,7 @@ fn combine_dense(head: u32, softmax: vec2f, lid: u32) {
       lo += sums[s * VECS + w * V4];
       if (V4 == 2u) { hi += sums[s * VECS + w * V4 + 1u]; }
     }
-    output[head * WORDS + w] = pack_word(lo * inverse, hi * inverse);
+    output[head * WORDS + w] = pack_word(lo * factor, hi * factor);
   }
 }
 

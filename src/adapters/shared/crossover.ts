@@ -1,4 +1,5 @@
 import { applyCalibration, calibration } from '../../kernel/calibration/calibration-store.ts';
+import { describeShape } from '../../kernel/shape.ts';
 import type { AttentionEncoder } from '../../kernel/step/encoder.ts';
 import type { SiftFrom } from '../../options.ts';
 import { isDense, type ThresholdPolicy } from '../../policy/index.ts';
@@ -19,14 +20,12 @@ export async function setCrossover(
   siftFrom: SiftFrom,
   pageSize?: number,
 ): Promise<CrossoverReport> {
-  const { queryHeads, kvHeads, headSize, dtype } = encoder.shape;
-  const shape = `${queryHeads}/${kvHeads} heads of ${headSize}, ${dtype}`;
   const found = siftFrom === 'auto' ? await calibration(encoder, policy, pageSize) : undefined;
   if (found) applyCalibration(encoder, found);
   else encoder.siftFrom = siftFrom as number;
   const { workgroups, siftWorkgroups } = encoder.tuning;
   return {
-    shape,
+    shape: describeShape(encoder.shape),
     siftFrom: isDense(policy) || !Number.isFinite(encoder.siftFrom) ? null : encoder.siftFrom,
     source: found?.source ?? 'given',
     samples: found?.samples ?? [],

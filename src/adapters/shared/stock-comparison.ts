@@ -1,7 +1,7 @@
 import { SiftError } from '../../errors.ts';
 import { allocate } from '../../kernel/gpu/allocate.ts';
 import { OutputComparison } from '../../kernel/proof/output-comparison.ts';
-import type { AttentionShape, DType } from '../../kernel/shape.ts';
+import { type AttentionShape, type DType, describeShape } from '../../kernel/shape.ts';
 import {
   type AttentionEncoder,
   createStepResources,
@@ -83,12 +83,11 @@ export class StockComparison {
    */
   async check(): Promise<void> {
     const { relative, largest } = await this.comparison.read();
-    const { dtype, queryHeads, kvHeads, headSize } = this.shape;
-    const bound = STOCK_BOUND[dtype];
+    const bound = STOCK_BOUND[this.shape.dtype];
     if (relative <= bound && largest > 0) return;
     throw new SiftError(
       'SELF_TEST_FAILED',
-      `On the model's own data our dense attention (${queryHeads}/${kvHeads} heads of ${headSize}, ${dtype}) differs from the runtime's by ${relative.toExponential(2)} of the largest output (${largest.toExponential(2)}); allowed: ${bound}.`,
+      `On the model's own data our dense attention (${describeShape(this.shape)}) differs from the runtime's by ${relative.toExponential(2)} of the largest output (${largest.toExponential(2)}); allowed: ${bound}.`,
     );
   }
 

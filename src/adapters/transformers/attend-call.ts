@@ -5,7 +5,7 @@ import type { DeviceHook } from './device-hook.ts';
 import type { Dispatch } from './pass-hook.ts';
 import type { MatchedProgram } from './program.ts';
 
-/** One attention of the runtime's in a decode step, in our terms, as far as its first program tells. */
+/** One attention of the runtime's in a decode step, in our terms, as far as its first program tells: not whether the shape has sinks. */
 export interface AttendCall {
   shape: AttentionShape;
   batch: number;
@@ -149,11 +149,6 @@ export function cacheObstacle(
   const needed = batch * kvHeads * capacity * headSize * (dtype === 'f16' ? 2 : 4);
   const bound = sizeOf(rows);
   return bound < needed ? `K and V need ${needed} bytes each, ${bound} are bound` : undefined;
-}
-
-/** A shape as a map key. */
-export function shapeKey(shape: AttentionShape): string {
-  return `${shape.queryHeads}/${shape.kvHeads} heads of ${shape.headSize}, ${shape.dtype}`;
 }
 
 /** Sequences that have the same length without a buffer of lengths, at most: entries of the buffer of zeros. */

@@ -12,7 +12,7 @@ import type { Dispatch } from './pass-hook.ts';
 import type { ProgramRole } from './patch.ts';
 import { isMatched, type MatchedProgram } from './program.ts';
 
-/** An attention of which all programs have been seen. */
+/** An attention of which all programs have been seen. Its shape also says whether there are sinks. */
 export interface WholeAttention extends AttendCall {
   values: GPUBufferBinding;
   output: GPUBufferBinding;
@@ -48,6 +48,9 @@ export class AttentionAssembler {
   private call: AttendCall | undefined;
   private values: GPUBufferBinding | undefined;
   private awaited: ProgramRole | undefined;
+  /** The shape of the attention before, and the same with sinks: one object for all layers that have it. */
+  private shape: AttentionShape | undefined;
+  private shapeWithSinks: AttentionShape | undefined;
 
   constructor(private readonly hook: DeviceHook) {}
 
@@ -57,11 +60,8 @@ export class AttentionAssembler {
     this.awaited = undefined;
   }
 
-  /**
-   * Takes a dispatch.
-   * @param last the shape of the layer before
-   */
-  next(dispatch: Dispatch, last?: AttentionShape): Assembled {
+  /** Takes a dispatch. */
+  next(dispatch: Dispatch): Assembled {
     const { program } = dispatch;
     const { call, awaited } = this;
     if (call) return this.continue(call, awaited!, dispatch);
@@ -71,8 +71,10 @@ export class AttentionAssembler {
       return { kind: 'none', reason: program.reason, otherForm: program.role === 'otherForm' };
     }
     if (program.role !== 'attend' && program.role !== 'scores') return NONE;
-    const read = readAttendCall(dispatch, program, this.hook, last);
+    const read = readAttendCall(dispatch, program, this.hook, this.shape);
     if (typeof read === 'string') return { kind: 'none', reason: read };
+    if (this.shape !== read.shape) this.shapeWithSinks = undefined;
+    this.shape = read.shape;
     this.call = read;
     this.awaited = FOLLOWS[program.role];
     if (program.role === 'attend') {
@@ -108,7 +110,9 @@ export class AttentionAssembler {
     // Our kernels read sinks by words of up to 16 bytes.
     if (sinks && sizeOf(sinks) < Math.ceil((queryHeads * (dtype === 'f16' ? 2 : 4)) / 16) * 16)
       return broken('the buffer of the attention sinks is smaller than expected');
-    const attention = { ...call, values: this.values!, output, sinks };
+    if (sinks) this.shapeWithSinks ??= { ...call.shape, sinks: true };
+    const shape = sinks ? this.shapeWithSinks! : call.shape;
+    const attention = { ...call, shape, values: this.values!, output, sinks };
     this.reset();
     return { kind: 'last', attention };
   }

@@ -1,6 +1,7 @@
+import { describeShape } from '../../kernel/shape.ts';
 import type { AttentionEncoder } from '../../kernel/step/encoder.ts';
 import { StockComparison } from '../shared/stock-comparison.ts';
-import { shapeKey, stepGeometry } from './attend-call.ts';
+import { stepGeometry } from './attend-call.ts';
 import { AttentionAssembler } from './attention-assembler.ts';
 import type { DeviceHook } from './device-hook.ts';
 import { LayerLocator } from './layer-locator.ts';
@@ -52,7 +53,7 @@ export class ComparingHandler implements DispatchHandler {
     if (result.kind === 'first') this.layer = this.locator.attentionOf(result.call.keys.buffer);
     if (result.kind !== 'last' || this.layer === undefined) return false;
     const { attention } = result;
-    const comparison = this.comparisons.get(shapeKey(attention.shape));
+    const comparison = this.comparisons.get(describeShape(attention.shape));
     if (!comparison || attention.newTokens !== 1 || attention.batch !== 1) return false;
     dispatch.encodeStock();
     comparison.attend(pass, stepGeometry(attention, comparison.zeros), attention);

@@ -1,7 +1,7 @@
 import { invalidOption } from '../../errors.ts';
 import { selfTest } from '../../kernel/proof/self-test.ts';
 import { firstProven, kernelVariants } from '../../kernel/proof/variants.ts';
-import type { AttentionShape } from '../../kernel/shape.ts';
+import { type AttentionShape, describeShape } from '../../kernel/shape.ts';
 import {
   type AttentionEncoder,
   createStepResources,
@@ -21,7 +21,6 @@ import { setCrossover } from '../shared/crossover.ts';
 import { queued } from '../shared/enabling-queue.ts';
 import { LifeCycle } from '../shared/life-cycle.ts';
 import type { Sift } from '../shared/sift.ts';
-import { shapeKey } from './attend-call.ts';
 import { checkDevice } from './find-device.ts';
 import { observe, type TrialTarget } from './observe.ts';
 import { prove } from './prove.ts';
@@ -102,7 +101,7 @@ async function createEncoders(
   const { device } = resources;
   const encoders = new Map<string, AttentionEncoder>();
   for (const shape of shapes) {
-    const key = shapeKey(shape);
+    const key = describeShape(shape);
     if (encoders.has(key)) continue;
     const encoder = await firstProven(kernelVariants(device, shape), (variant) =>
       selfTest(resources, shape, variant, policy),

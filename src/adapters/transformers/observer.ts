@@ -59,7 +59,6 @@ export class Observer implements DispatchHandler {
     if (result.kind === 'last') {
       const { layer } = this;
       if (layer === undefined) this.reasons.add('the layer of an attention could not be told');
-      else if (result.attention.sinks) this.reasons.add('the layer has attention sinks');
       else this.layers.set(layer, result.attention.shape);
     }
     return false;

@@ -1,10 +1,11 @@
 // What is replaced is replaced whole or not at all, whatever follows the runtime's first program.
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { AttentionEncoder, StepInputs } from '../../kernel/step/encoder.ts';
+import type { AttentionEncoder, LayerInputs, StepInputs } from '../../kernel/step/encoder.ts';
 import type { LayerState } from '../../kernel/step/layer-state.ts';
 import { planStep, presetPolicy } from '../../policy/index.ts';
 import { type Conversation, StepAccount } from '../shared/conversation.ts';
 import type { DeviceHook } from './device-hook.ts';
+import { SHARING } from './layer-locator.ts';
 import type { Dispatch } from './pass-hook.ts';
 import { isMatched, type MatchedProgram, type Program, type RejectedProgram } from './program.ts';
 import type { Tensors } from './session-hook.ts';
@@ -63,7 +64,8 @@ const ATTEND = program('attend', ['q', 'present_key', 'present_value', 'seqlens_
 const SCORES = program('scores', ['q', 'present_key']);
 const VALUES = program('values', ['present_value']);
 const REDUCE = program('reduce', ['output']);
-const SINKS: RejectedProgram = { role: 'reduce', reason: 'the layer has attention sinks' };
+const SINKS = program('reduce', ['output', 'head_sink']);
+const REJECTED: RejectedProgram = { role: 'reduce', reason: 'the reduction has an unknown binding' };
 
 function setUp() {
   const log: string[] = [];
@@ -102,16 +104,24 @@ function setUp() {
     combine: () => log.push('our combine'),
   } as unknown as AttentionEncoder;
   const policy = presetPolicy('exact');
+  const layers = new Map([[0, {} as LayerState]]);
   const conversation = {
     batch: 1,
     policy,
-    layers: new Map([[0, {} as LayerState]]),
+    layers,
   } as unknown as Conversation;
   const account = new StepAccount(planStep(policy, 1, LENGTH), LENGTH);
   const feeds = {
     'past_key_values.0.key': { location: 'gpu-buffer', gpuBuffer: keys },
   } as unknown as Tensors;
+  const sunk: LayerInputs[] = [];
   const encoders = new Map([['4/2 heads of 32, f32', encoder]]);
+  const prepareSinks = () =>
+    encoders.set('4/2 heads of 32, f32, with sinks', {
+      ...encoder,
+      attend: (_: unknown, __: unknown, layer: LayerInputs) => sunk.push(layer),
+      combine: () => log.push('our combine with sinks'),
+    } as unknown as AttentionEncoder);
   const handler = new StepHandler(hook, encoders, conversation, account, feeds);
   const dispatch = (of: Program | undefined, known = true): Dispatch => {
     const names = of && 'bindings' in of ? Object.keys(of.bindings) : ['x'];
@@ -128,7 +138,7 @@ function setUp() {
       z: 1,
     } as unknown as Dispatch;
   };
-  return { handler, account, dispatch, log, made, encoder, pass, prepared, view };
+  return { handler, account, dispatch, log, made, encoder, pass, prepared, view, sunk, prepareSinks, layers };
 }
 
 const STOCK_FIRST = [
@@ -181,8 +191,46 @@ describe('StepHandler', () => {
     expect(account.reasons.size).toBe(0);
   });
 
+  test('layers with and without attention sinks each get kernels of their own', () => {
+    const { handler, account, dispatch, log, prepared, sunk, prepareSinks, layers } = setUp();
+    prepareSinks();
+    // The fake keys are those of one layer, so that the second attention counts as one that shares them.
+    layers.set(SHARING, {} as LayerState);
+    for (const each of [ATTEND, SINKS, ATTEND, REDUCE]) expect(handler.dispatch(dispatch(each))).toBe(true);
+    expect(log).toEqual(['our combine with sinks', 'our attend', 'our combine']);
+    expect(sunk.map(({ sinks }) => (sinks!.buffer as unknown as FakeBuffer).label)).toEqual(['head_sink']);
+    expect(prepared.length).toBe(2);
+    expect([...account.attended]).toEqual([0, SHARING]);
+    expect(account.reasons.size).toBe(0);
+  });
+
+  test("sinks in a buffer that is too small, or not seen, are the runtime's", () => {
+    for (const wrong of ['small', 'missing']) {
+      const { handler, account, dispatch, log, prepareSinks } = setUp();
+      prepareSinks();
+      handler.dispatch(dispatch(ATTEND));
+      const reduce = dispatch(SINKS);
+      const at = SINKS.bindings.head_sink!;
+      const entries = reduce.entries as GPUBindGroupEntry[];
+      if (wrong === 'missing') entries.splice(at, 1);
+      else
+        entries[at] = {
+          binding: at,
+          resource: { buffer: new FakeBuffer('sinks', 12) as unknown as GPUBuffer },
+        };
+      expect(handler.dispatch(reduce)).toBe(false);
+      expect(log).toEqual(STOCK_FIRST);
+      expect([...account.reasons].join()).toContain(wrong === 'small' ? 'smaller than expected' : 'not seen');
+    }
+  });
+
   test.each<[string, Program | undefined, string]>([
-    ['a reduction that is not understood', SINKS, 'attention sinks'],
+    ['a reduction that is not understood', REJECTED, 'unknown binding'],
+    [
+      'sinks, for which no kernels were prepared',
+      SINKS,
+      'no kernel was prepared for 4/2 heads of 32, f32, with sinks',
+    ],
     ['a program with an unknown label', undefined, 'an unknown program'],
     ['another attention', ATTEND, 'unknown order'],
   ])(

@@ -1,7 +1,7 @@
-import type { AttentionShape } from '../../kernel/shape.ts';
+import { type AttentionShape, describeShape } from '../../kernel/shape.ts';
 import type { AttentionEncoder, PreparedStep } from '../../kernel/step/encoder.ts';
 import type { Conversation, StepAccount } from '../shared/conversation.ts';
-import { type AttendCall, geometryObstacle, shapeKey, stepGeometry } from './attend-call.ts';
+import { type AttendCall, geometryObstacle, stepGeometry } from './attend-call.ts';
 import { AttentionAssembler, type WholeAttention } from './attention-assembler.ts';
 import type { DeviceHook } from './device-hook.ts';
 import { encodeHeld, type HeldDispatch, holdDispatch } from './held-dispatch.ts';
@@ -16,7 +16,6 @@ export type Encoders = ReadonlyMap<string, AttentionEncoder>;
 /** An attention that is being replaced: none of its programs was encoded so far. */
 interface Pending {
   layer: number;
-  steps: ShapeSteps;
   /** The runtime's own programs, in case ours cannot take their place. */
   held: HeldDispatch[];
 }
@@ -56,10 +55,10 @@ export class StepHandler implements DispatchHandler {
 
   dispatch(dispatch: Dispatch): boolean {
     const { program } = dispatch;
-    let result = this.assembler.next(dispatch, this.last?.shape);
+    let result = this.assembler.next(dispatch);
     if (result.kind === 'broken') {
       if (this.pending) this.giveBack(dispatch.pass, result.reason);
-      result = this.assembler.next(dispatch, this.last?.shape);
+      result = this.assembler.next(dispatch);
     }
     if (program && isMatched(program) && program.role === 'copy') this.locator.noteCopy(dispatch, program);
     switch (result.kind) {
@@ -100,12 +99,12 @@ export class StepHandler implements DispatchHandler {
     const layer = this.locator.attentionOf(call.keys.buffer);
     // The report has said why when sift was enabled.
     if (layer !== undefined && !this.conversation.layers.has(layer)) return false;
-    const steps = this.obstacle(call, layer) ?? this.shapeSteps(call.shape);
-    if (typeof steps === 'string') {
-      this.account.reasons.add(steps);
+    const obstacle = this.obstacle(call, layer);
+    if (obstacle !== undefined) {
+      this.account.reasons.add(obstacle);
       return false;
     }
-    this.pending = { layer: layer!, steps, held: [holdDispatch(dispatch, program, this.hook)] };
+    this.pending = { layer: layer!, held: [holdDispatch(dispatch, program, this.hook)] };
     return true;
   }
 
@@ -121,14 +120,18 @@ export class StepHandler implements DispatchHandler {
     return geometryObstacle(call);
   }
 
-  /** Encodes ours in place of the runtime's programs, of which this is the last. */
-  private finish(dispatch: Dispatch, { layer, steps }: Pending, attention: WholeAttention): boolean {
+  /**
+   * Encodes ours in place of the runtime's programs, of which this is the last. Which kernels are ours is known only now, because only
+   * the last program shows whether the layer has attention sinks.
+   */
+  private finish(dispatch: Dispatch, { layer }: Pending, attention: WholeAttention): boolean {
     const { pass } = dispatch;
-    const { encoder } = steps;
-    if (attention.sinks) {
-      this.giveBack(pass, 'the layer has attention sinks');
+    const steps = this.shapeSteps(attention.shape);
+    if (typeof steps === 'string') {
+      this.giveBack(pass, steps);
       return false;
     }
+    const { encoder } = steps;
     try {
       const step = this.prepare(steps, attention);
       const state = this.conversation.layers.get(layer)!;
@@ -160,10 +163,10 @@ export class StepHandler implements DispatchHandler {
   /** The encoder of a shape; the layers of most models have one. */
   private shapeSteps(shape: AttentionShape): ShapeSteps | string {
     if (this.last?.shape === shape) return this.last;
-    let known = this.shapes.find((other) => shapeKey(other.shape) === shapeKey(shape));
+    let known = this.shapes.find((other) => describeShape(other.shape) === describeShape(shape));
     if (!known) {
-      const encoder = this.encoders.get(shapeKey(shape));
-      if (!encoder) return `no kernel was prepared for ${shapeKey(shape)}`;
+      const encoder = this.encoders.get(describeShape(shape));
+      if (!encoder) return `no kernel was prepared for ${describeShape(shape)}`;
       known = { shape, encoder, steps: [] };
       this.shapes.push(known);
     }

@@ -108,7 +108,7 @@ export class CalibrationInputs {
     private readonly length: number,
     private readonly capacity: number,
     private readonly sets: readonly { keys: GPUBufferBinding; values: GPUBufferBinding; state: LayerState }[],
-    private readonly common: Record<'q' | 'output' | 'lse' | 'zero', { buffer: GPUBuffer }>,
+    private readonly common: Record<'q' | 'output' | 'lse' | 'sinks' | 'zero', { buffer: GPUBuffer }>,
     private readonly table: GPUBufferBinding[],
     private readonly buffers: readonly GPUBuffer[],
   ) {}
@@ -147,6 +147,7 @@ export class CalibrationInputs {
       q: { buffer: upload(device, q, shape.dtype) },
       output: { buffer: upload(device, new Float32Array(q.length), shape.dtype) },
       lse: { buffer: upload(device, new Float32Array(shape.queryHeads), 'f32') },
+      sinks: { buffer: upload(device, new Float32Array(shape.queryHeads), shape.dtype) },
       zero: { buffer: upload(device, [0], 'i32') },
     };
     const pages = pageSize === undefined ? 0 : keys / pageSize;
@@ -198,9 +199,9 @@ export class CalibrationInputs {
   encode(pass: GPUComputePassEncoder, step: PreparedStep, call: number): void {
     const set = call % this.sets.length;
     const { keys, values, state } = this.sets[set]!;
-    const { q, output, lse } = this.common;
+    const { q, output, lse, sinks } = this.common;
     const table = this.table[set];
-    this.encoder.attend(pass, step, { q, keys, values, ...(table && { pageTable: table }) }, state);
+    this.encoder.attend(pass, step, { q, keys, values, sinks, ...(table && { pageTable: table }) }, state);
     this.encoder.combine(pass, step, output, state, table && lse);
   }
 

@@ -118,15 +118,16 @@ export const THRESHOLD_BOUND = 1e-4;
  * codes, which round |s| + 1 to an f16 (wgsl/learn/score-codes.wgsl). A device may round up or down, so that
  * either f16 is right.
  *
- * @param heads what the heads have learned, in order
+ * @param heads what the heads have learned, [batch, queryHeads]
  */
 export function learnedError(heads: readonly { logAlpha: number }[], inputs: AttentionInputs): number {
-  const { capacity } = inputs;
+  const { capacity, lengths, queryHeads } = inputs;
   const { scores, logProbabilities } = attentionScores(inputs);
   return heads.reduce((worst, { logAlpha }, h) => {
     const logSum = scores[h * capacity]! - logProbabilities[h * capacity]!;
-    const sorted = scores.slice(h * capacity, (h + 1) * capacity).sort();
-    const score = sorted[quantileIndex(TAU, capacity)]!;
+    const length = typeof lengths === 'number' ? lengths : lengths[Math.floor(h / queryHeads)]!;
+    const sorted = scores.slice(h * capacity, h * capacity + length).sort();
+    const score = sorted[quantileIndex(TAU, length)]!;
     const magnitude = Math.abs(score) + 1;
     const nearest = toFloat16(magnitude);
     const below = fromFloat16(nearest) > magnitude ? nearest - 1 : nearest;

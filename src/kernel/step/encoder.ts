@@ -1,4 +1,4 @@
-import { type StepPlan, type ThresholdPolicy, usesMoments } from '../../policy/index.ts';
+import { measuresWindow, type StepPlan, type ThresholdPolicy, usesMoments } from '../../policy/index.ts';
 import { type AttentionShape, shapeConstants, validateShape } from '../shape.ts';
 import type { GridSize, KernelName } from '../text/kernel.ts';
 import type { KernelVariant } from '../text/variant.ts';
@@ -94,6 +94,11 @@ export interface LayerInputs {
   values: GPUBufferBinding;
   /** Only of a paged cache: i32, the pages of the sequence. */
   pageTable?: GPUBufferBinding;
+  /**
+   * Only if the shape has attention sinks: [queryHeads], scores that are not scaled, the same for every sequence. Bytes: a multiple of
+   * 16, because kernels read whole storage words.
+   */
+  sinks?: GPUBufferBinding | undefined;
 }
 
 /** Encodes the attention of decode steps for one shape. It knows WebGPU, and knows nothing of the runtime. */
@@ -155,14 +160,15 @@ export class AttentionEncoder {
   prepare(given: StepInputs): PreparedStep {
     const { queryHeads, kvHeads, headSize } = this.shape;
     const plan = this.shortened(given);
-    const inputs = plan === given.plan ? given : { ...given, plan };
-    const { policy, batch } = inputs;
+    const short = plan !== given.plan;
+    const inputs = short ? { ...given, plan } : given;
+    const { policy, batch, firstKey = 0, maxLength } = inputs;
     const { kind, corrects, ...split } = this.plan(inputs);
     const geometry: StepGeometry = {
       batch,
       lengthBias: inputs.lengthBias,
       capacity: inputs.capacity,
-      firstKey: inputs.firstKey ?? 0,
+      firstKey,
       scale: inputs.scale,
       ...split,
     };
@@ -180,7 +186,9 @@ export class AttentionEncoder {
       corrects,
     };
     const names = stepKernels(kind, this.subgroups);
-    const measure: readonly KernelName[] = plan.measure ? ['moments'] : [];
+    // A window that is too short to sift stays so, and needs no moments later.
+    const measures = plan.measure || (!short && measuresWindow(policy, firstKey, maxLength));
+    const measure: readonly KernelName[] = measures ? ['moments'] : [];
     return {
       ...inputs,
       kind,
@@ -237,6 +245,8 @@ export class AttentionEncoder {
     bound[BUFFER_SLOT.keys] = layer.keys;
     bound[BUFFER_SLOT.values] = layer.values;
     bound[BUFFER_SLOT.page_table] = layer.pageTable;
+    // The kernels of `combine` read the sinks. They are the only input of the layer that those need, and it follows in any case.
+    bound[BUFFER_SLOT.sinks] = layer.sinks;
     this.encode(pass, step, step.attend, state);
   }
 

@@ -34,6 +34,13 @@ const SHAPES = [
   [4, 4, 12],
 ] as const;
 
+/** KV layouts, and whether the layer has attention sinks. */
+const LAYERS = [
+  [CONTIGUOUS_KV, false],
+  [CONTIGUOUS_KV, true],
+  [pagedKv(16), false],
+] as const;
+
 test.each(KERNEL_NAMES)(
   '%s compiles for every shape and subgroup size, unrolled',
   async (name) => {
@@ -43,20 +50,22 @@ test.each(KERNEL_NAMES)(
         const shape: AttentionShape = { queryHeads, kvHeads, headSize, dtype };
         for (const subgroupSize of [0, 4, 8, 16, 32, 64]) {
           for (const halfScreen of dtype === 'f16' && subgroupSize > 0 ? [false, true] : [false]) {
-            for (const kv of [CONTIGUOUS_KV, pagedKv(16)]) {
+            for (const [kv, sinks] of LAYERS) {
               // Some devices allow larger workgroups: half of the texts are compiled with those.
               const tuning = { ...DEFAULT_TUNING, learnWorkgroup: halfScreen ? 1024 : 256 };
               const variant = { subgroupSize, halfScreen, kv, tuning };
               if (!hasKernel(name, variant)) continue;
+              const kernel = kernelOf(name, variant, sinks);
+              if (sinks && !kernel.buffers.some((buffer) => buffer.name === 'sinks')) continue;
               device.pushErrorScope('validation');
-              const code = assemble(kernelOf(name, variant), shape, variant);
+              const code = assemble(kernel, shape, variant);
               const module = device.createShaderModule({ code });
               const { messages } = await module.getCompilationInfo();
               await device.popErrorScope();
               for (const { type, lineNum, message } of messages) {
                 if (type === 'error')
                   wrong.push(
-                    `${JSON.stringify({ ...shape, subgroupSize, halfScreen })}: ${lineNum} ${message}`,
+                    `${JSON.stringify({ ...shape, subgroupSize, halfScreen, sinks })}: ${lineNum} ${message}`,
                   );
               }
             }

@@ -131,7 +131,7 @@ function gather({ subgroupSize, tuning }: KernelVariant): Kernel {
 }
 
 /** Merges the splits and writes the output. After a sifted step it also updates the heads' figures. */
-function combine({ subgroupSize, tuning, kv }: KernelVariant): Kernel {
+function combine({ subgroupSize, tuning, kv }: KernelVariant, sinks: boolean): Kernel {
   return {
     name: 'combine',
     modules: [
@@ -140,6 +140,7 @@ function combine({ subgroupSize, tuning, kv }: KernelVariant): Kernel {
       wgsl.combineFigures,
       wgsl.libThreshold,
       kv.merges ? wgsl.combineLseStored : wgsl.combineLseDropped,
+      sinks ? wgsl.combineSinksRead : wgsl.combineSinksNone,
     ],
     buffers: [
       reads('lengths'),
@@ -149,6 +150,7 @@ function combine({ subgroupSize, tuning, kv }: KernelVariant): Kernel {
       writes('groups_state'),
       writes('output'),
       ...(kv.merges ? [writes('lse')] : []),
+      ...(sinks ? [reads('sinks')] : []),
     ],
     workgroupSize: tuning.combineWorkgroup,
     readsKv: false,
@@ -166,7 +168,7 @@ function combine({ subgroupSize, tuning, kv }: KernelVariant): Kernel {
  * Finds the exact threshold of each head, and fits the power law when the window is full. After a dense step
  * it also writes the output.
  */
-function learn({ subgroupSize, tuning, kv }: KernelVariant): Kernel {
+function learn({ subgroupSize, tuning, kv }: KernelVariant, sinks: boolean): Kernel {
   const subgroups = subgroupSize > 0;
   return {
     name: 'learn',
@@ -180,6 +182,7 @@ function learn({ subgroupSize, tuning, kv }: KernelVariant): Kernel {
       wgsl.learnOutputs,
       wgsl.learn,
       kv.merges ? wgsl.combineLseStored : wgsl.combineLseDropped,
+      sinks ? wgsl.combineSinksRead : wgsl.combineSinksNone,
     ],
     buffers: [
       reads('lengths'),
@@ -190,6 +193,7 @@ function learn({ subgroupSize, tuning, kv }: KernelVariant): Kernel {
       writes('window'),
       writes('output'),
       ...(kv.merges ? [writes('lse')] : []),
+      ...(sinks ? [reads('sinks')] : []),
     ],
     // Without subgroups a reduction needs workgroup memory for every invocation.
     workgroupSize: subgroups ? tuning.learnWorkgroup : Math.min(256, tuning.learnWorkgroup),
@@ -199,7 +203,7 @@ function learn({ subgroupSize, tuning, kv }: KernelVariant): Kernel {
   };
 }
 
-const MAKE: Record<KernelName, (variant: KernelVariant) => Kernel> = {
+const MAKE: Record<KernelName, (variant: KernelVariant, sinks: boolean) => Kernel> = {
   moments,
   dense,
   denseLearn,
@@ -223,10 +227,15 @@ export function hasKernel(name: KernelName, { subgroupSize }: Pick<KernelVariant
 
 /**
  * The kernel of this name in a variant. If it reads K or V, it has the buffers of the KV layout, too.
- * @throws {Error} if it needs subgroups and the variant has none
+ *
+ * @param sinks whether the layer has attention sinks; the kernels that write its output then read them
+ * @throws {Error} if it needs subgroups and the variant has none, or if there are sinks and the runtime merges attentions: the
+ *   log-sum-exp that it merges by does not count sinks
  */
-export function kernelOf(name: KernelName, variant: KernelVariant): Kernel {
+export function kernelOf(name: KernelName, variant: KernelVariant, sinks = false): Kernel {
   if (!hasKernel(name, variant)) throw new Error(`There is no ${name} kernel without subgroups.`);
-  const kernel = MAKE[name](variant);
+  if (sinks && variant.kv.merges)
+    throw new Error(`There are no attention sinks in a ${variant.kv.name} cache.`);
+  const kernel = MAKE[name](variant, sinks);
   return kernel.readsKv ? { ...kernel, buffers: [...kernel.buffers, ...variant.kv.buffers] } : kernel;
 }

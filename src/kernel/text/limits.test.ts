@@ -87,6 +87,7 @@ describe('kernels fit the limits that every WebGPU device has', () => {
         for (const kv of [CONTIGUOUS_KV, pagedKv(16)]) {
           expect(kernelOf(name, { ...of, kv }).buffers.length).toBeLessThanOrEqual(MAX_STORAGE_BUFFERS);
         }
+        expect(kernelOf(name, of, true).buffers.length).toBeLessThanOrEqual(MAX_STORAGE_BUFFERS);
         for (const shape of shapes) {
           const bytes = memoryOf(name, shape, of);
           expect(bytes, `${JSON.stringify(shape)} ${subgroupSize}`).toBeGreaterThan(0);
@@ -115,6 +116,20 @@ test('what the default compiles for 32/8 heads of 64 in f16 is at most 200 KB', 
   const bytes = names.reduce((sum, name) => sum + assemble(kernelOf(name, of), shape, of).length, 0);
   expect(names.toSorted()).toEqual(['combine', 'dense', 'moments', 'sift']);
   expect(bytes).toBeLessThanOrEqual(200 * 1024);
+});
+
+test('only the kernels that write the output read attention sinks, and none where the runtime merges attentions', () => {
+  const of = variant(32);
+  const names = KERNEL_NAMES.filter((name) =>
+    kernelOf(name, of, true).buffers.some((b) => b.name === 'sinks'),
+  );
+  expect(names).toEqual(['combine', 'learn']);
+  for (const name of KERNEL_NAMES) {
+    expect(kernelOf(name, of, false).buffers.map((b) => b.name)).not.toContain('sinks');
+    expect(() => kernelOf(name, { ...of, kv: pagedKv(16) }, true)).toThrow(
+      'no attention sinks in a paged 16 cache',
+    );
+  }
 });
 
 test('the edge keys get as many splits of their own as they fill tiles', () => {

@@ -24,8 +24,10 @@ const VARIANTS = [
 ];
 const KERNELS = VARIANTS.flatMap((variant) =>
   KERNEL_NAMES.filter((name) => hasKernel(name, variant)).map((name) => {
-    const kernel = kernelOf(name, variant);
-    return { name: `${name} ${variant.kv.name}`, kernel, variant, code: assemble(kernel, SHAPE, variant) };
+    const sinks = !variant.kv.merges;
+    const kernel = kernelOf(name, variant, sinks);
+    const title = `${name} ${variant.kv.name}${sinks ? ' with sinks' : ''}`;
+    return { name: title, kernel, variant, code: assemble(kernel, SHAPE, variant) };
   }),
 );
 

@@ -31,6 +31,7 @@ export const BUFFERS = {
   window: ['array<vec2f>', '[batch, QUERY_HEADS, params.window]: (log x, log theta)'],
   output: ['array<Word>', '[batch, QUERY_HEADS, HEAD_SIZE]'],
   lse: ['array<f32>', '[batch, QUERY_HEADS]'],
+  sinks: ['array<Word>', '[QUERY_HEADS]: scores that are not scaled'],
   page_table: ['array<i32>', 'the pages of the sequence, from entry params.capacity on'],
 } as const;
 export type BufferName = keyof typeof BUFFERS;
