@@ -3,9 +3,9 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import type { AttentionEncoder, LayerInputs, StepInputs } from '../../kernel/step/encoder.ts';
 import type { LayerState } from '../../kernel/step/layer-state.ts';
 import { planStep, presetPolicy } from '../../policy/index.ts';
+import { attentionKey } from '../shared/attention-key.ts';
 import { type Conversation, StepAccount } from '../shared/conversation.ts';
 import type { DeviceHook } from './device-hook.ts';
-import { SHARING } from './layer-locator.ts';
 import type { Dispatch } from './pass-hook.ts';
 import { isMatched, type MatchedProgram, type Program, type RejectedProgram } from './program.ts';
 import type { Tensors } from './session-hook.ts';
@@ -195,7 +195,7 @@ describe('StepHandler', () => {
     const { handler, account, dispatch, log, prepared, sunk, prepareSinks, layers } = setUp();
     prepareSinks();
     // The fake keys are those of one layer, so that the second attention counts as one that shares them.
-    layers.set(SHARING, {} as LayerState);
+    layers.set(attentionKey(0, 1), {} as LayerState);
     for (const each of [ATTEND, SINKS, ATTEND, REDUCE]) expect(handler.dispatch(dispatch(each))).toBe(true);
     expect(log).toEqual(['our combine with sinks', 'our attend', 'our combine']);
     expect(sunk.map(({ sinks }) => (sinks!.buffer as unknown as FakeBuffer).label)).toEqual(['head_sink']);
