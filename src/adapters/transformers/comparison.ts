@@ -60,4 +60,9 @@ export class ComparingHandler implements DispatchHandler {
     this.layers.add(this.layer);
     return true;
   }
+
+  passed(): void {
+    // What follows does not continue an attention that began before.
+    this.assembler.reset();
+  }
 }

@@ -31,6 +31,14 @@ export function isMatched(program: Program): program is MatchedProgram {
   return 'bindings' in program;
 }
 
+/** Why an attention is left alone that begins with an indirect dispatch of a program; undefined if none begins with it. */
+export function indirectReason(program: Program | undefined): string | undefined {
+  if (program?.role !== 'attend' && program?.role !== 'scores') return undefined;
+  return isMatched(program)
+    ? 'the runtime dispatches its attention indirectly, as it does for graph capture'
+    : program.reason;
+}
+
 /**
  * Recognises a shader module of the runtime. Bindings and uniforms are found by name, never by position.
  * @returns undefined if the label is none of the patch's.

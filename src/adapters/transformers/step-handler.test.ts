@@ -219,6 +219,19 @@ describe('StepHandler', () => {
     expect(failing.account.attended.size).toBe(0);
   });
 
+  test('an attention that is dispatched indirectly is left alone, with the reason', () => {
+    const { handler, account, pass, log } = setUp();
+    handler.passed(pass, REDUCE);
+    expect(account.reasons.size).toBe(0);
+    handler.passed(pass, ATTEND);
+    handler.passed(pass, { role: 'scores', reason: 'the KV cache is quantised' });
+    expect([...account.reasons]).toEqual([
+      'the runtime dispatches its attention indirectly, as it does for graph capture',
+      'the KV cache is quantised',
+    ]);
+    expect(log).toEqual([]);
+  });
+
   test('an attention over another length than the step has is left alone', () => {
     const { handler, dispatch, account, log } = setUp();
     Object.assign(account, { length: LENGTH + 1 });

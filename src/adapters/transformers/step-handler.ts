@@ -7,7 +7,7 @@ import type { DeviceHook } from './device-hook.ts';
 import { encodeHeld, type HeldDispatch, holdDispatch } from './held-dispatch.ts';
 import { LayerLocator } from './layer-locator.ts';
 import type { Dispatch, DispatchHandler } from './pass-hook.ts';
-import { isMatched, type MatchedProgram } from './program.ts';
+import { indirectReason, isMatched, type MatchedProgram, type Program } from './program.ts';
 import type { Tensors } from './session-hook.ts';
 
 /** Encoders by the key of their shape. */
@@ -77,10 +77,12 @@ export class StepHandler implements DispatchHandler {
     }
   }
 
-  passed(pass: GPUComputePassEncoder): void {
+  passed(pass: GPUComputePassEncoder, indirect?: Program): void {
     this.assembler.reset();
     if (this.pending)
       this.giveBack(pass, 'another program of the runtime took the place of one of its attention');
+    const reason = indirectReason(indirect);
+    if (reason !== undefined) this.account.reasons.add(reason);
   }
 
   /** Call when the run is over. */
