@@ -136,6 +136,19 @@ describe('readAttendCall', () => {
     );
   });
 
+  test('uniforms may lie at an offset in their buffer', () => {
+    const { dispatch, hook, buffers } = dispatchOf();
+    const bytes = new Uint8Array(512).fill(1);
+    const entries = dispatch.entries as GPUBindGroupEntry[];
+    const bound = entries.at(-1)!.resource as GPUBufferBinding;
+    bytes.set(new Uint8Array(hook.uniformBytes(bound.buffer)!.buffer), 256);
+    bound.offset = 256;
+    const moved = { uniformBytes: () => new DataView(bytes.buffer) } as unknown as DeviceHook;
+    const call = readAttendCall(dispatch, program, moved);
+    expect(call).toMatchObject({ maxLength: 40, capacity: 64, scale: 0.125 });
+    expect((call as AttendCall).q.buffer).toBe(buffers[0]);
+  });
+
   test('refuses uniforms that it has not seen written', () => {
     const { dispatch } = dispatchOf();
     const { hook } = dispatchOf();

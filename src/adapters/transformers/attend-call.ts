@@ -48,8 +48,10 @@ export function sizeOf(binding: GPUBufferBinding): number {
 }
 
 function uniformsOf(dispatch: Dispatch, program: MatchedProgram, hook: DeviceHook): DataView | undefined {
-  const buffer = bufferAt(dispatch, program.uniformBinding)?.buffer;
-  return buffer && hook.uniformBytes(buffer);
+  const bound = bufferAt(dispatch, program.uniformBinding);
+  const bytes = bound && hook.uniformBytes(bound.buffer);
+  if (!bytes || !bound.offset) return bytes;
+  return new DataView(bytes.buffer, bytes.byteOffset + bound.offset);
 }
 
 function uniformObstacle(bytes: DataView, program: MatchedProgram): string | undefined {

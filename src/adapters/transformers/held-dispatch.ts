@@ -41,7 +41,7 @@ export function encodeHeld(
     layout: held.pipeline.getBindGroupLayout(0),
     entries: held.entries.map((entry) =>
       buffer && entry.binding === held.uniformBinding
-        ? { binding: entry.binding, resource: { buffer } }
+        ? { binding: entry.binding, resource: { ...bufferOfEntry(entry), buffer } }
         : entry,
     ),
   });

@@ -75,14 +75,17 @@ function setUp() {
     else view.setUint32(4 * i, value, true);
   });
   const made: FakeBuffer[] = [];
+  /** What was bound, in the order of the entries. */
+  const bound: { buffer: FakeBuffer; offset?: number; size?: number }[] = [];
   const device = {
     createBuffer: ({ label, size }: { label: string; size: number }) => {
       made.push(new FakeBuffer(label, size));
       return made.at(-1);
     },
-    createBindGroup: ({ entries }: { entries: { resource: { buffer: FakeBuffer } }[] }) => ({
-      of: entries.map(({ resource }) => resource.buffer.label),
-    }),
+    createBindGroup: ({ entries }: { entries: { resource: { buffer: FakeBuffer } }[] }) => {
+      bound.push(...entries.map(({ resource }) => resource));
+      return { of: entries.map(({ resource }) => resource.buffer.label) };
+    },
   };
   const hook = { device, uniformBytes: () => view } as unknown as DeviceHook;
   const pass = {
@@ -128,7 +131,7 @@ function setUp() {
       z: 1,
     } as unknown as Dispatch;
   };
-  return { handler, account, dispatch, log, made, encoder, pass, prepared, view };
+  return { handler, account, dispatch, log, made, encoder, pass, prepared, view, bound };
 }
 
 const STOCK_FIRST = [
@@ -230,6 +233,15 @@ describe('StepHandler', () => {
       'the KV cache is quantised',
     ]);
     expect(log).toEqual([]);
+  });
+
+  test('what is encoded after all has its uniforms where they were', () => {
+    const { handler, dispatch, view, bound } = setUp();
+    const attend = dispatch(ATTEND);
+    Object.assign(attend.entries.at(-1)!.resource, { offset: 0, size: view.byteLength });
+    handler.dispatch(attend);
+    handler.dispatch(dispatch(undefined));
+    expect(bound.at(-1)).toMatchObject({ offset: 0, size: view.byteLength });
   });
 
   test('an attention over another length than the step has is left alone', () => {
