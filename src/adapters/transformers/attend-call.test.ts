@@ -94,6 +94,9 @@ describe('readAttendCall', () => {
   test.each([
     ['heads that are no whole groups', { n_reps: 3 }, '8 query heads in groups of 3'],
     ['a group of none', { n_reps: 0 }, '8 query heads in groups of 0'],
+    ['no heads', { num_heads: 0 }, '0 query heads in groups of 4'],
+    ['a group that no kernel takes', { num_heads: 256, n_reps: 256 }, '256 query heads in groups of 256'],
+    ['heads of nothing', { head_size_vec: 0 }, 'head size 0'],
     ['large heads', { head_size_vec: 80 }, 'head size 320 is above 256'],
     [
       'a length that is elsewhere',

@@ -1,4 +1,4 @@
-import type { AttentionShape } from '../../kernel/shape.ts';
+import { type AttentionShape, MAX_GROUP } from '../../kernel/shape.ts';
 import { type StepInputs, ZEROS_BYTES } from '../../kernel/step/encoder.ts';
 import { bufferOfEntry } from './device-finder.ts';
 import type { DeviceHook } from './device-hook.ts';
@@ -131,7 +131,9 @@ function shapeOf(
   const queryHeads = uniform('num_heads');
   const group = uniform('n_reps');
   const headSize = uniform('head_size_vec') * 4;
-  if (group < 1 || queryHeads % group !== 0) return `${queryHeads} query heads in groups of ${group}`;
+  if (queryHeads < 1 || group < 1 || group > MAX_GROUP || queryHeads % group !== 0)
+    return `${queryHeads} query heads in groups of ${group}`;
+  if (headSize < 4) return `head size ${headSize}`;
   if (headSize > 256) return `head size ${headSize} is above 256`;
   const kvHeads = queryHeads / group;
   const same =

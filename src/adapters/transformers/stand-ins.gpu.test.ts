@@ -9,6 +9,7 @@ import { testDevice } from '../../testing/device.ts';
 import { type DecoderOptions, type DecodeStep, StandInDecoder } from '../../testing/onnxruntime/decoder.ts';
 import { Routing } from '../../testing/onnxruntime/routing.ts';
 import { STOCK_BOUND } from '../shared/stock-comparison.ts';
+import { TRIAL_LENGTH } from './trial.ts';
 
 const HEADS = { queryHeads: 8, kvHeads: 2, headSize: 32 } as const;
 const LAYERS = 2;
@@ -24,8 +25,7 @@ const types: DType[] = ['f32'];
 beforeAll(async () => {
   device = await testDevice();
   if (device.features.has('shader-f16')) types.push('f16');
-  const shapes = types.map((dtype) => ({ ...HEADS, dtype }));
-  routing = await Routing.create(device, shapes, KEEPS_NEARLY_ALL);
+  routing = Routing.create(device, KEEPS_NEARLY_ALL);
 });
 afterAll(() => {
   routing.destroy();
@@ -111,16 +111,31 @@ describe('the stand-ins of onnxruntime', () => {
     for (const form of ['two', 'three'] as const) {
       await withDecoder({ form, window: form === 'two' }, 'f32', async (decoder) => {
         for (const window of form === 'two' ? [0, 20] : [0]) {
-          const step = { length: 45, window };
+          const step = { length: TRIAL_LENGTH, window };
           const { layers, reasons } = await routing.observe(decoder, step);
           expect([...reasons]).toEqual([]);
           expect([...layers.keys()]).toEqual([0, 1]);
-          const { layers: compared, fault } = await routing.compare(decoder, step);
-          expect(fault).toBeUndefined();
-          expect([...compared]).toEqual([0, 1]);
+          const compared = await routing.compare(decoder, step);
+          expect(compared.fault).toBeUndefined();
+          expect([...compared.layers]).toEqual([0, 1]);
+          // A window is proved where there is one, and what the runtime puts out is as if nobody had looked.
+          if (form === 'two') expect(compared.windowFault).toBeUndefined();
+          else expect(compared.windowFault).toContain('not every layer');
+          expect(compared.outputs).toEqual(await decoder.outputs(step));
         }
       });
     }
+  });
+
+  test('a window that was not proved is left to the runtime', async () => {
+    await withDecoder({ window: true }, 'f32', async (decoder) => {
+      const step = { length: 150, window: 64 };
+      const { outputs, account } = await routing.route(decoder, step, EXACT, false);
+      expect([...account.reasons]).toEqual(['ours was not proved to be the same over a sliding window']);
+      expect(outputs).toEqual(await decoder.outputs(step));
+      const all = await routing.route(decoder, { length: 150, window: 150 }, EXACT, false);
+      expect(all.account.attended.size).toBe(LAYERS);
+    });
   });
 
   test('attention sinks: ours has them in its output, or the runtime does the layer', async () => {
@@ -132,7 +147,7 @@ describe('the stand-ins of onnxruntime', () => {
         expect(errorOf(decoder, outputs, step)).toBeLessThan(STOCK_BOUND.f32);
         // When the kernels have sinks, demand here that all layers are served.
         if (account.attended.size > 0) expect(account.attended.size).toBe(LAYERS);
-        else expect([...account.reasons]).toEqual(['the layer has attention sinks']);
+        else expect([...(await routing.observe(decoder, step)).reasons].join()).toContain('attention sinks');
       }
     });
   });

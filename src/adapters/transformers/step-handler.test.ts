@@ -65,7 +65,7 @@ const VALUES = program('values', ['present_value']);
 const REDUCE = program('reduce', ['output']);
 const SINKS: RejectedProgram = { role: 'reduce', reason: 'the layer has attention sinks' };
 
-function setUp() {
+function setUp({ windows = true } = {}) {
   const log: string[] = [];
   const keys = new FakeBuffer('keys');
   const uniformBuffer = new FakeBuffer('uniforms', 4 * Object.keys(UNIFORMS).length + 4);
@@ -115,7 +115,7 @@ function setUp() {
     'past_key_values.0.key': { location: 'gpu-buffer', gpuBuffer: keys },
   } as unknown as Tensors;
   const encoders = new Map([['4/2 heads of 32, f32', encoder]]);
-  const handler = new StepHandler(hook, encoders, conversation, account, feeds);
+  const handler = new StepHandler(hook, encoders, windows, conversation, account, feeds);
   const dispatch = (of: Program | undefined, known = true): Dispatch => {
     const names = of && 'bindings' in of ? Object.keys(of.bindings) : ['x'];
     const buffers = names.map((name) => (name === 'present_key' ? keys : new FakeBuffer(name)));
@@ -168,6 +168,10 @@ describe('StepHandler', () => {
     view.setUint32(4 * Object.keys(UNIFORMS).length, 16, true);
     expect(handler.dispatch(dispatch(attend))).toBe(true);
     expect(handler.dispatch(dispatch(REDUCE))).toBe(true);
+    const unproved = setUp({ windows: false });
+    unproved.view.setUint32(4 * Object.keys(UNIFORMS).length, 16, true);
+    expect(unproved.handler.dispatch(unproved.dispatch(attend))).toBe(false);
+    expect([...unproved.account.reasons].join()).toContain('not proved');
     expect(prepared[0]).toMatchObject({
       firstKey: LENGTH - 16,
       maxLength: 16,

@@ -42,10 +42,14 @@ export class StepHandler implements DispatchHandler {
   /** Buffers that live until the run is over. */
   private readonly spare: GPUBuffer[] = [];
 
-  /** @param feeds the inputs of the step's run */
+  /**
+   * @param windows whether attention over a window was proved to be the same
+   * @param feeds the inputs of the step's run
+   */
   constructor(
     private readonly hook: DeviceHook,
     private readonly encoders: Encoders,
+    private readonly windows: boolean,
     private readonly conversation: Conversation,
     private readonly account: StepAccount,
     feeds: Tensors,
@@ -120,6 +124,7 @@ export class StepHandler implements DispatchHandler {
       return `batch ${call.batch} in a cache of batch ${conversation.batch}`;
     if (call.maxLength !== account.length)
       return `the attention is over ${call.maxLength} keys, the step over ${account.length}`;
+    if (call.window > 0 && !this.windows) return 'ours was not proved to be the same over a sliding window';
     return geometryObstacle(call);
   }
 

@@ -7,7 +7,6 @@ import { Observer } from '../../adapters/transformers/observer.ts';
 import type { DispatchHandler } from '../../adapters/transformers/pass-hook.ts';
 import { type Encoders, StepHandler } from '../../adapters/transformers/step-handler.ts';
 import { fastestVariant } from '../../kernel/proof/variants.ts';
-import type { AttentionShape } from '../../kernel/shape.ts';
 import {
   AttentionEncoder,
   createStepResources,
@@ -23,30 +22,52 @@ export interface RoutedStep {
   account: StepAccount;
 }
 
+/** What a step showed in which ours was held against the runtime's. */
+export interface Compared {
+  /** The layers that were compared. */
+  layers: ReadonlySet<number>;
+  /** What the runtime put out. */
+  outputs: Float32Array[];
+  /** What is wrong with ours; undefined: nothing. */
+  fault: string | undefined;
+  /** The same over a window, or why that was not compared. */
+  windowFault: string | undefined;
+}
+
 /** The plugin on a device, as `enableSift` sets it up, without a model: the hook of the device, and our kernels for the shapes. */
 export class Routing {
+  private readonly encoders = new Map<string, AttentionEncoder>();
+
   private constructor(
     readonly hook: DeviceHook,
     private readonly resources: StepResources,
-    private readonly encoders: Encoders,
+    private readonly policies: readonly ThresholdPolicy[],
   ) {}
 
-  /** Listens to the device from now on, and compiles the dense kernels and those of the policies. */
-  static async create(
-    device: GPUDevice,
-    shapes: readonly AttentionShape[],
-    ...policies: readonly ThresholdPolicy[]
-  ): Promise<Routing> {
+  /**
+   * Listens to the device from now on.
+   * @param policies those that steps are routed with, besides `exact`
+   */
+  static create(device: GPUDevice, ...policies: readonly ThresholdPolicy[]): Routing {
     const hook = DeviceHook.of(device, onnxruntimeWeb);
     hook.acquire();
-    const resources = createStepResources(device);
-    const encoders = new Map<string, AttentionEncoder>();
-    for (const shape of shapes) {
-      const variant = fastestVariant(device, shape);
-      const all = [presetPolicy('exact'), ...policies];
-      encoders.set(shapeKey(shape), await AttentionEncoder.create(resources, shape, variant, ...all));
+    return new Routing(hook, createStepResources(device), [presetPolicy('exact'), ...policies]);
+  }
+
+  /** Observes a step, and compiles our kernels for the shapes that it shows. */
+  private async prepare(decoder: StandInDecoder, step: DecodeStep): Promise<Encoders> {
+    const { resources, policies } = this;
+    const { layers } = await this.observe(decoder, step);
+    const found = new Map<string, AttentionEncoder>();
+    for (const shape of layers.values()) {
+      const key = shapeKey(shape);
+      const variant = fastestVariant(resources.device, shape);
+      const encoder =
+        this.encoders.get(key) ?? (await AttentionEncoder.create(resources, shape, variant, ...policies));
+      this.encoders.set(key, encoder);
+      found.set(key, encoder);
     }
-    return new Routing(hook, resources, encoders);
+    return found;
   }
 
   /** Makes a step while a handler has the device's dispatches. */
@@ -66,36 +87,33 @@ export class Routing {
     return observer;
   }
 
-  /**
-   * Makes a step in which ours is held against the runtime's in every layer.
-   * @returns the layers that were compared, and what is wrong with them; undefined: nothing
-   */
-  async compare(
-    decoder: StandInDecoder,
-    step: DecodeStep,
-  ): Promise<{ layers: ReadonlySet<number>; fault: string | undefined }> {
-    const comparisons = await createComparisons(this.encoders);
+  /** Makes a step in which ours is held against the runtime's in every layer, over all keys and over a window. */
+  async compare(decoder: StandInDecoder, step: DecodeStep): Promise<Compared> {
+    const encoders = await this.prepare(decoder, step);
+    const comparisons = await createComparisons(encoders);
+    const windows = decoder.options.window ? await createComparisons(encoders) : new Map();
+    const all = [...comparisons.values()];
     try {
-      const handler = new ComparingHandler(this.hook, comparisons, decoder.feeds);
-      await this.under(handler, decoder, step);
-      if (handler.layers.size === 0) return { layers: handler.layers, fault: undefined };
-      const { shape } = decoder.options;
-      const fault = await comparisons
-        .get(shapeKey(shape))!
-        .check()
-        .then(
-          () => undefined,
-          (error: Error) => error.message,
-        );
-      return { layers: handler.layers, fault };
+      const handler = new ComparingHandler(this.hook, comparisons, windows, decoder.feeds);
+      const outputs = await this.under(handler, decoder, step);
+      const { layers } = handler;
+      const windowFault = await handler.windowFault();
+      const faults = layers.size > 0 ? await Promise.all(all.map((each) => each.fault())) : [];
+      return { layers, outputs, fault: faults.find((each) => each !== undefined), windowFault };
     } finally {
-      for (const comparison of comparisons.values()) comparison.destroy();
+      for (const comparison of [...all, ...windows.values()]) comparison.destroy();
     }
   }
 
   /** Makes a step of a new conversation, routed to our kernels where the plugin can. */
-  async route(decoder: StandInDecoder, step: DecodeStep, policy: ThresholdPolicy): Promise<RoutedStep> {
-    const { hook, resources, encoders } = this;
+  async route(
+    decoder: StandInDecoder,
+    step: DecodeStep,
+    policy: ThresholdPolicy,
+    windows = true,
+  ): Promise<RoutedStep> {
+    const { hook, resources } = this;
+    const encoders = await this.prepare(decoder, step);
     const { shape, layers } = decoder.options;
     const routed = new Map(Array.from({ length: layers }, (_, layer) => [layer, shape]));
     const conversation = new Conversation(hook.device, policy, 1, routed);
@@ -107,7 +125,7 @@ export class Routing {
         encoder.scratchNeeds({ batch: 1, maxLength: step.length, policy, plan }),
       );
     }
-    const handler = new StepHandler(hook, encoders, conversation, account, decoder.feeds);
+    const handler = new StepHandler(hook, encoders, windows, conversation, account, decoder.feeds);
     try {
       return { outputs: await this.under(handler, decoder, step), account };
     } finally {
