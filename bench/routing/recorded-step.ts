@@ -58,7 +58,7 @@ function routeAs(handler: StepHandler): RecordedStep['route'] {
   const { plan, length } = parts.account as StepAccount;
   return (run) => {
     const account = new StepAccount(plan, length);
-    const next = new StepHandler(hook, parts.encoders, parts.conversation, account, {});
+    const next = new StepHandler(hook, parts.encoders, true, parts.conversation, account, {});
     Object.assign(next, { locator: parts.locator });
     hook.claim(next);
     const result = run();

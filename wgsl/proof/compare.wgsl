@@ -16,9 +16,11 @@ fn main(@builtin(local_invocation_index) lid: u32) {
     let hi = word_hi(ours[i]);
     let stock_lo = word_lo(stock[i]);
     let stock_hi = word_hi(stock[i]);
-    let difference = max(largest(abs(lo - stock_lo)), largest(abs(hi - stock_hi)));
-    // A NaN compares false with everything. It is reported as a huge difference.
-    let finite = difference <= 3.0e38;
+    let lo_difference = abs(lo - stock_lo);
+    let hi_difference = abs(hi - stock_hi);
+    // A NaN compares false with everything, and max may pass it over. It is reported as a huge difference.
+    let finite = all(lo_difference <= vec4f(3.0e38)) && all(hi_difference <= vec4f(3.0e38));
+    let difference = max(largest(lo_difference), largest(hi_difference));
     atomicMax(&result[0], bitcast<u32>(select(3.0e38, difference, finite)));
     atomicMax(&result[1], bitcast<u32>(max(largest(abs(stock_lo)), largest(abs(stock_hi)))));
   }

@@ -65,6 +65,24 @@ describe('readDeclarations', () => {
     expect(readDeclarations(commented)).toEqual(readDeclarations(PROGRAM));
   });
 
+  test.each(['\n', '\r\n', '\r', '\v', '\f', '\u0085', '\u2028', '\u2029'])(
+    'a comment ends with its line, whatever ends the line (%j)',
+    (ending) => {
+      const commented = PROGRAM.replace('@group(0) @binding(0)', `// first${ending}@group(0) @binding(0)`);
+      expect(readDeclarations(commented)).toEqual(readDeclarations(PROGRAM));
+    },
+  );
+
+  test('what is bound besides buffers is an error, and constants of the pipeline are named', () => {
+    for (const type of ['texture_2d<f32>', 'sampler', 'texture_storage_2d<r32float, read>']) {
+      expect(() => readDeclarations(`${PROGRAM}@group(0) @ binding(9) var mask: ${type};`)).toThrow(
+        'something else than buffers is bound',
+      );
+    }
+    expect(readDeclarations(PROGRAM).overrides).toEqual([]);
+    expect(readDeclarations(`@id(3) override span: u32 = 0u;${PROGRAM}`).overrides).toEqual(['span']);
+  });
+
   test('agrees with a parser of the whole language on the stand-in of web-llm', () => {
     for (const dtype of ['f32', 'f16'] as const) {
       const { code } = stockPagedKernel({ queryHeads: 8, kvHeads: 2, headSize: 64, dtype }, 16);

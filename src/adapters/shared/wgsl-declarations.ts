@@ -30,6 +30,8 @@ export interface WgslUniform extends WgslBinding {
 export interface WgslDeclarations {
   storage: WgslStorage[];
   uniforms: WgslUniform[];
+  /** Names of the constants that a pipeline gives values to: the text alone does not tell these. */
+  overrides: string[];
 }
 
 interface Member {
@@ -69,14 +71,21 @@ export function readDeclarations(code: string): WgslDeclarations {
       storage.push({ ...bound, access });
     else throw new Error(`the access of "${declaration!.trim()}" is not known`);
   }
-  const count = [...text.matchAll(/\bvar\s*<\s*(?:storage|uniform)\b/g)].length;
-  if (count !== storage.length + uniforms.length) throw new Error('a buffer is declared in an unknown form');
-  return { storage, uniforms };
+  const count = (pattern: RegExp) => matches(text, pattern).length;
+  const known = storage.length + uniforms.length;
+  if (count(/\bvar\s*<\s*(?:storage|uniform)\b/g) !== known)
+    throw new Error('a buffer is declared in an unknown form');
+  if (count(/@\s*binding\b/g) !== known) throw new Error('something else than buffers is bound');
+  const overrides = matches(text, /\boverride\s+(\w+)/g).map(([, name]) => name!);
+  return { storage, uniforms, overrides };
 }
 
 function matches(text: string, pattern: RegExp): string[][] {
   return [...text.matchAll(pattern)].map((match) => [...match]);
 }
+
+/** What ends a line, and with it a comment (WGSL, "Blankspace and Line Breaks"). */
+const LINE_BREAK = /[\n\v\f\r\u0085\u2028\u2029]/;
 
 /** Comments become spaces; block comments may be nested. */
 function withoutComments(code: string): string {
@@ -93,7 +102,7 @@ function withoutComments(code: string): string {
       i++;
       result += ' ';
     } else if (two === '//') {
-      while (i < code.length && code[i] !== '\n') i++;
+      while (i < code.length && !LINE_BREAK.test(code[i]!)) i++;
       result += '\n';
     } else result += code[i];
   }
@@ -169,14 +178,19 @@ function members(body: string, struct: string): Member[] {
     });
 }
 
-const SCALAR_BYTES: Readonly<Record<string, number>> = { u32: 4, i32: 4, f32: 4, f16: 2 };
+const SCALAR_BYTES: ReadonlyMap<string, number> = new Map([
+  ['u32', 4],
+  ['i32', 4],
+  ['f32', 4],
+  ['f16', 2],
+]);
 
 /** Alignment and size of a type in a uniform buffer (WGSL, "Alignment and Size"). */
 function layoutOf(type: string): { align: number; size: number } {
-  const scalar = SCALAR_BYTES[type];
+  const scalar = SCALAR_BYTES.get(type);
   if (scalar) return { align: scalar, size: scalar };
   const vector = /^vec([234])<(\w+)>$/.exec(type);
-  const bytes = vector && SCALAR_BYTES[vector[2]!];
+  const bytes = vector && SCALAR_BYTES.get(vector[2]!);
   if (bytes) {
     const width = Number(vector[1]);
     return { align: (width === 2 ? 2 : 4) * bytes, size: width * bytes };

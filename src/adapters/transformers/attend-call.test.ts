@@ -94,6 +94,9 @@ describe('readAttendCall', () => {
   test.each([
     ['heads that are no whole groups', { n_reps: 3 }, '8 query heads in groups of 3'],
     ['a group of none', { n_reps: 0 }, '8 query heads in groups of 0'],
+    ['no heads', { num_heads: 0 }, '0 query heads in groups of 4'],
+    ['a group that no kernel takes', { num_heads: 256, n_reps: 256 }, '256 query heads in groups of 256'],
+    ['heads of nothing', { head_size_vec: 0 }, 'head size 0'],
     ['large heads', { head_size_vec: 160 }, 'head size 640 is above 512'],
     [
       'a length that is elsewhere',
@@ -134,6 +137,19 @@ describe('readAttendCall', () => {
     expect(readAttendCall(some.dispatch, unknown, some.hook)).toBe(
       'the attention has an unknown uniform "local_window_size", which is 7',
     );
+  });
+
+  test('uniforms may lie at an offset in their buffer', () => {
+    const { dispatch, hook, buffers } = dispatchOf();
+    const bytes = new Uint8Array(512).fill(1);
+    const entries = dispatch.entries as GPUBindGroupEntry[];
+    const bound = entries.at(-1)!.resource as GPUBufferBinding;
+    bytes.set(new Uint8Array(hook.uniformBytes(bound.buffer)!.buffer), 256);
+    bound.offset = 256;
+    const moved = { uniformBytes: () => new DataView(bytes.buffer) } as unknown as DeviceHook;
+    const call = readAttendCall(dispatch, program, moved);
+    expect(call).toMatchObject({ maxLength: 40, capacity: 64, scale: 0.125 });
+    expect((call as AttendCall).q.buffer).toBe(buffers[0]);
   });
 
   test('refuses uniforms that it has not seen written', () => {

@@ -1,4 +1,4 @@
-import { type AttentionShape, MAX_HEAD_SIZE } from '../../kernel/shape.ts';
+import { type AttentionShape, MAX_GROUP, MAX_HEAD_SIZE } from '../../kernel/shape.ts';
 import { type StepInputs, ZEROS_BYTES } from '../../kernel/step/encoder.ts';
 import { bufferOfEntry } from './device-finder.ts';
 import type { DeviceHook } from './device-hook.ts';
@@ -48,8 +48,10 @@ export function sizeOf(binding: GPUBufferBinding): number {
 }
 
 function uniformsOf(dispatch: Dispatch, program: MatchedProgram, hook: DeviceHook): DataView | undefined {
-  const buffer = bufferAt(dispatch, program.uniformBinding)?.buffer;
-  return buffer && hook.uniformBytes(buffer);
+  const bound = bufferAt(dispatch, program.uniformBinding);
+  const bytes = bound && hook.uniformBytes(bound.buffer);
+  if (!bytes || !bound.offset) return bytes;
+  return new DataView(bytes.buffer, bytes.byteOffset + bound.offset);
 }
 
 function uniformObstacle(bytes: DataView, program: MatchedProgram): string | undefined {
@@ -129,7 +131,9 @@ function shapeOf(
   const queryHeads = uniform('num_heads');
   const group = uniform('n_reps');
   const headSize = uniform('head_size_vec') * 4;
-  if (group < 1 || queryHeads % group !== 0) return `${queryHeads} query heads in groups of ${group}`;
+  if (queryHeads < 1 || group < 1 || group > MAX_GROUP || queryHeads % group !== 0)
+    return `${queryHeads} query heads in groups of ${group}`;
+  if (headSize < 4) return `head size ${headSize}`;
   if (headSize > MAX_HEAD_SIZE) return `head size ${headSize} is above ${MAX_HEAD_SIZE}`;
   const kvHeads = queryHeads / group;
   const same =

@@ -10,6 +10,8 @@ export interface HeldDispatch {
   uniformBinding: number;
   /** The runtime may write other uniforms to its buffer before the dispatch is encoded, so this is a copy. */
   uniforms: Uint8Array<ArrayBuffer> | undefined;
+  /** Bytes from the beginning of its buffer to what the dispatch binds of it. */
+  uniformOffset: number;
   x: number;
   y: number;
   z: number;
@@ -24,7 +26,19 @@ export function holdDispatch(dispatch: Dispatch, program: MatchedProgram, hook: 
   // Without uniforms, or with some that were written before the plugin listened, there is nothing to keep.
   const uniforms = bytes && new Uint8Array(bytes.byteLength);
   uniforms?.set(new Uint8Array(bytes!.buffer, bytes!.byteOffset, bytes!.byteLength));
-  return { pipeline, entries, uniformBinding, uniforms, x, y, z };
+  return { pipeline, entries, uniformBinding, uniforms, uniformOffset: bound?.offset ?? 0, x, y, z };
+}
+
+/**
+ * The same dispatch with another value of a uniform of four bytes.
+ * @param offset bytes from the first uniform
+ * @returns undefined if its uniforms were not seen
+ */
+export function withUniform(held: HeldDispatch, offset: number, value: number): HeldDispatch | undefined {
+  if (!held.uniforms) return undefined;
+  const uniforms = held.uniforms.slice();
+  new DataView(uniforms.buffer).setUint32(held.uniformOffset + offset, value, true);
+  return { ...held, uniforms };
 }
 
 /**
@@ -41,7 +55,7 @@ export function encodeHeld(
     layout: held.pipeline.getBindGroupLayout(0),
     entries: held.entries.map((entry) =>
       buffer && entry.binding === held.uniformBinding
-        ? { binding: entry.binding, resource: { buffer } }
+        ? { binding: entry.binding, resource: { ...bufferOfEntry(entry), buffer } }
         : entry,
     ),
   });

@@ -3,7 +3,7 @@ import { AttentionAssembler } from './attention-assembler.ts';
 import type { DeviceHook } from './device-hook.ts';
 import { LayerLocator } from './layer-locator.ts';
 import type { Dispatch, DispatchHandler } from './pass-hook.ts';
-import { isMatched } from './program.ts';
+import { indirectReason, isMatched, type Program } from './program.ts';
 import type { Tensors } from './session-hook.ts';
 
 /** Observes the attention of a decode step and changes nothing. */
@@ -64,7 +64,10 @@ export class Observer implements DispatchHandler {
     return false;
   }
 
-  passed(): void {
+  passed(_: GPUComputePassEncoder, indirect?: Program): void {
     this.dispatches++;
+    this.assembler.reset();
+    const reason = indirectReason(indirect);
+    if (reason !== undefined) this.reasons.add(reason);
   }
 }

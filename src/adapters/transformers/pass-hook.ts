@@ -23,8 +23,11 @@ export interface Dispatch {
 export interface DispatchHandler {
   /** Returns true if the dispatch was replaced: the runtime's own is then not encoded. */
   dispatch(dispatch: Dispatch): boolean;
-  /** A dispatch that cannot be routed is about to be encoded: an indirect one, or one whose buffers are not known. */
-  passed?(pass: GPUComputePassEncoder): void;
+  /**
+   * A dispatch that cannot be routed is about to be encoded: an indirect one, or one whose buffers are not known.
+   * @param indirect the program of an indirect dispatch, if it is one of the patch's
+   */
+  passed?(pass: GPUComputePassEncoder, indirect?: Program): void;
 }
 
 /** What the hook of a pass needs of the device's. */
@@ -138,7 +141,11 @@ export class PassHook implements Dispatch {
   }
 
   runtimeDispatchIndirect(buffer: GPUBuffer, offset: number): void {
-    this.state.handler?.passed?.(this.pass);
+    const { handler } = this.state;
+    if (handler?.passed) {
+      const program = this.nextPipeline && this.state.programOf(this.nextPipeline);
+      handler.passed(this.pass, program === 'other' ? undefined : program);
+    }
     this.flush();
     this.dispatchIndirect.call(this.target, buffer, offset);
   }

@@ -92,6 +92,11 @@ describe('matchProgram', () => {
     expect(reason(attendSource({ uniforms: ['shape: vec3<u32>', ...UNIFORMS] }))).toContain(
       'shape: vec3<u32>',
     );
+    expect(reason(`override span: u32 = 0u;${attendSource()}`)).toContain('"span"');
+    expect(reason(attendSource({ extra: [' constructor: texture_2d<f32>'] }))).toContain('else than buffers');
+    expect(reason(attendSource({ extra: ['<storage, read> constructor: array<f32>'] }))).toContain(
+      'unknown binding "constructor"',
+    );
     expect(reason(attendSource({ body: 'let softcap = tanh(1.0);' }))).toContain('soft cap');
     expect(reason(attendSource().replace('read> q', 'read_write> q'))).toContain('read_write');
     expect(reason(attendSource({ uniforms: ['m: mat2x2<f32>', ...UNIFORMS] }))).toContain(

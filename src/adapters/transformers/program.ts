@@ -31,6 +31,14 @@ export function isMatched(program: Program): program is MatchedProgram {
   return 'bindings' in program;
 }
 
+/** Why an attention is left alone that begins with an indirect dispatch of a program; undefined if none begins with it. */
+export function indirectReason(program: Program | undefined): string | undefined {
+  if (program?.role !== 'attend' && program?.role !== 'scores') return undefined;
+  return isMatched(program)
+    ? 'the runtime dispatches its attention indirectly, as it does for graph capture'
+    : program.reason;
+}
+
 /**
  * Recognises a shader module of the runtime. Bindings and uniforms are found by name, never by position.
  * @returns undefined if the label is none of the patch's.
@@ -61,6 +69,10 @@ function matchPattern(
   if (typeof bound === 'string') return bound;
   const uniforms = matchUniforms(declared, pattern);
   if (typeof uniforms === 'string') return uniforms;
+  const [override] = declared.overrides;
+  // What copies only tells which layer an attention belongs to, and its uniforms do not matter either.
+  if (override !== undefined && pattern.uniforms)
+    return `${pattern.label} has the constant "${override}", whose value its text does not tell`;
   const forbidden = pattern.forbidden.find(({ pattern: text }) => text.test(code));
   if (forbidden) return forbidden.reason;
   return { ...bound, ...uniforms, interface: interfaceOf(pattern.label, declared) };
@@ -75,7 +87,10 @@ function matchBindings(
   const bindings: Record<string, number> = {};
   for (const { name, type, access, group, binding } of storage) {
     const expected = Object.hasOwn(wanted, name) ? wanted[name]! : undefined;
-    if (!expected) return knownExtras[name] ?? `${label} has an unknown binding "${name}"`;
+    if (!expected)
+      return Object.hasOwn(knownExtras, name)
+        ? knownExtras[name]!
+        : `${label} has an unknown binding "${name}"`;
     const element = elementOf(type, expected);
     if (element === undefined || group !== 0)
       return knownTypes[`${name}: ${type}`] ?? `${label}: "${name}" is ${type}, not ${expected.type}`;

@@ -9,12 +9,17 @@ import { SharedCache, sharedCacheObstacle } from './kv/shared-cache.ts';
 import { layerCount, type Observation, type TrialTarget, withHandler } from './observe.ts';
 import { Trial } from './trial.ts';
 
+/** How the interface of an attention names a window, which is none of its uniforms in builds before September 2026. */
+const WINDOW_UNIFORM = 'local_window_size:u32';
+
 /** What was found out on the user's model before the first real use. */
 export interface Proof {
   /** Layers whose attention may be routed: in each of them ours computed the same as the runtime's. */
   layers: ReadonlyMap<number, AttentionShape>;
   /** Why others may not. */
   reasons: string[];
+  /** Whether ours computed the same as the runtime's over a window, too, so that layers with windows may be routed. */
+  windows: boolean;
   /** A shared KV cache, if the model was proved to compute the same with one; or why there is none. */
   sharedCache: SharedCache | string;
 }
@@ -33,12 +38,14 @@ export async function prove(
   wantsSharedCache: boolean,
 ): Promise<Proof> {
   const comparisons = await createComparisons(encoders);
+  const windowed = observation.observer.interface?.includes(WINDOW_UNIFORM) ?? false;
+  const windows: Comparisons = windowed ? await createComparisons(encoders) : new Map();
   try {
     return await Trial.hold(target.model, target.sessionHook, (trial) =>
-      compare(target, trial, observation, comparisons, wantsSharedCache),
+      compare(target, trial, observation, { comparisons, windows }, wantsSharedCache),
     );
   } finally {
-    for (const comparison of comparisons.values()) comparison.destroy();
+    for (const comparison of [...comparisons.values(), ...windows.values()]) comparison.destroy();
   }
 }
 
@@ -46,13 +53,13 @@ async function compare(
   { session, sessionHook }: TrialTarget,
   trial: Trial,
   { deviceHook, observer }: Observation,
-  comparisons: Comparisons,
+  { comparisons, windows }: { comparisons: Comparisons; windows: Comparisons },
   wantsSharedCache: boolean,
 ): Promise<Proof> {
   let compared: ComparingHandler | undefined;
   const stock = await trial.decode([
     (run, feeds) => {
-      compared = new ComparingHandler(deviceHook, comparisons, feeds);
+      compared = new ComparingHandler(deviceHook, comparisons, windows, feeds);
       return withHandler(deviceHook, compared, run);
     },
     (run) => run(),
@@ -68,7 +75,11 @@ async function compare(
     );
   }
   for (const comparison of comparisons.values()) await comparison.check();
-  const result = { layers, reasons: [...observer.reasons] };
+  const result = {
+    layers,
+    reasons: [...observer.reasons],
+    windows: (await compared!.windowFault()) === undefined,
+  };
   if (!wantsSharedCache) return { ...result, sharedCache: 'asked for' };
   // A cache is shared by the operator, whatever programs it then runs.
   const operators = new Set([...layers.keys(), ...observer.elsewhere].map(layerOfKey));

@@ -67,7 +67,7 @@ const REDUCE = program('reduce', ['output']);
 const SINKS = program('reduce', ['output', 'head_sink']);
 const REJECTED: RejectedProgram = { role: 'reduce', reason: 'the reduction has an unknown binding' };
 
-function setUp() {
+function setUp({ windows = true } = {}) {
   const log: string[] = [];
   const keys = new FakeBuffer('keys');
   const uniformBuffer = new FakeBuffer('uniforms', 4 * Object.keys(UNIFORMS).length + 4);
@@ -77,14 +77,17 @@ function setUp() {
     else view.setUint32(4 * i, value, true);
   });
   const made: FakeBuffer[] = [];
+  /** What was bound, in the order of the entries. */
+  const bound: { buffer: FakeBuffer; offset?: number; size?: number }[] = [];
   const device = {
     createBuffer: ({ label, size }: { label: string; size: number }) => {
       made.push(new FakeBuffer(label, size));
       return made.at(-1);
     },
-    createBindGroup: ({ entries }: { entries: { resource: { buffer: FakeBuffer } }[] }) => ({
-      of: entries.map(({ resource }) => resource.buffer.label),
-    }),
+    createBindGroup: ({ entries }: { entries: { resource: { buffer: FakeBuffer } }[] }) => {
+      bound.push(...entries.map(({ resource }) => resource));
+      return { of: entries.map(({ resource }) => resource.buffer.label) };
+    },
   };
   const hook = { device, uniformBytes: () => view } as unknown as DeviceHook;
   const pass = {
@@ -122,7 +125,7 @@ function setUp() {
       attend: (_: unknown, __: unknown, layer: LayerInputs) => sunk.push(layer),
       combine: () => log.push('our combine with sinks'),
     } as unknown as AttentionEncoder);
-  const handler = new StepHandler(hook, encoders, conversation, account, feeds);
+  const handler = new StepHandler(hook, encoders, windows, conversation, account, feeds);
   const dispatch = (of: Program | undefined, known = true): Dispatch => {
     const names = of && 'bindings' in of ? Object.keys(of.bindings) : ['x'];
     const buffers = names.map((name) => (name === 'present_key' ? keys : new FakeBuffer(name)));
@@ -138,7 +141,21 @@ function setUp() {
       z: 1,
     } as unknown as Dispatch;
   };
-  return { handler, account, dispatch, log, made, encoder, pass, prepared, view, sunk, prepareSinks, layers };
+  return {
+    handler,
+    account,
+    dispatch,
+    log,
+    made,
+    encoder,
+    pass,
+    prepared,
+    view,
+    sunk,
+    prepareSinks,
+    layers,
+    bound,
+  };
 }
 
 const STOCK_FIRST = [
@@ -175,6 +192,10 @@ describe('StepHandler', () => {
     view.setUint32(4 * Object.keys(UNIFORMS).length, 16, true);
     expect(handler.dispatch(dispatch(attend))).toBe(true);
     expect(handler.dispatch(dispatch(REDUCE))).toBe(true);
+    const unproved = setUp({ windows: false });
+    unproved.view.setUint32(4 * Object.keys(UNIFORMS).length, 16, true);
+    expect(unproved.handler.dispatch(unproved.dispatch(attend))).toBe(false);
+    expect([...unproved.account.reasons].join()).toContain('not proved');
     expect(prepared[0]).toMatchObject({
       firstKey: LENGTH - 16,
       maxLength: 16,
@@ -200,7 +221,10 @@ describe('StepHandler', () => {
     expect(log).toEqual(['our combine with sinks', 'our attend', 'our combine']);
     expect(sunk.map(({ sinks }) => (sinks!.buffer as unknown as FakeBuffer).label)).toEqual(['head_sink']);
     expect(prepared.length).toBe(2);
-    expect([...account.attended]).toEqual([0, SHARING]);
+    expect([...account.attended]).toEqual([
+      [0, LENGTH],
+      [attentionKey(0, 1), LENGTH],
+    ]);
     expect(account.reasons.size).toBe(0);
   });
 
@@ -265,6 +289,28 @@ describe('StepHandler', () => {
     expect(failing.log).toEqual(['our attend', ...STOCK_FIRST]);
     expect([...failing.account.reasons]).toEqual(['encoding failed: no more bind groups']);
     expect(failing.account.attended.size).toBe(0);
+  });
+
+  test('an attention that is dispatched indirectly is left alone, with the reason', () => {
+    const { handler, account, pass, log } = setUp();
+    handler.passed(pass, REDUCE);
+    expect(account.reasons.size).toBe(0);
+    handler.passed(pass, ATTEND);
+    handler.passed(pass, { role: 'scores', reason: 'the KV cache is quantised' });
+    expect([...account.reasons]).toEqual([
+      'the runtime dispatches its attention indirectly, as it does for graph capture',
+      'the KV cache is quantised',
+    ]);
+    expect(log).toEqual([]);
+  });
+
+  test('what is encoded after all has its uniforms where they were', () => {
+    const { handler, dispatch, view, bound } = setUp();
+    const attend = dispatch(ATTEND);
+    Object.assign(attend.entries.at(-1)!.resource, { offset: 0, size: view.byteLength });
+    handler.dispatch(attend);
+    handler.dispatch(dispatch(undefined));
+    expect(bound.at(-1)).toMatchObject({ offset: 0, size: view.byteLength });
   });
 
   test('an attention over another length than the step has is left alone', () => {

@@ -7,7 +7,7 @@ import type { DeviceHook } from './device-hook.ts';
 import { encodeHeld, type HeldDispatch, holdDispatch } from './held-dispatch.ts';
 import { LayerLocator } from './layer-locator.ts';
 import type { Dispatch, DispatchHandler } from './pass-hook.ts';
-import { isMatched, type MatchedProgram } from './program.ts';
+import { indirectReason, isMatched, type MatchedProgram, type Program } from './program.ts';
 import type { Tensors } from './session-hook.ts';
 
 /** Encoders by the key of their shape. */
@@ -41,10 +41,14 @@ export class StepHandler implements DispatchHandler {
   /** Buffers that live until the run is over. */
   private readonly spare: GPUBuffer[] = [];
 
-  /** @param feeds the inputs of the step's run */
+  /**
+   * @param windows whether attention over a window was proved to be the same
+   * @param feeds the inputs of the step's run
+   */
   constructor(
     private readonly hook: DeviceHook,
     private readonly encoders: Encoders,
+    private readonly windows: boolean,
     private readonly conversation: Conversation,
     private readonly account: StepAccount,
     feeds: Tensors,
@@ -76,10 +80,12 @@ export class StepHandler implements DispatchHandler {
     }
   }
 
-  passed(pass: GPUComputePassEncoder): void {
+  passed(pass: GPUComputePassEncoder, indirect?: Program): void {
     this.assembler.reset();
     if (this.pending)
       this.giveBack(pass, 'another program of the runtime took the place of one of its attention');
+    const reason = indirectReason(indirect);
+    if (reason !== undefined) this.account.reasons.add(reason);
   }
 
   /** Call when the run is over. */
@@ -117,6 +123,7 @@ export class StepHandler implements DispatchHandler {
       return `batch ${call.batch} in a cache of batch ${conversation.batch}`;
     if (call.maxLength !== account.length)
       return `the attention is over ${call.maxLength} keys, the step over ${account.length}`;
+    if (call.window > 0 && !this.windows) return 'ours was not proved to be the same over a sliding window';
     return geometryObstacle(call);
   }
 

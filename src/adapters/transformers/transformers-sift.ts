@@ -25,6 +25,8 @@ export interface Findings {
   policy: ThresholdPolicy;
   /** What the runtime's attention binds, by which its version is known. */
   interface: string;
+  /** Whether attention over a window was proved to be the same. */
+  windows: boolean;
   /** Why other layers are the runtime's. */
   reasons: readonly string[];
   /** ... or why there is none. */
@@ -207,7 +209,14 @@ export class TransformersSift extends LivingSift {
   ): Promise<StepHandler | undefined> {
     const obstacle = await this.reserve(conversation, account);
     if (obstacle === undefined)
-      return new StepHandler(this.hook, this.findings.encoders, conversation, account, feeds);
+      return new StepHandler(
+        this.hook,
+        this.findings.encoders,
+        this.findings.windows,
+        conversation,
+        account,
+        feeds,
+      );
     account.reasons.add(obstacle);
     return undefined;
   }

@@ -6,10 +6,13 @@ import type { SessionHook, Tensors } from './session-hook.ts';
 /** Decode steps that there is room for in a trial. */
 export const TRIAL_STEPS = 3;
 /**
- * Tokens of the prompt before them: more than the runtime's prompt attention takes at a time (32), and the last tile is not full. All
- * tokens together are a prime, which no other dimension of an input is likely to be.
+ * Tokens of the prompt before them: more than the runtime's prompt attention takes at a time (32), and more than a tile of its decode
+ * attention has (64), so that tiles are merged. The last tile is not full. All tokens together are a prime, which no other dimension of
+ * an input is likely to be.
  */
-const PROMPT = 47 - TRIAL_STEPS;
+const PROMPT = 73 - TRIAL_STEPS;
+/** Keys in the first decode step of a trial, the one in which ours is held against the runtime's attention. */
+export const TRIAL_LENGTH = PROMPT + 1;
 /** With fewer tokens nothing can be told. */
 const SHORTEST = TRIAL_STEPS + 1;
 

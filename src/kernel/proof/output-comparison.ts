@@ -47,7 +47,8 @@ export class OutputComparison {
 
   /**
    * The largest difference over all comparisons, divided by the largest element of the other outputs; and
-   * that element. It can be called once: it destroys the result.
+   * that element. If one of these is infinite or no number, the difference is as large as that. It can be called once: it
+   * destroys the result.
    */
   async read(): Promise<{ relative: number; largest: number }> {
     const staging = this.device.createBuffer({
@@ -63,6 +64,8 @@ export class OutputComparison {
     );
     staging.destroy();
     this.result.destroy();
-    return { relative: largest > 0 ? difference / largest : difference, largest };
+    // Divided by an infinite element, every difference would be 0.
+    const scale = largest > 0 && Number.isFinite(largest) ? largest : 1;
+    return { relative: difference / scale, largest };
   }
 }
