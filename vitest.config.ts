@@ -24,6 +24,8 @@ export default defineConfig({
         test: {
           name: 'unit',
           environment: 'node',
+          // Only what hangs is ended: a busy machine takes many times as long.
+          testTimeout: 120_000,
           include: [
             'src/**/*.test.ts',
             'tools/**/*.test.ts',
