@@ -5,6 +5,7 @@ import { type Call, type PassCall, record, replay } from '../../lab/webgpu-calls
 import { StepAccount } from '../../src/adapters/shared/conversation.ts';
 import { type Interception, intercept } from '../../src/adapters/shared/interception.ts';
 import type { DeviceHook } from '../../src/adapters/transformers/device-hook.ts';
+import { LayerLocator } from '../../src/adapters/transformers/layer-locator.ts';
 import { isMatched } from '../../src/adapters/transformers/program.ts';
 import { StepHandler } from '../../src/adapters/transformers/step-handler.ts';
 import type { RunTimer } from './run-timer.ts';
@@ -59,11 +60,14 @@ function routeAs(handler: StepHandler): RecordedStep['route'] {
   return (run) => {
     const account = new StepAccount(plan, length);
     const next = new StepHandler(hook, parts.encoders, true, parts.conversation, account, {});
-    Object.assign(next, { locator: parts.locator });
+    // The layers' buffers are the same, and their attentions are counted anew.
+    const { ofPast, ofPresent } = parts.locator as { ofPast: object; ofPresent: object };
+    Object.assign(next, { locator: Object.assign(new LayerLocator({}), { ofPast, ofPresent }) });
     hook.claim(next);
     const result = run();
     hook.free(next);
-    if (account.reasons.size > 0) throw new Error(`Not routed: ${[...account.reasons].join('; ')}`);
+    if (account.reasons.size > 0 || account.attended.size === 0)
+      throw new Error(`Not routed: ${[...account.reasons].join('; ')}`);
     return result;
   };
 }

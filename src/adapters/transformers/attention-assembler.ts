@@ -48,11 +48,17 @@ export class AttentionAssembler {
   private call: AttendCall | undefined;
   private values: GPUBufferBinding | undefined;
   private awaited: ProgramRole | undefined;
-  /** The shape of the attention before, and the same with sinks: one object for all layers that have it. */
+  /** The shape of the attention before. */
   private shape: AttentionShape | undefined;
-  private shapeWithSinks: AttentionShape | undefined;
+  /** A shape, and the same with sinks. */
+  private sunk: { without: AttentionShape; with: AttentionShape } | undefined;
 
   constructor(private readonly hook: DeviceHook) {}
+
+  /** Whether no attention is under way. */
+  get idle(): boolean {
+    return this.call === undefined;
+  }
 
   /** Forgets the attention under way. */
   reset(): void {
@@ -73,7 +79,6 @@ export class AttentionAssembler {
     if (program.role !== 'attend' && program.role !== 'scores') return NONE;
     const read = readAttendCall(dispatch, program, this.hook, this.shape);
     if (typeof read === 'string') return { kind: 'none', reason: read };
-    if (this.shape !== read.shape) this.shapeWithSinks = undefined;
     this.shape = read.shape;
     this.call = read;
     this.awaited = FOLLOWS[program.role];
@@ -110,11 +115,38 @@ export class AttentionAssembler {
     // Our kernels read sinks by words of up to 16 bytes.
     if (sinks && sizeOf(sinks) < Math.ceil((queryHeads * (dtype === 'f16' ? 2 : 4)) / 16) * 16)
       return broken('the buffer of the attention sinks is smaller than expected');
-    if (sinks) this.shapeWithSinks ??= { ...call.shape, sinks: true };
-    const shape = sinks ? this.shapeWithSinks! : call.shape;
-    const attention = { ...call, shape, values: this.values!, output, sinks };
+    const attention = this.whole(call, output, sinks);
     this.reset();
     return { kind: 'last', attention };
+  }
+
+  /** Written out, since a spread takes some microseconds a layer. */
+  private whole(
+    call: AttendCall,
+    output: GPUBufferBinding,
+    sinks: GPUBufferBinding | undefined,
+  ): WholeAttention {
+    return {
+      shape: sinks ? this.withSinks(call.shape) : call.shape,
+      batch: call.batch,
+      newTokens: call.newTokens,
+      maxLength: call.maxLength,
+      window: call.window,
+      capacity: call.capacity,
+      scale: call.scale,
+      q: call.q,
+      keys: call.keys,
+      seqlens: call.seqlens,
+      values: this.values!,
+      output,
+      sinks,
+    };
+  }
+
+  /** One object for all layers of a shape. */
+  private withSinks(shape: AttentionShape): AttentionShape {
+    if (this.sunk?.without !== shape) this.sunk = { without: shape, with: { ...shape, sinks: true } };
+    return this.sunk.with;
   }
 
   /** Notes where V is; the reason if it cannot be there. */

@@ -63,9 +63,13 @@ export class DeviceFinder {
       if (device) return device;
     }
     // Where the outputs are on the CPU, the only device at work is the run's.
-    const devices = new Set(this.owners.values());
-    const [only] = devices;
-    return devices.size === 1 ? only : undefined;
+    const { devices } = this;
+    return devices.length === 1 ? devices[0] : undefined;
+  }
+
+  /** Those that were at work. */
+  get devices(): GPUDevice[] {
+    return [...new Set(this.owners.values())];
   }
 
   /** Stops listening. */

@@ -1,4 +1,5 @@
 import { invalidOption, SiftError } from '../../errors.ts';
+import type { LifeCycle } from '../shared/life-cycle.ts';
 import { DeviceFinder } from './device-finder.ts';
 import type { Tensors } from './session-hook.ts';
 
@@ -59,6 +60,14 @@ export class DeviceSearch {
         option: 'device',
       },
     );
+  }
+
+  /** Has a life watch the devices that were at work, after a run that failed: it then knows whether one of them is gone. */
+  async watchAll(life: LifeCycle): Promise<void> {
+    const { devices } = this.finder;
+    for (const device of devices) life.watch(device);
+    // A loss is told by a promise. If there is none, nothing is waited for.
+    await Promise.race([...devices.map(({ lost }) => lost), new Promise((resolve) => setTimeout(resolve))]);
   }
 
   end(): void {

@@ -49,7 +49,8 @@ export function layerCount(session: OrtSession): number {
  * runtime uses.
  *
  * @throws {SiftError} `LATE_ENABLE` if the attention was compiled before the plugin listened; `UNSUPPORTED_MODEL` if it is none
- * that can be sifted; `DISPOSED` if the pipeline was disposed of meanwhile; as {@link DeviceSearch.found}
+ * that can be sifted; `DISPOSED` if the pipeline was disposed of meanwhile; as {@link DeviceSearch.found}. If the life's device is lost,
+ * its error counts instead.
  */
 export async function observe(target: TrialTarget, given: GPUDevice | undefined): Promise<Observation> {
   const { model, sessionHook } = target;
@@ -105,6 +106,9 @@ async function look({ life }: TrialTarget, trial: Trial, given: GPUDevice | unde
         deviceHook = hook;
       },
     );
+  } catch (error) {
+    await search.watchAll(life);
+    throw error;
   } finally {
     search.end();
   }

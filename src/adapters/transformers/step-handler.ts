@@ -59,6 +59,8 @@ export class StepHandler implements DispatchHandler {
 
   dispatch(dispatch: Dispatch): boolean {
     const { program } = dispatch;
+    // Most of a step's dispatches have nothing to do with attention.
+    if (!program && this.assembler.idle) return false;
     let result = this.assembler.next(dispatch);
     if (result.kind === 'broken') {
       if (this.pending) this.giveBack(dispatch.pass, result.reason);
