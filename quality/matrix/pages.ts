@@ -1,0 +1,113 @@
+import type { Page } from 'playwright';
+import type { Plugin, ViteDevServer } from 'vite';
+import { launchBrowser, NO_RELOAD, repositoryServer } from '../../lab/browser.ts';
+import { fileInFolder, modelServer } from '../../lab/model-server.ts';
+import type { DecodingPlan, PluginMeasurement, StockMeasurement } from './measurement.ts';
+import type {} from './page/main.ts';
+
+const PREFIX = '/matrix-models/';
+
+/** A page that gave no result: it crashed, or took too long. */
+export class DeadPage extends Error {
+  constructor(
+    /** What it was doing. */
+    readonly stage: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** Serves a folder of models to pages, each of which lives in a browser of its own: what one page breaks, no other one meets. */
+export class ModelPages {
+  private constructor(
+    private readonly server: ViteDevServer,
+    private readonly address: string,
+    private readonly query: string,
+  ) {}
+
+  /**
+   * @param folder - holds a folder for each model
+   * @param plugins - serve another build of the runtime
+   * @param query - of the page, as `?runtime=/path/`
+   */
+  static async open(
+    folder: string,
+    plugins: readonly Plugin[] = [],
+    query = '',
+    cache = 'matrix',
+  ): Promise<ModelPages> {
+    const { createServer } = await import('vite');
+    const models = modelServer((path) =>
+      path.startsWith(PREFIX) ? fileInFolder(folder, path.slice(PREFIX.length)) : undefined,
+    );
+    const config = repositoryServer(process.cwd(), cache, {
+      server: NO_RELOAD,
+      plugins: [models, ...plugins],
+    });
+    const server = await createServer(config);
+    await server.listen();
+    const address = server.resolvedUrls?.local[0];
+    if (!address) throw new Error('The server of the pages did not start.');
+    return new ModelPages(server, address, query);
+  }
+
+  /**
+   * Stock in a fresh page.
+   *
+   * @param seconds - after which the page is given up
+   * @throws {DeadPage}
+   */
+  stock(plan: DecodingPlan, seconds: number): Promise<StockMeasurement> {
+    return this.inPage(seconds, (page) => page.evaluate((plan) => window.matrix.measureStock(plan), plan));
+  }
+
+  /**
+   * The plugin in a fresh page.
+   *
+   * @param seconds - after which the page is given up
+   * @throws {DeadPage}
+   */
+  plugin(plan: DecodingPlan, seconds: number): Promise<PluginMeasurement> {
+    return this.inPage(seconds, (page) => page.evaluate((plan) => window.matrix.measurePlugin(plan), plan));
+  }
+
+  close(): Promise<void> {
+    return this.server.close();
+  }
+
+  private async inPage<T>(seconds: number, measure: (page: Page) => Promise<T>): Promise<T> {
+    let stage = 'opening the page';
+    const browser = await launchBrowser();
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      const page = await browser.newPage();
+      page.setDefaultTimeout(0); // `seconds` is the limit
+      await page.exposeFunction('matrixStage', (name: string) => {
+        stage = name;
+      });
+      const died = new Promise<never>((_, reject) => {
+        const die = (message: string) => reject(new DeadPage(stage, message));
+        timer = setTimeout(() => die(`no result after ${seconds} s`), seconds * 1000);
+        page.on('crash', () => die('the page crashed'));
+        browser.on('disconnected', () => die('the browser ended'));
+        // An error of the page's own script ends it before it has begun.
+        page.on('pageerror', (error) => stage === 'opening the page' && die(error.message));
+      });
+      const result = (async () => {
+        await page.goto(new URL(`quality/matrix/page/index.html${this.query}`, this.address).href);
+        await page.waitForFunction(() => 'matrix' in window);
+        return measure(page);
+      })();
+      // Whichever of the two loses is rejected when the browser closes.
+      for (const promise of [result, died]) promise.catch(() => {});
+      return await Promise.race([result, died]);
+    } catch (error) {
+      if (error instanceof DeadPage) throw error;
+      throw new DeadPage(stage, error instanceof Error ? error.message : String(error));
+    } finally {
+      clearTimeout(timer);
+      await browser.close();
+    }
+  }
+}

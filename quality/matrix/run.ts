@@ -1,0 +1,110 @@
+// npm run matrix -- --help
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { fillMarkers } from '../report/tables.ts';
+import { type Dead, judge, needsSecondStock, type Verdict } from './judge.ts';
+import type { DecodingPlan, PluginMeasurement, StockMeasurement } from './measurement.ts';
+import { findModels, type Model } from './models.ts';
+import { type Options, readOptions, USAGE } from './options.ts';
+import { DeadPage, ModelPages } from './pages.ts';
+import { type MatrixResults, mergeMatrix, parseMatrix, writeMatrix } from './results.ts';
+import { modelsTable, summary } from './table.ts';
+
+/** Decode steps of those decodings that only have to be the same bits again. */
+const AGAIN = 3;
+
+const DOC = 'docs/models.md';
+
+/** A measurement, or how its page died. */
+async function orDead<T>(measurement: Promise<T>): Promise<T | Dead> {
+  try {
+    return await measurement;
+  } catch (error) {
+    if (error instanceof DeadPage) return { dead: { stage: error.stage, message: error.message } };
+    throw error;
+  }
+}
+
+async function measure(
+  pages: ModelPages,
+  { name, dtype }: Model,
+  { prompt, steps, seconds }: Options,
+): Promise<{ verdict: Verdict; adapter: string }> {
+  const plan: DecodingPlan = { name, dtype, prompt, steps, again: Math.min(AGAIN, steps) };
+  const stock: StockMeasurement | Dead = await orDead(pages.stock(plan, seconds));
+  const works = 'decoding' in stock && stock.decoding !== null;
+  const plugin: PluginMeasurement | Dead | null = works ? await orDead(pages.plugin(plan, seconds)) : null;
+  const second =
+    works && plugin && 'before' in plugin && needsSecondStock(stock, plugin)
+      ? await orDead(pages.stock(plan, seconds))
+      : null;
+  return { verdict: judge(stock, plugin, second), adapter: 'adapter' in stock ? stock.adapter : '' };
+}
+
+const versionOf = (name: string): string =>
+  JSON.parse(readFileSync(`node_modules/${name}/package.json`, 'utf8')).version;
+
+/** Runs all models; whether nothing happened that must not. */
+async function run(options: Options): Promise<boolean> {
+  const models = findModels(options.graphs, options.only, options.dtype);
+  const results: MatrixResults = {
+    versions: Object.fromEntries(
+      ['@huggingface/transformers', 'onnxruntime-web'].map((name) => [name, versionOf(name)]),
+    ),
+    adapter: '',
+    prompt: options.prompt,
+    steps: options.steps,
+    models: [],
+  };
+  const pages = await ModelPages.open(options.graphs);
+  try {
+    for (const model of models) {
+      const began = performance.now();
+      const { verdict, adapter } = await measure(pages, model, options);
+      results.adapter ||= adapter;
+      const result = { ...model, ...verdict, seconds: (performance.now() - began) / 1000 };
+      results.models.push(result);
+      console.log(summary(result));
+      // After every model, so that a run that is broken off has been of use.
+      if (options.json) save(options.json, results);
+    }
+  } finally {
+    await pages.close();
+  }
+  console.log(`\n${modelsTable(results.models)}\n`);
+  const failed = results.models.filter(({ outcome }) => outcome === 'FAILURE');
+  console.log(
+    failed.length === 0
+      ? `${results.models.length} models, no failure`
+      : `FAILURE: ${failed.map(({ name }) => name).join(', ')}`,
+  );
+  return failed.length === 0;
+}
+
+function save(path: string, results: MatrixResults): void {
+  const earlier = existsSync(path) ? parseMatrix(readFileSync(path, 'utf8')) : null;
+  writeFileSync(path, writeMatrix(earlier ? mergeMatrix(earlier, results) : results));
+}
+
+/** The document with the table that a file's results give. */
+export const filledModels = (path: string): string =>
+  fillMarkers(readFileSync(DOC, 'utf8'), {
+    models: modelsTable(parseMatrix(readFileSync(path, 'utf8')).models),
+  });
+
+async function main(): Promise<boolean> {
+  const options = readOptions(process.argv.slice(2));
+  if (!options) console.log(USAGE);
+  else if ('docs' in options) writeFileSync(DOC, filledModels(options.docs));
+  else return run(options);
+  return true;
+}
+
+if (process.argv[1]?.endsWith('matrix/run.ts')) {
+  main().then(
+    (well) => process.exit(well ? 0 : 1),
+    (error) => {
+      console.error(error instanceof Error ? error.message : error);
+      process.exit(1);
+    },
+  );
+}
