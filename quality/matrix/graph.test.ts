@@ -11,6 +11,12 @@ test('the attention of small decoders', () => {
   expect(of({ layers: 3, sinks: [1] })).toContain(', attention sinks on 1 of 3 layers');
   expect(of({ sinks: [0, 1] })).toMatch(/, attention sinks$/);
   expect(of({ layers: 3, convolutions: [0] })).toMatch(/, beside states `past_conv`$/);
+  expect(of({ packed: true, norms: true, windows: { 1: 24 } })).toBe(
+    'GroupQueryAttention, 4/2 heads of 32, packed QKV, rotary inside, q/k norm inside, window 24 on 1 of 2 layers',
+  );
+  expect(of({ borrowing: 1 })).toContain('3 attentions on the caches of 2 layers');
+  expect(of({ attention: 'fused' })).toBe('MultiHeadAttention, 4 heads of 32');
+  expect(of({ attention: 'nodes' })).toBe('MatMul, Softmax and MatMul as nodes of their own');
 });
 
 const node = (opType: string, input: string[], ints: Record<string, number> = {}) => ({

@@ -108,14 +108,20 @@ describe('outcomes', () => {
   });
 
   test('some layers, or none', () => {
-    const one = [{ layer: 1, keptGroup: 1 }];
-    const some = { exact: ours({ layers: one, reasons: ['a window'] }), sifted: { ...SIFTED, layers: [] } };
-    expect(judge(STOCK, plugin(some))).toMatchObject({
-      outcome: 'partly',
-      served: [1],
-      reasons: ['a window'],
+    const one = { layer: 1, keptGroup: 0.5 };
+    const sifting = (...layers: OurDecoding['layers']) => ({
+      sifted: { ...SIFTED, layers, reasons: ['a window'] },
     });
-    expect(judge(STOCK, plugin({ ...some, exact: ours({ layers: [] }) })).outcome).toBe('none');
+    const some = judge(STOCK, plugin(sifting(one)));
+    expect(some).toMatchObject({ outcome: 'partly', served: [1], reasons: ['a window'] });
+    // Two attentions on the cache of one layer are not two layers.
+    expect(judge(STOCK, plugin(sifting(one, one))).outcome).toBe('partly');
+    expect(judge(STOCK, plugin(sifting())).outcome).toBe('none');
+  });
+
+  test('steps that the runtime did alone are told', () => {
+    const sifted = { ...SIFTED, stock: 2 };
+    expect(judge(STOCK, plugin({ sifted })).reasons).toEqual(["2 of 4 steps were the runtime's alone"]);
   });
 
   test('every row was asked for: that is no reason to be told', () => {
@@ -126,7 +132,6 @@ describe('outcomes', () => {
   test('a layer that sifts and leaves nothing out', () => {
     const sifted = { ...SIFTED, layers: [{ layer: 1, keptGroup: 1 }] };
     expect(judge(STOCK, plugin({ sifted })).failures).toEqual(['layer 1 sifted and left no row out']);
-    expect(judge(STOCK, plugin({ sifted: { ...sifted, sifted: 0 } })).failures).toEqual([]);
   });
 
   test('refused, with the code and the message', () => {

@@ -32,7 +32,7 @@ export interface Verdict {
   reasons: string[];
   /** Layers with a KV cache. */
   layers: number;
-  /** Those whose attention goes through our kernels. */
+  /** Those that sift with the default options; once for each attention where several attend to one layer's cache. */
   served: number[];
   cache: 'shared' | 'stock' | null;
   /** With every row read. Null if it was not reached. */
@@ -85,9 +85,8 @@ function judgeExact(exact: OurDecoding, failures: string[]): NonNullable<Verdict
 /** What the default options must give: every layer that is served leaves rows out. */
 function judgeSifted(sifted: OurDecoding, failures: string[]): NonNullable<Verdict['sifted']> {
   const { differences, layers } = sifted;
-  if (sifted.sifted > 0)
-    for (const { layer, keptGroup } of layers)
-      if (!(keptGroup < 1)) failures.push(`layer ${layer} sifted and left no row out`);
+  for (const { layer, keptGroup } of layers)
+    if (!(keptGroup < 1)) failures.push(`layer ${layer} sifted and left no row out`);
   const kl = differences.reduce((sum, step) => sum + step.kl, 0) / differences.length;
   if (!Number.isFinite(kl)) failures.push('the logits of the default options are no numbers');
   return {
@@ -164,12 +163,16 @@ export function judge(
   if (refused && exact) failures.push('the default options are refused after every row was accepted');
   if (exact) {
     verdict.cache = exact.cache;
-    verdict.served = exact.layers.map(({ layer }) => layer);
     verdict.exact = judgeExact(exact, repeatable ? failures : []);
     for (const reason of exact.reasons) if (reason !== DENSE) reasons.push(reason);
   }
   if (sifted) {
+    verdict.served = sifted.layers.map(({ layer }) => layer);
     verdict.sifted = judgeSifted(sifted, failures);
+    if (sifted.stock > 0)
+      reasons.push(
+        `${sifted.stock} of ${sifted.stock + sifted.sifted + sifted.dense} steps were the runtime's alone`,
+      );
     for (const reason of sifted.reasons) if (!reasons.includes(reason)) reasons.push(reason);
   }
   if (failures.length > 0) return verdict;
@@ -178,7 +181,7 @@ export function judge(
     ? 'refused'
     : served.length === 0
       ? 'none'
-      : served.length < layers
+      : new Set(served).size < layers
         ? 'partly'
         : 'served';
   return { ...verdict, outcome };

@@ -28,8 +28,9 @@ export interface StepDifference {
   kl: number;
 }
 
-/** Rows that one layer read in the steps that sifted. */
+/** An attention that sifted, and the rows that it read in these steps. */
 export interface ServedLayer {
+  /** The layer whose cache it attends to; several attentions may share one. */
   layer: number;
   /** Share of the V rows that were read. */
   keptGroup: number;
@@ -39,7 +40,7 @@ export interface ServedLayer {
 export interface OurDecoding {
   /** One for the prompt's last token and one for each decode step. */
   differences: StepDifference[];
-  /** Layers whose attention went through our kernels. */
+  /** Attentions that sifted in one step at least. */
   layers: ServedLayer[];
   /** Decode steps that sifted, that read every row, and that the runtime did alone. */
   sifted: number;

@@ -1,9 +1,10 @@
 import type { Page } from 'playwright';
-import type { Plugin, ViteDevServer } from 'vite';
+import type { ViteDevServer } from 'vite';
 import { launchBrowser, NO_RELOAD, repositoryServer } from '../../lab/browser.ts';
 import { fileInFolder, modelServer } from '../../lab/model-server.ts';
 import type { DecodingPlan, PluginMeasurement, StockMeasurement } from './measurement.ts';
 import type {} from './page/main.ts';
+import type { Runtime } from './runtimes.ts';
 
 const PREFIX = '/matrix-models/';
 
@@ -28,19 +29,15 @@ export class ModelPages {
 
   /**
    * @param folder - holds a folder for each model
-   * @param plugins - serve another build of the runtime
-   * @param query - of the page, as `?runtime=/path/`
+   * @param runtime - what the page has in place of the installed libraries
    */
-  static async open(
-    folder: string,
-    plugins: readonly Plugin[] = [],
-    query = '',
-    cache = 'matrix',
-  ): Promise<ModelPages> {
+  static async open(folder: string, { plugins, query, versions }: Runtime): Promise<ModelPages> {
     const { createServer } = await import('vite');
     const models = modelServer((path) =>
       path.startsWith(PREFIX) ? fileInFolder(folder, path.slice(PREFIX.length)) : undefined,
     );
+    // What Vite bundles of one pair of libraries must not be taken for another's.
+    const cache = query === '' ? 'matrix' : `matrix-${Object.values(versions).join('-')}`;
     const config = repositoryServer(process.cwd(), cache, {
       server: NO_RELOAD,
       plugins: [models, ...plugins],

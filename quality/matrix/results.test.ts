@@ -62,6 +62,8 @@ test('a row of the table', () => {
   expect(cells({ ...MODEL, served: [0, 1, 2], sifted: { ...MODEL.sifted!, kept: [0.5] } })).toEqual(
     expect.arrayContaining(['all 3', '50%']),
   );
+  expect(cells({ ...MODEL, served: [0, 1, 2, 2] })[2]).toBe('all 3, with 4 attentions');
+  expect(cells({ ...MODEL, served: [0, 0] })[2]).toBe('1 of 3 (0), with 2 attentions');
   const refused = { ...MODEL, outcome: 'refused' as const, served: [], exact: null, sifted: null };
   expect(cells(refused).slice(2)).toEqual(['refused', '–', '–', '–', 'a window']);
   expect(cells({ ...MODEL, failures: ['wrong token'] }).at(-1)).toBe('**wrong token**; a window');

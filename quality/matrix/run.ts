@@ -6,7 +6,8 @@ import type { DecodingPlan, PluginMeasurement, StockMeasurement } from './measur
 import { findModels, type Model } from './models.ts';
 import { type Options, readOptions, USAGE } from './options.ts';
 import { DeadPage, ModelPages } from './pages.ts';
-import { type MatrixResults, mergeMatrix, parseMatrix, writeMatrix } from './results.ts';
+import { type MatrixResults, type ModelResult, mergeMatrix, parseMatrix, writeMatrix } from './results.ts';
+import { findRuntimes, type Runtime } from './runtimes.ts';
 import { modelsTable, summary } from './table.ts';
 
 /** Decode steps of those decodings that only have to be the same bits again. */
@@ -40,22 +41,27 @@ async function measure(
   return { verdict: judge(stock, plugin, second), adapter: 'adapter' in stock ? stock.adapter : '' };
 }
 
-const versionOf = (name: string): string =>
-  JSON.parse(readFileSync(`node_modules/${name}/package.json`, 'utf8')).version;
+const installed = (): Runtime => ({
+  versions: Object.fromEntries(
+    ['@huggingface/transformers', 'onnxruntime-web'].map((name) => [
+      name,
+      JSON.parse(readFileSync(`node_modules/${name}/package.json`, 'utf8')).version,
+    ]),
+  ),
+  plugins: [],
+  query: '',
+});
 
-/** Runs all models; whether nothing happened that must not. */
-async function run(options: Options): Promise<boolean> {
-  const models = findModels(options.graphs, options.only, options.dtype);
-  const results: MatrixResults = {
-    versions: Object.fromEntries(
-      ['@huggingface/transformers', 'onnxruntime-web'].map((name) => [name, versionOf(name)]),
-    ),
-    adapter: '',
-    prompt: options.prompt,
-    steps: options.steps,
-    models: [],
-  };
-  const pages = await ModelPages.open(options.graphs);
+/** Runs models with one pair of the libraries; `done` gets what was found after each. */
+async function runModels(
+  models: readonly Model[],
+  runtime: Runtime,
+  options: Options,
+  done: (results: MatrixResults) => void,
+): Promise<MatrixResults> {
+  const { prompt, steps } = options;
+  const results: MatrixResults = { versions: runtime.versions, adapter: '', prompt, steps, models: [] };
+  const pages = await ModelPages.open(options.graphs, runtime);
   try {
     for (const model of models) {
       const began = performance.now();
@@ -64,20 +70,48 @@ async function run(options: Options): Promise<boolean> {
       const result = { ...model, ...verdict, seconds: (performance.now() - began) / 1000 };
       results.models.push(result);
       console.log(summary(result));
-      // After every model, so that a run that is broken off has been of use.
-      if (options.json) save(options.json, results);
+      done(results);
     }
   } finally {
     await pages.close();
   }
-  console.log(`\n${modelsTable(results.models)}\n`);
-  const failed = results.models.filter(({ outcome }) => outcome === 'FAILURE');
+  return results;
+}
+
+/** Says which models failed; whether none did. */
+function conclude(models: readonly ModelResult[]): boolean {
+  const failed = models.filter(({ outcome }) => outcome === 'FAILURE');
   console.log(
     failed.length === 0
-      ? `${results.models.length} models, no failure`
+      ? `${models.length} models, no failure`
       : `FAILURE: ${failed.map(({ name }) => name).join(', ')}`,
   );
   return failed.length === 0;
+}
+
+/** Runs all models with the installed libraries; whether nothing happened that must not. */
+async function run(options: Options): Promise<boolean> {
+  const models = findModels(options.graphs, options.only, options.dtype);
+  const { models: found } = await runModels(models, installed(), options, (results) => {
+    // After every model, so that a run that is broken off has been of use.
+    if (options.json) save(options.json, results);
+  });
+  console.log(`\n${modelsTable(found)}\n`);
+  return conclude(found);
+}
+
+/** Runs one model with every pair of the libraries in a folder. */
+async function runVersions(options: Options, folder: string): Promise<boolean> {
+  const [model] = findModels(options.graphs, options.only, options.dtype);
+  if (!model) throw new Error(`${options.graphs} has no model.`);
+  const found: ModelResult[] = [];
+  for (const runtime of findRuntimes(folder)) {
+    const versions = Object.entries(runtime.versions).map((pair) => pair.join(' '));
+    console.log(versions.join(', '));
+    const { models } = await runModels([model], runtime, options, () => {});
+    found.push(...models.map((result) => ({ ...result, name: versions.join(', ') })));
+  }
+  return conclude(found);
 }
 
 function save(path: string, results: MatrixResults): void {
@@ -95,7 +129,7 @@ async function main(): Promise<boolean> {
   const options = readOptions(process.argv.slice(2));
   if (!options) console.log(USAGE);
   else if ('docs' in options) writeFileSync(DOC, filledModels(options.docs));
-  else return run(options);
+  else return options.versions === null ? run(options) : runVersions(options, options.versions);
   return true;
 }
 

@@ -7,8 +7,11 @@ const percent = (value: number) => `${(100 * value).toFixed(0)}%`;
 function layers({ outcome, served, layers }: ModelResult): string {
   if (outcome === 'refused') return 'refused';
   if (outcome === 'stock fails') return 'stock fails';
-  if (layers > 0 && served.length === layers) return `all ${layers}`;
-  return served.length === 0 ? 'none' : `${served.length} of ${layers} (${served.join(', ')})`;
+  const caches = [...new Set(served)];
+  if (caches.length === 0) return 'none';
+  const which =
+    caches.length === layers ? `all ${layers}` : `${caches.length} of ${layers} (${caches.join(', ')})`;
+  return served.length > caches.length ? `${which}, with ${served.length} attentions` : which;
 }
 
 function exactness({ exact }: ModelResult): string {
