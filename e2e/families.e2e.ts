@@ -9,15 +9,17 @@ interface Family {
   options: SmallDecoder;
   /** Layers whose attention goes through our kernels. */
   served: readonly number[];
-  /** Words of the reason why others do not; or, where none does, of the error. */
+  /** A layer that is served if the kernels know its form, and otherwise is not, for the reason. */
+  perhaps?: number;
+  /** Words of the reason why layers are not served; or, where none is, of the error. */
   reason?: string;
 }
 
 const FAMILIES: Record<string, Family> = {
   packed: { options: { packed: true }, served: [0, 1] },
   norms: { options: { norms: true }, served: [0, 1] },
-  'sinks-on-one-layer': { options: { sinks: [1] }, served: [0], reason: 'attention sinks' },
-  window: { options: { windows: { 1: 24 } }, served: [0, 1] },
+  'sinks-on-one-layer': { options: { sinks: [1] }, served: [0], perhaps: 1, reason: 'attention sinks' },
+  window: { options: { windows: { 1: 24 } }, served: [0], reason: 'window' },
   // The report numbers the second attention on the keys of layer 1 so.
   borrowing: { options: { borrowing: 1 }, served: [0, 1, 1 + SHARING] },
   convolution: { options: { layers: 3, convolutions: [0, 2] }, served: [1] },
@@ -41,7 +43,7 @@ const session = pluginPage(
 /** Longer than the window and than the text that the plugin tries a model on. */
 const PROMPT = Array.from({ length: 52 }, (_, i) => 1 + ((i * 61) % (VOCABULARY - 8)));
 
-test.each(Object.entries(FAMILIES))('%s', async (name, { served, reason }) => {
+test.each(Object.entries(FAMILIES))('%s', async (name, { served, perhaps, reason }) => {
   const result = await session.page.evaluate(
     async ([name, prompt, refused]) => {
       const { loadSmall, enableSift, generate, failure } = window.sift;
@@ -71,8 +73,9 @@ test.each(Object.entries(FAMILIES))('%s', async (name, { served, reason }) => {
     expect(result.tokens).toHaveLength(8);
   } else {
     expect(result.ours).toEqual(result.stock);
-    expect(result.served).toEqual(served);
+    const all = result.served!.includes(perhaps ?? -1);
+    expect(result.served!.filter((layer) => layer !== perhaps)).toEqual(served);
     expect(result.steps).toEqual({ sifted: 0, dense: 7 });
-    if (reason !== undefined) expect(result.reasons).toContain(reason);
+    if (reason !== undefined && !all) expect(result.reasons).toContain(reason);
   }
 });

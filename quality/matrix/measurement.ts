@@ -1,16 +1,22 @@
 // What the page of the model matrix measures. Plain data: it leaves the browser as JSON.
 
-/** How a model is decoded: a prompt of made-up tokens, and steps after it. */
-export interface DecodingPlan {
-  /** Folder of the model, as the page's server knows it. */
-  name: string;
-  dtype: string;
+/** A decoding: a prompt of made-up tokens, and steps after it. */
+export interface Span {
   /** Tokens of the prompt. */
   prompt: number;
   /** Decode steps after it. */
   steps: number;
-  /** Steps of those decodings that only have to be the same bits again. */
-  again: number;
+}
+
+/** How a model is measured. */
+export interface DecodingPlan {
+  /** Folder of the model, as the page's server knows it. */
+  name: string;
+  dtype: string;
+  /** In which ours is held against stock. */
+  long: Span;
+  /** In which stock is held against stock, to the bit: it need not be long. */
+  short: Span;
 }
 
 /** One decode step of ours beside stock's. Both were fed the same tokens, so every step stands for itself. */
@@ -72,7 +78,7 @@ export interface StockMeasurement {
   /** Layers with a KV cache. */
   layers: number;
   adapter: string;
-  /** The first `again` steps. */
+  /** The short span. */
   decoding: StockDecoding | null;
   error: Failure | null;
 }
@@ -83,12 +89,12 @@ export interface PluginMeasurement {
   refused: { code: string; message: string } | null;
   /** Any other error: one of the plugin, or of the runtime with the plugin there. */
   error: Failure | null;
-  /** With the plugin switched off, or after it refused. */
+  /** The short span with the plugin switched off, or after it refused. */
   before: StockDecoding | null;
-  /** Every row read, by our kernels. */
+  /** The long span, every row read by our kernels. */
   exact: OurDecoding | null;
   /** The default options, from the first key on. */
   sifted: OurDecoding | null;
-  /** With the plugin switched off again. */
+  /** ... and with the plugin switched off again after it has sifted. */
   after: StockDecoding | null;
 }

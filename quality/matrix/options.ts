@@ -9,6 +9,8 @@ is a wrong token, an error that is no SiftError, a dead page, or a layer that si
   --dtype NAME       q4, q4f16, fp16, fp32 (each model's first of q4, fp32, q4f16, fp16 that it has)
   --prompt N         tokens of the prompt (300), --steps N decode steps after it (24)
   --seconds N        a page that takes longer has failed (240)
+  --subgroups        keep subgroups of fewer than 8 lanes, as the software adapter's: older runtimes have flash decode with subgroups
+                     alone, but prompts are wrong on such narrow ones, in stock and in ours alike
   --json FILE        what was found; with --only, the other models of that file stay
   --docs FILE        instead: write the table of docs/models.md from such a file
   --versions DIR     instead of all models with one runtime: the first model with every unpacked build of onnxruntime-web or
@@ -21,6 +23,7 @@ export interface Options {
   prompt: number;
   steps: number;
   seconds: number;
+  subgroups: boolean;
   json: string | null;
   versions: string | null;
 }
@@ -37,6 +40,7 @@ export function readOptions(argv: readonly string[]): Options | { docs: string }
       prompt: { type: 'string', default: '300' },
       steps: { type: 'string', default: '24' },
       seconds: { type: 'string', default: '240' },
+      subgroups: { type: 'boolean', default: false },
       json: { type: 'string' },
       docs: { type: 'string' },
       versions: { type: 'string' },
@@ -58,6 +62,7 @@ export function readOptions(argv: readonly string[]): Options | { docs: string }
     prompt: whole('prompt'),
     steps: whole('steps'),
     seconds: whole('seconds'),
+    subgroups: values.subgroups,
     json: values.json ?? null,
     versions: values.versions ?? null,
   };

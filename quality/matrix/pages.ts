@@ -24,20 +24,24 @@ export class ModelPages {
   private constructor(
     private readonly server: ViteDevServer,
     private readonly address: string,
-    private readonly query: string,
   ) {}
 
   /**
    * @param folder - holds a folder for each model
    * @param runtime - what the page has in place of the installed libraries
+   * @param subgroups - keep those that are too narrow for the runtime's prompts
    */
-  static async open(folder: string, { plugins, query, versions }: Runtime): Promise<ModelPages> {
+  static async open(
+    folder: string,
+    { plugins, path, versions }: Runtime,
+    subgroups: boolean,
+  ): Promise<ModelPages> {
     const { createServer } = await import('vite');
     const models = modelServer((path) =>
       path.startsWith(PREFIX) ? fileInFolder(folder, path.slice(PREFIX.length)) : undefined,
     );
     // What Vite bundles of one pair of libraries must not be taken for another's.
-    const cache = query === '' ? 'matrix' : `matrix-${Object.values(versions).join('-')}`;
+    const cache = path === null ? 'matrix' : `matrix-${Object.values(versions).join('-')}`;
     const config = repositoryServer(process.cwd(), cache, {
       server: NO_RELOAD,
       plugins: [models, ...plugins],
@@ -46,7 +50,11 @@ export class ModelPages {
     await server.listen();
     const address = server.resolvedUrls?.local[0];
     if (!address) throw new Error('The server of the pages did not start.');
-    return new ModelPages(server, address, query);
+    const query = new URLSearchParams({
+      ...(path !== null && { runtime: path }),
+      ...(subgroups && { subgroups: '' }),
+    });
+    return new ModelPages(server, new URL(`quality/matrix/page/index.html?${query}`, address).href);
   }
 
   /**
@@ -92,7 +100,7 @@ export class ModelPages {
         page.on('pageerror', (error) => stage === 'opening the page' && die(error.message));
       });
       const result = (async () => {
-        await page.goto(new URL(`quality/matrix/page/index.html${this.query}`, this.address).href);
+        await page.goto(this.address);
         await page.waitForFunction(() => 'matrix' in window);
         return measure(page);
       })();

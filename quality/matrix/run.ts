@@ -1,6 +1,6 @@
 // npm run matrix -- --help
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { fillMarkers } from '../report/tables.ts';
+import { writeModels } from './docs.ts';
 import { type Dead, judge, needsSecondStock, type Verdict } from './judge.ts';
 import type { DecodingPlan, PluginMeasurement, StockMeasurement } from './measurement.ts';
 import { findModels, type Model } from './models.ts';
@@ -10,10 +10,8 @@ import { type MatrixResults, type ModelResult, mergeMatrix, parseMatrix, writeMa
 import { findRuntimes, type Runtime } from './runtimes.ts';
 import { modelsTable, summary } from './table.ts';
 
-/** Decode steps of those decodings that only have to be the same bits again. */
-const AGAIN = 3;
-
-const DOC = 'docs/models.md';
+/** In which stock is held against stock: most of the time of a decoding without a GPU is its prompt's. */
+const SHORT = { prompt: 48, steps: 3 } as const;
 
 /** A measurement, or how its page died. */
 async function orDead<T>(measurement: Promise<T>): Promise<T | Dead> {
@@ -30,7 +28,7 @@ async function measure(
   { name, dtype }: Model,
   { prompt, steps, seconds }: Options,
 ): Promise<{ verdict: Verdict; adapter: string }> {
-  const plan: DecodingPlan = { name, dtype, prompt, steps, again: Math.min(AGAIN, steps) };
+  const plan: DecodingPlan = { name, dtype, long: { prompt, steps }, short: SHORT };
   const stock: StockMeasurement | Dead = await orDead(pages.stock(plan, seconds));
   const works = 'decoding' in stock && stock.decoding !== null;
   const plugin: PluginMeasurement | Dead | null = works ? await orDead(pages.plugin(plan, seconds)) : null;
@@ -49,7 +47,7 @@ const installed = (): Runtime => ({
     ]),
   ),
   plugins: [],
-  query: '',
+  path: null,
 });
 
 /** Runs models with one pair of the libraries; `done` gets what was found after each. */
@@ -61,7 +59,7 @@ async function runModels(
 ): Promise<MatrixResults> {
   const { prompt, steps } = options;
   const results: MatrixResults = { versions: runtime.versions, adapter: '', prompt, steps, models: [] };
-  const pages = await ModelPages.open(options.graphs, runtime);
+  const pages = await ModelPages.open(options.graphs, runtime, options.subgroups);
   try {
     for (const model of models) {
       const began = performance.now();
@@ -119,26 +117,18 @@ function save(path: string, results: MatrixResults): void {
   writeFileSync(path, writeMatrix(earlier ? mergeMatrix(earlier, results) : results));
 }
 
-/** The document with the table that a file's results give. */
-export const filledModels = (path: string): string =>
-  fillMarkers(readFileSync(DOC, 'utf8'), {
-    models: modelsTable(parseMatrix(readFileSync(path, 'utf8')).models),
-  });
-
 async function main(): Promise<boolean> {
   const options = readOptions(process.argv.slice(2));
   if (!options) console.log(USAGE);
-  else if ('docs' in options) writeFileSync(DOC, filledModels(options.docs));
+  else if ('docs' in options) writeModels(options.docs);
   else return options.versions === null ? run(options) : runVersions(options, options.versions);
   return true;
 }
 
-if (process.argv[1]?.endsWith('matrix/run.ts')) {
-  main().then(
-    (well) => process.exit(well ? 0 : 1),
-    (error) => {
-      console.error(error instanceof Error ? error.message : error);
-      process.exit(1);
-    },
-  );
-}
+main().then(
+  (well) => process.exit(well ? 0 : 1),
+  (error) => {
+    console.error(error instanceof Error ? error.message : error);
+    process.exit(1);
+  },
+);

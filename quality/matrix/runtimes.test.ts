@@ -9,7 +9,7 @@ let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'runtimes-'));
   const add = (name: string, contents: object) => {
-    mkdirSync(join(folder, name));
+    mkdirSync(join(folder, name), { recursive: true });
     writeFileSync(join(folder, name, 'package.json'), JSON.stringify(contents));
   };
   const library = (version: string, runtime: string) => ({
@@ -18,7 +18,7 @@ beforeAll(() => {
     dependencies: { 'onnxruntime-web': runtime },
   });
   add('a-runtime', { name: 'onnxruntime-web', version: '1.25.0' });
-  add('b-library', library('4.0.0', '1.25.0'));
+  add('b-library/package', library('4.0.0', '1.25.0'));
   add('c-library', library('4.1.0', '1.26.0'));
   add('d-other', { name: 'other', version: '1.0.0' });
   mkdirSync(join(folder, 'e-empty'));
@@ -35,7 +35,7 @@ test('a runtime comes with the installed library, a library with the runtime tha
   expect(other!.versions['onnxruntime-web']).not.toBe('1.25.0');
   const resolveId = library!.plugins[0]!.resolveId as (source: string) => string | undefined;
   expect(resolveId('onnxruntime-web/webgpu')).toContain(join(folder, 'a-runtime', 'dist'));
-  expect(resolveId('@huggingface/transformers')).toContain(join(folder, 'b-library', 'dist'));
+  expect(resolveId('@huggingface/transformers')).toContain(join(folder, 'b-library', 'package', 'dist'));
   expect(resolveId('vite')).toBeUndefined();
 });
 

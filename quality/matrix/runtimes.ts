@@ -21,8 +21,8 @@ export interface Runtime {
   versions: Record<string, string>;
   /** Has the page's server give them out in place of the installed ones. */
   plugins: Plugin[];
-  /** Tells the page where the runtime's WebAssembly is. */
-  query: string;
+  /** Path of the runtime's WebAssembly on the server; null: of the installed package. */
+  path: string | null;
 }
 
 /** Path under which the server has the files of a runtime. */
@@ -53,8 +53,8 @@ function importsOf(library: Package, runtime: Package): Record<string, string> {
   };
 }
 
-/** The plugins and the query of a pair. */
-export function runtimeOf(library: Package, runtime: Package): Runtime {
+/** How a pair is served. */
+function runtimeOf(library: Package, runtime: Package): Runtime {
   const imports = importsOf(library, runtime);
   return {
     versions: { [LIBRARY]: library.version, [RUNTIME]: runtime.version },
@@ -66,7 +66,7 @@ export function runtimeOf(library: Package, runtime: Package): Runtime {
           : undefined,
       ),
     ],
-    query: `?runtime=${PREFIX}`,
+    path: PREFIX,
   };
 }
 
@@ -79,7 +79,8 @@ export function runtimeOf(library: Package, runtime: Package): Runtime {
 export function findRuntimes(folder: string): Runtime[] {
   const packages = readdirSync(folder)
     .sort()
-    .flatMap((name) => packageIn(join(folder, name)) ?? []);
+    // An archive of npm has its files in a folder `package`.
+    .flatMap((name) => packageIn(join(folder, name)) ?? packageIn(join(folder, name, 'package')) ?? []);
   const runtimes = packages.filter(({ name }) => name === RUNTIME);
   const pairs = packages.flatMap((found) => {
     if (found.name === RUNTIME) return [runtimeOf(installed(LIBRARY), found)];

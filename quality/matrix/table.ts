@@ -1,5 +1,5 @@
 import { markdownTable } from '../../lab/markdown.ts';
-import type { ModelResult } from './results.ts';
+import type { MatrixResults, ModelResult } from './results.ts';
 
 const percent = (value: number) => `${(100 * value).toFixed(0)}%`;
 
@@ -64,6 +64,12 @@ export const modelsTable = (models: readonly ModelResult[]): string =>
       remarks(model),
     ]),
   );
+
+/** What the results were measured with, in a sentence. */
+export const settings = ({ versions, adapter, prompt, steps }: MatrixResults): string =>
+  `Measured with ${Object.entries(versions)
+    .map((pair) => pair.join(' '))
+    .join(' and ')} on ${adapter}, in ${steps} decode steps after a prompt of ${prompt} tokens.`;
 
 /** One line for the terminal. */
 export const summary = (model: ModelResult): string =>

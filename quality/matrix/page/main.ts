@@ -13,12 +13,14 @@ import type {
   Failure,
   OurDecoding,
   PluginMeasurement,
+  Span,
   StockMeasurement,
 } from '../measurement.ts';
 
-hideNarrowSubgroups();
+const query = new URLSearchParams(location.search);
+if (!query.has('subgroups')) hideNarrowSubgroups();
 useServedModels('/matrix-models/');
-const runtime = new URLSearchParams(location.search).get('runtime');
+const runtime = query.get('runtime');
 if (runtime) env.backends.onnx.wasm!.wasmPaths = runtime;
 
 /** What is being done, for a report about a page that died of it. */
@@ -52,28 +54,27 @@ const load = (plan: DecodingPlan): Promise<PreTrainedModel> =>
     AutoModelForCausalLM.from_pretrained(plan.name, { device: 'webgpu', dtype: plan.dtype as 'q4' }),
   );
 
-/** The prompt of a plan: tokens drawn from the vocabulary, without the special ones at both ends. */
-function promptOf(model: PreTrainedModel, { prompt }: DecodingPlan): Tensor {
+/** A prompt: tokens drawn from the vocabulary, without the special ones at both ends. */
+function promptOf(model: PreTrainedModel, length: number): Tensor {
   const config = model.config as { vocab_size?: number; text_config?: { vocab_size?: number } };
   const vocabulary = config.vocab_size ?? config.text_config?.vocab_size ?? 256;
   const random = createRandom(1);
   const span = Math.min(vocabulary, 32_000) - 32;
-  const ids = BigInt64Array.from({ length: prompt }, () => BigInt(16 + random.integer(span)));
-  return new Tensor('int64', ids, [1, prompt]);
+  const ids = BigInt64Array.from({ length }, () => BigInt(16 + random.integer(span)));
+  return new Tensor('int64', ids, [1, length]);
 }
 
 /**
  * Generates as a user would, and keeps the logits of every step, [1 + steps][vocabulary].
  *
  * @param forced - tokens to go on with instead of the most likely ones: one flipped near-tie would spoil all steps after it
- * @param steps - decode steps
  */
 async function decode(
   model: PreTrainedModel,
-  plan: DecodingPlan,
-  { forced, steps = plan.steps }: { forced?: readonly number[]; steps?: number } = {},
+  { prompt, steps }: Span,
+  forced?: readonly number[],
 ): Promise<Float32Array[]> {
-  const inputs = promptOf(model, plan);
+  const inputs = promptOf(model, prompt);
   const rows: Float32Array[] = [];
   const record = (_ids: bigint[][], logits: Tensor) => {
     const data = logits.data as Float32Array;
@@ -87,7 +88,7 @@ async function decode(
   };
   await model.generate({
     inputs,
-    attention_mask: new Tensor('int64', new BigInt64Array(plan.prompt).fill(1n), [1, plan.prompt]),
+    attention_mask: new Tensor('int64', new BigInt64Array(prompt).fill(1n), [1, prompt]),
     max_new_tokens: steps + 1,
     do_sample: false,
     eos_token_id: -1,
@@ -99,11 +100,11 @@ async function decode(
 /** Decodes with the plugin on, and holds it against stock. */
 async function ours(
   model: PreTrainedModel,
-  plan: DecodingPlan,
+  span: Span,
   sift: Sift,
   stock: readonly Float32Array[],
 ): Promise<OurDecoding> {
-  const logits = await decode(model, plan, { forced: stockDecoding(stock).tokens });
+  const logits = await decode(model, span, stockDecoding(stock).tokens);
   const { layers, steps, stockSteps, cache, reasons } = await sift.report();
   return {
     differences: compareSteps(stock, logits),
@@ -131,29 +132,26 @@ async function measurePlugin(plan: DecodingPlan): Promise<PluginMeasurement> {
     stage(`enableSift, ${name}`, () => enableSift(model, { siftFrom: 0, ...options }));
   try {
     const model = await load(plan);
+    const bits = (when: string) => stage(when, async () => stockDecoding(await decode(model, plan.short)));
     let sift: Sift;
     try {
       sift = await enable(model, 'exact', { quality: 'exact' });
     } catch (error) {
       if (!(error instanceof SiftError)) throw error;
       result.refused = { code: error.code, message: error.message };
-      result.before = stockDecoding(
-        await stage('stock after the refusal', () => decode(model, plan, { steps: plan.again })),
-      );
+      result.before = await bits('stock after the refusal');
       return result;
     }
     sift.disable();
-    const stock = await stage('stock, switched off', () => decode(model, plan));
-    result.before = stockDecoding(stock);
+    result.before = await bits('stock, switched off');
+    const stock = await stage('stock to hold ours against', () => decode(model, plan.long));
     sift.enable();
-    result.exact = await stage('every row', () => ours(model, plan, sift, stock));
+    result.exact = await stage('every row', () => ours(model, plan.long, sift, stock));
     sift.dispose();
     sift = await enable(model, 'defaults', {});
-    result.sifted = await stage('sifted', () => ours(model, plan, sift, stock));
+    result.sifted = await stage('sifted', () => ours(model, plan.long, sift, stock));
     sift.disable();
-    result.after = stockDecoding(
-      await stage('stock, switched off again', () => decode(model, plan, { steps: plan.again })),
-    );
+    result.after = await bits('stock, switched off again');
   } catch (error) {
     if (error instanceof SiftError && !result.refused)
       result.refused = { code: error.code, message: error.message };
@@ -172,7 +170,7 @@ async function measureStock(plan: DecodingPlan): Promise<StockMeasurement> {
     result.layers = sessions
       .flatMap(({ inputNames }) => inputNames)
       .filter((name) => layerOfPastKey(name) !== undefined).length;
-    result.decoding = stockDecoding(await stage('stock', () => decode(model, plan, { steps: plan.again })));
+    result.decoding = await stage('stock', async () => stockDecoding(await decode(model, plan.short)));
   } catch (error) {
     result.error = failureOf(error);
   }
