@@ -1,5 +1,5 @@
 import { createReadStream, statSync } from 'node:fs';
-import { join, normalize, resolve } from 'node:path';
+import { extname, join, normalize, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import type { Plugin } from 'vite';
 
@@ -8,6 +8,13 @@ export interface ModelFile {
   bytes: number;
   read(): Readable;
 }
+
+/** Types of files that a browser takes only if they are named. */
+const TYPES: Readonly<Record<string, string>> = {
+  '.json': 'application/json',
+  '.mjs': 'text/javascript',
+  '.wasm': 'application/wasm',
+};
 
 /**
  * Has Vite's server serve models that are not where it looks for files.
@@ -26,10 +33,7 @@ export const modelServer = (find: (path: string) => ModelFile | null | undefined
         return void response.end();
       }
       response.setHeader('Content-Length', file.bytes);
-      response.setHeader(
-        'Content-Type',
-        path.endsWith('.json') ? 'application/json' : 'application/octet-stream',
-      );
+      response.setHeader('Content-Type', TYPES[extname(path)] ?? 'application/octet-stream');
       if (request.method === 'HEAD') return void response.end();
       file.read().pipe(response);
     });

@@ -2,7 +2,14 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from '../../lab/root.ts';
 import { createRandom } from '../../src/oracle/index.ts';
-import { DataType, MICROSOFT, OnnxGraph } from './onnx-graph.ts';
+import { DataType, OnnxGraph } from './onnx-graph.ts';
+import {
+  type Cache,
+  causalBias,
+  groupQueryAttention,
+  plainAttention,
+  type Shared,
+} from './small-attention.ts';
 
 /** What a small decoder is like. Its weights are drawn at random, in f32. */
 export interface SmallDecoder {
@@ -14,14 +21,29 @@ export interface SmallDecoder {
   readonly positions?: number;
   /** Positions that its config.json says it has; default: as many. */
   readonly statedPositions?: number;
+  /** Tokens of its vocabulary; default: those of the embedded model's tokenizer, which it has in any case. */
+  readonly vocabulary?: number;
+  /** The operators of its attention: `'grouped'` (GroupQueryAttention, the default), `'fused'` (MultiHeadAttention with a mask as a
+   * bias and as many KV heads as query heads), or `'nodes'` (MatMul, Softmax and MatMul, likewise). The others are for `'grouped'`. */
+  readonly attention?: 'grouped' | 'fused' | 'nodes';
   /** Layers with attention sinks. */
   readonly sinks?: readonly number[];
+  /** Keys that layers with a sliding window see, by layer. */
+  readonly windows?: Readonly<Record<number, number>>;
+  /** One projection makes q, k and v. */
+  readonly packed?: boolean;
+  /** q and k are normed inside the operator. */
+  readonly norms?: boolean;
+  /** Layers after the others that have no cache of their own: they attend to that of the last layer before them. */
+  readonly borrowing?: number;
+  /** The embedding is a graph of its own, and the decoder takes `inputs_embeds`, as Qwen3.5's does. */
+  readonly embeds?: boolean;
   /** Layers that are a short convolution with a state of its own, as LFM2's are. */
   readonly convolutions?: readonly number[];
   readonly seed?: number;
 }
 
-/** Tokens of the embedded model's tokenizer, which small decoders share. */
+/** Tokens of the embedded model's tokenizer. */
 const VOCABULARY = 8192;
 /** Width of the residual stream. */
 const HIDDEN = 64;
@@ -32,46 +54,75 @@ const WINDOW = 3;
 export function smallDecoder(options: SmallDecoder = {}): Record<string, Uint8Array> {
   const text = (value: object) => new TextEncoder().encode(JSON.stringify(value));
   const tiny = (name: string) => readFileSync(join(ROOT, 'models/tiny', name));
-  const { layers = 2, queryHeads = 4, kvHeads = 2, headSize = 32, positions = 512 } = options;
-  const convolutions = options.convolutions ?? [];
+  const resolved = resolve(options);
+  const embedding = options.embeds ? new SmallDecoderGraph(resolved).encodeEmbedding() : undefined;
+  return {
+    'config.json': text(configOf(resolved)),
+    'generation_config.json': text({ bos_token_id: 0, eos_token_id: 0 }),
+    'tokenizer.json': tiny('tokenizer.json'),
+    'tokenizer_config.json': tiny('tokenizer_config.json'),
+    ...(embedding && { 'onnx/embed_tokens.onnx': embedding }),
+    [`onnx/${embedding ? 'decoder_model_merged' : 'model'}.onnx`]: new SmallDecoderGraph(resolved).encode(),
+  };
+}
+
+const resolve = (options: SmallDecoder): Resolved => ({
+  ...options,
+  layers: options.layers ?? 2,
+  queryHeads: options.queryHeads ?? 4,
+  kvHeads:
+    (options.attention ?? 'grouped') === 'grouped' ? (options.kvHeads ?? 2) : (options.queryHeads ?? 4),
+  headSize: options.headSize ?? 32,
+  positions: options.positions ?? 512,
+  vocabulary: options.vocabulary ?? VOCABULARY,
+});
+
+/** The configuration, by which the library chooses the class of the model and the names of its states. */
+function configOf(options: Resolved): object {
+  const { layers, convolutions = [], embeds } = options;
+  const states = Array.from({ length: layers }, (_, i) =>
+    convolutions.includes(i) ? 'conv' : 'full_attention',
+  );
   const hybrid = convolutions.length > 0;
   const config = {
     architectures: [hybrid ? 'Lfm2ForCausalLM' : 'LlamaForCausalLM'],
     model_type: hybrid ? 'lfm2' : 'llama',
-    vocab_size: VOCABULARY,
+    vocab_size: options.vocabulary,
     hidden_size: HIDDEN,
     num_hidden_layers: layers,
-    num_attention_heads: queryHeads,
-    num_key_value_heads: kvHeads,
-    head_dim: headSize,
-    max_position_embeddings: options.statedPositions ?? positions,
+    num_attention_heads: options.queryHeads,
+    num_key_value_heads: options.kvHeads,
+    head_dim: options.headSize,
+    max_position_embeddings: options.statedPositions ?? options.positions,
     bos_token_id: 0,
     eos_token_id: 0,
-    ...(hybrid && {
-      layer_types: Array.from({ length: layers }, (_, i) =>
-        convolutions.includes(i) ? 'conv' : 'full_attention',
-      ),
-      conv_L_cache: WINDOW,
-    }),
+    ...((hybrid || embeds) && { layer_types: states }),
+    ...(hybrid && { conv_L_cache: WINDOW }),
   };
+  if (!embeds) return config;
   return {
-    'config.json': text(config),
-    'generation_config.json': text({ bos_token_id: 0, eos_token_id: 0 }),
-    'tokenizer.json': tiny('tokenizer.json'),
-    'tokenizer_config.json': tiny('tokenizer_config.json'),
-    'onnx/model.onnx': new SmallDecoderGraph({
-      ...options,
-      layers,
-      queryHeads,
-      kvHeads,
-      headSize,
-      positions,
-    }).encode(),
+    architectures: ['Qwen3_5ForConditionalGeneration'],
+    model_type: 'qwen3_5',
+    text_config: { ...config, model_type: 'qwen3_5_text' },
+    vision_config: { spatial_merge_size: 2 },
+    image_token_id: options.vocabulary - 1,
+    video_token_id: options.vocabulary - 2,
+    vision_start_token_id: options.vocabulary - 3,
+    bos_token_id: 0,
+    eos_token_id: 0,
   };
 }
 
 type Resolved = SmallDecoder &
-  Required<Pick<SmallDecoder, 'layers' | 'queryHeads' | 'kvHeads' | 'headSize' | 'positions'>>;
+  Required<Pick<SmallDecoder, 'layers' | 'queryHeads' | 'kvHeads' | 'headSize' | 'positions' | 'vocabulary'>>;
+
+/** Of the scores: rows are to differ in their probability. */
+const SPREAD = 1.5;
+
+const cacheNames = (layer: number): Cache => ({
+  past: [`past_key_values.${layer}.key`, `past_key_values.${layer}.value`],
+  present: [`present.${layer}.key`, `present.${layer}.value`],
+});
 
 class SmallDecoderGraph {
   private readonly graph = new OnnxGraph('main_graph');
@@ -81,23 +132,39 @@ class SmallDecoderGraph {
     this.random = createRandom(options.seed ?? 1);
   }
 
+  /** The graph of the embedding alone. */
+  encodeEmbedding(): Uint8Array {
+    const ids = this.graph.input('input_ids', DataType.INT64, ['batch_size', 'sequence_length']);
+    this.graph.output('inputs_embeds', DataType.FLOAT, ['batch_size', 'sequence_length', HIDDEN]);
+    this.embedding(ids, ['inputs_embeds']);
+    return this.graph.encode();
+  }
+
   encode(): Uint8Array {
     const { graph, options } = this;
-    const ids = graph.input('input_ids', DataType.INT64, ['batch_size', 'sequence_length']);
+    const { vocabulary, layers, attention = 'grouped', borrowing = 0 } = options;
+    const places = ['batch_size', 'sequence_length'];
+    let residual = options.embeds
+      ? graph.input('inputs_embeds', DataType.FLOAT, [...places, HIDDEN])
+      : this.embedding(graph.input('input_ids', DataType.INT64, places));
     graph.input('attention_mask', DataType.INT64, ['batch_size', 'total_sequence_length']);
-    graph.output('logits', DataType.FLOAT, ['batch_size', 'sequence_length', VOCABULARY]);
-    const shared = { ...this.lengths(), ...this.rotary() };
-    let residual = graph.node('/embed', 'Gather', [this.draw('embed', [VOCABULARY, HIDDEN], 1), ids]);
-    for (let layer = 0; layer < options.layers; layer++) {
+    graph.output('logits', DataType.FLOAT, [...places, vocabulary]);
+    const shared = attention === 'grouped' ? { ...this.lengths(), ...this.rotary() } : causalBias(graph);
+    for (let layer = 0; layer < layers + borrowing; layer++) {
       const x = this.norm(`/layers.${layer}/norm`, residual);
       const mixed = options.convolutions?.includes(layer)
         ? this.convolution(layer, x)
         : this.attention(layer, x, shared);
       residual = graph.node(`/layers.${layer}/Add`, 'Add', [residual, mixed]);
     }
-    const head = this.draw('head', [HIDDEN, VOCABULARY], 2 / Math.sqrt(HIDDEN));
+    const head = this.draw('head', [HIDDEN, vocabulary], 2 / Math.sqrt(HIDDEN));
     graph.node('/head', 'MatMul', [this.norm('/norm', residual), head], { outputs: ['logits'] });
     return graph.encode();
+  }
+
+  private embedding(ids: string, outputs = ['/embed/output_0']): string {
+    const table = this.draw('embed', [this.options.vocabulary, HIDDEN], 1);
+    return this.graph.node('/embed', 'Gather', [table, ids], { outputs });
   }
 
   private draw(name: string, dims: readonly number[], deviation: number): string {
@@ -150,36 +217,73 @@ class SmallDecoderGraph {
     return { cos: table('cos_cache', Math.cos), sin: table('sin_cache', Math.sin) };
   }
 
-  private attention(
-    layer: number,
-    x: string,
-    { seqlens, total, cos, sin }: Record<'seqlens' | 'total' | 'cos' | 'sin', string>,
-  ): string {
-    const { graph } = this;
-    const { queryHeads, kvHeads, headSize, sinks } = this.options;
+  private attention(layer: number, x: string, shared: Shared | string): string {
+    const { graph, options } = this;
+    const { queryHeads, kvHeads, headSize, layers, packed, windows, sinks, norms } = options;
     const path = `/layers.${layer}/attn`;
+    const borrowed = layer >= layers;
     const [rows, row] = [queryHeads * headSize, kvHeads * headSize];
-    // Scores of some spread, so that rows differ in their probability.
-    const q = this.linear(`${path}/q`, x, HIDDEN, rows, 1.5);
-    const k = this.linear(`${path}/k`, x, HIDDEN, row, 1.5);
-    const v = this.linear(`${path}/v`, x, HIDDEN, row);
-    const dims = (length: string) => ['batch_size', kvHeads, length, headSize];
-    const kinds = ['key', 'value'];
-    const past = kinds.map((kind) =>
-      graph.input(`past_key_values.${layer}.${kind}`, DataType.FLOAT, dims('past_sequence_length')),
-    );
-    const present = kinds.map((kind) =>
-      graph.output(`present.${layer}.${kind}`, DataType.FLOAT, dims('total_sequence_length')),
-    );
-    const inputs = [q, k, v, ...past, seqlens, total, cos, sin];
-    // Positions and a bias, left out, lie before the sinks.
-    if (sinks?.includes(layer)) inputs.push('', '', this.draw(`${path}.sinks`, [queryHeads], 2));
-    const out = graph.node(`${path}/GroupQueryAttention`, 'GroupQueryAttention', inputs, {
-      domain: MICROSOFT,
-      attributes: { num_heads: queryHeads, kv_num_heads: kvHeads, do_rotary: 1, rotary_interleaved: 0 },
-      outputs: [`${path}/output_0`, ...present],
-    });
+    const cache = borrowed ? cacheNames(layers - 1) : this.cache(layer);
+    const out =
+      typeof shared === 'string'
+        ? plainAttention(
+            graph,
+            path,
+            this.projections(path, x, rows, row),
+            options,
+            cache,
+            shared,
+            options.attention === 'fused',
+          )
+        : groupQueryAttention(
+            graph,
+            path,
+            borrowed
+              ? [this.linear(`${path}/q`, x, HIDDEN, rows, SPREAD), ...this.nothing(row)]
+              : packed
+                ? [this.linear(`${path}/qkv`, x, HIDDEN, rows + 2 * row, SPREAD), '', '']
+                : this.projections(path, x, rows, row),
+            options,
+            cache,
+            shared,
+            {
+              borrowed,
+              window: windows?.[layer],
+              sinks: sinks?.includes(layer) ? this.draw(`${path}.sinks`, [queryHeads], 2) : undefined,
+              norms: norms ? [this.weights(`${path}.q_norm`), this.weights(`${path}.k_norm`)] : undefined,
+            },
+          );
     return this.linear(`${path}/o`, out, rows, HIDDEN);
+  }
+
+  private projections(path: string, x: string, rows: number, row: number): [string, string, string] {
+    const q = this.linear(`${path}/q`, x, HIDDEN, rows, SPREAD);
+    const k = this.linear(`${path}/k`, x, HIDDEN, row, SPREAD);
+    return [q, k, this.linear(`${path}/v`, x, HIDDEN, row)];
+  }
+
+  /** Weights of a norm inside an attention, [headSize]. */
+  private weights(name: string): string {
+    const { headSize } = this.options;
+    const values = this.random.normals(headSize, 0.2).map((value) => 1.2 + value);
+    return this.graph.float(name, DataType.FLOAT, [headSize], values);
+  }
+
+  /** Key and value of a layer that has none: no rows. */
+  private nothing(row: number): [string, string] {
+    const none = this.graph.float('no_rows', DataType.FLOAT, [1, 0, row], new Float32Array(0));
+    return [none, none];
+  }
+
+  /** Declares the KV cache of a layer. */
+  private cache(layer: number): Cache {
+    const { kvHeads, headSize } = this.options;
+    const names = cacheNames(layer);
+    const declare = (add: 'input' | 'output', name: string, length: string) =>
+      this.graph[add](name, DataType.FLOAT, ['batch_size', kvHeads, length, headSize]);
+    for (const name of names.past) declare('input', name, 'past_sequence_length');
+    for (const name of names.present) declare('output', name, 'total_sequence_length');
+    return names;
   }
 
   /** A depthwise convolution over the last tokens, whose inputs are kept in `past_conv.N`. */
