@@ -3,7 +3,6 @@ import { AutoModelForCausalLM, env, type PreTrainedModel, Tensor } from '@huggin
 import { runtimeDevice } from '../../../lab/decoding/decoder.ts';
 import { useServedModels } from '../../../lab/decoding/hub-decoder.ts';
 import { hideNarrowSubgroups } from '../../../lab/narrow-subgroups.ts';
-import { SHARING } from '../../../src/adapters/transformers/layer-locator.ts';
 import { layerOfPastKey } from '../../../src/adapters/transformers/runtime.ts';
 import { enableSift, type Sift, SiftError, type SiftOptions } from '../../../src/index.ts';
 import { createRandom } from '../../../src/oracle/index.ts';
@@ -108,10 +107,8 @@ async function ours(
   const { layers, steps, stockSteps, cache, reasons } = await sift.report();
   return {
     differences: compareSteps(stock, logits),
-    // The report also lists layers that could have been routed and were not. One that has sifted has a threshold.
-    layers: layers
-      .filter(({ heads }) => heads.some(({ threshold }) => threshold !== null))
-      .map(({ layer, keptGroup }) => ({ layer: layer % SHARING, keptGroup })),
+    // The report also lists layers that could have been routed and were not: they have no share.
+    layers: layers.flatMap(({ layer, keptGroup }) => (keptGroup === null ? [] : [{ layer, keptGroup }])),
     ...steps,
     stock: stockSteps,
     cache: cache.kind,
