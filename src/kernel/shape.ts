@@ -25,10 +25,10 @@ export interface AttentionShape {
 /** The most elements of a K or V row. */
 export const MAX_HEAD_SIZE = 512;
 
-/** The most query heads that one workgroup serves. A larger group is cut into blocks of this size. */
+/** The most query heads that one workgroup serves, where heads are not large. A larger group is cut into blocks of this size. */
 export const MAX_HEADS_PER_BLOCK = 8;
 
-/** With larger heads a workgroup serves half as many: the portable kernel of scores keeps all queries of a block in 16 KB. */
+/** With larger heads a workgroup serves half as many, because the portable kernel of scores keeps all queries of a block in 16 KB. */
 const LARGE_HEAD = 256;
 
 /** The most query heads that may share a KV head: the smallest workgroup has an invocation for each. */

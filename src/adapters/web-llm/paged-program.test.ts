@@ -18,6 +18,7 @@ describe('matchPaged', () => {
     [{ queryHeads: 32, kvHeads: 32, headSize: 96, dtype: 'f16' }, 16],
     [{ queryHeads: 14, kvHeads: 2, headSize: 64, dtype: 'f16' }, 16],
     [{ queryHeads: 16, kvHeads: 2, headSize: 128, dtype: 'f32' }, 32],
+    [{ queryHeads: 8, kvHeads: 1, headSize: 512, dtype: 'f16' }, 16],
   ])('finds %o in pages of %i', (shape, pageSize) => {
     const program = match(shape, undefined, pageSize) as PagedProgram;
     expect(program.shape).toEqual(shape);
@@ -41,6 +42,10 @@ describe('matchPaged', () => {
     expect((match(SHAPE, vectors) as PagedProgram).shape).toEqual(SHAPE);
     const older = (code: string) => code.replaceAll('sm_scale', 'attn_score_scaling_factor');
     expect((match(SHAPE, older) as PagedProgram).args.attn_score_scaling_factor).toBe(21);
+  });
+
+  test('refuses heads that no kernel was proven for', () => {
+    expect(match({ ...SHAPE, headSize: 520 })).toMatch('do not fit together');
   });
 
   test.each<[string, (code: string) => string]>([

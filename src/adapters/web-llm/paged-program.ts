@@ -1,4 +1,4 @@
-import type { AttentionShape, DType } from '../../kernel/shape.ts';
+import { type AttentionShape, type DType, MAX_HEAD_SIZE } from '../../kernel/shape.ts';
 import { readDeclarations, type WgslDeclarations } from '../shared/wgsl-declarations.ts';
 import type { KernelInfo } from './engine.ts';
 import type { WebLlmPatch } from './patch.ts';
@@ -56,7 +56,7 @@ function geometryOf(
   const headSize = outputRow / queryHeads;
   const kvHeads = pageStride / (2 * pageSize * headSize);
   const whole = [pageSize, headSize, kvHeads, queryHeads / kvHeads].every(Number.isInteger);
-  if (!whole || headSize > 256 || headSize % 4 !== 0)
+  if (!whole || headSize > MAX_HEAD_SIZE || headSize % 4 !== 0)
     return `${queryHeads} query heads, rows of ${outputRow} and pages of ${pageStride} elements do not fit together`;
   return { queryHeads, kvHeads, headSize, pageSize };
 }

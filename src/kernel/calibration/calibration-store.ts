@@ -112,7 +112,7 @@ function keyOf(encoder: AttentionEncoder, policy: ThresholdPolicy, pageSize: num
 function textHash({ shape, variant }: AttentionEncoder, policy: ThresholdPolicy): string {
   let value = 0x811c9dc5;
   for (const name of policyKernels(policy, shape, variant.subgroupSize > 0)) {
-    const text = assemble(kernelOf(name, variant, shape.sinks), shape, variant);
+    const text = assemble(kernelOf(name, variant, shape), shape, variant);
     for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193);
   }
   return (value >>> 0).toString(16);

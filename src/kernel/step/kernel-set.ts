@@ -47,7 +47,7 @@ export async function compileKernels(
   const { kv, ...numbers } = variant;
   const entries = names.map(async (name) => {
     const key = `${name} ${kv.name} ${JSON.stringify([shape, numbers])}`;
-    const kernel = known.get(key) ?? compile(device, kernelOf(name, variant, shape.sinks), shape, variant);
+    const kernel = known.get(key) ?? compile(device, kernelOf(name, variant, shape), shape, variant);
     known.set(key, kernel);
     kernel.catch(() => known.delete(key));
     return [name, await kernel] as const;

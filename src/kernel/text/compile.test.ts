@@ -31,6 +31,7 @@ const SHAPES = [
   [32, 4, 80],
   [16, 1, 20],
   [9, 3, 256],
+  [8, 1, 512],
   [4, 4, 12],
 ] as const;
 
@@ -55,7 +56,7 @@ test.each(KERNEL_NAMES)(
               const tuning = { ...DEFAULT_TUNING, learnWorkgroup: halfScreen ? 1024 : 256 };
               const variant = { subgroupSize, halfScreen, kv, tuning };
               if (!hasKernel(name, variant)) continue;
-              const kernel = kernelOf(name, variant, sinks);
+              const kernel = kernelOf(name, variant, { ...shape, sinks });
               if (sinks && !kernel.buffers.some((buffer) => buffer.name === 'sinks')) continue;
               device.pushErrorScope('validation');
               const code = assemble(kernel, shape, variant);

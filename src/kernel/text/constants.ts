@@ -68,7 +68,7 @@ export function kernelConstants(kernel: Kernel, shape: AttentionShape, variant: 
     KV_HEADS: shape.kvHeads,
     /** Query heads of a group, which share a KV head. */
     GROUP: c.group,
-    /** Query heads that a workgroup serves, at most 8. */
+    /** Query heads that a workgroup serves: at most 8, or 4 if heads are larger than 256. */
     HEADS: c.heads,
     /** Blocks of HEADS heads that a group is cut into. */
     BLOCKS: c.blocks,

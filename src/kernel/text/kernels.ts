@@ -1,3 +1,4 @@
+import type { AttentionShape } from '../shape.ts';
 import type { GridSize, Kernel, KernelName } from './kernel.ts';
 import * as wgsl from './modules.ts';
 import { reads, writes } from './schema.ts';
@@ -15,6 +16,20 @@ const bySplitAndCorrection = (size: GridSize): [number, number, number] => {
   const [x, y, z] = bySplit(size);
   return [size.corrects ? x + 1 : x, y, z];
 };
+
+/** What kernels depend on of a layer's shape, beside the constants that they are compiled with. */
+type Layer = Pick<AttentionShape, 'headSize' | 'sinks'>;
+
+/**
+ * Invocations of a workgroup for the kernels in which each vec4f of a row needs an invocation of its own. Rows of more than 256 elements
+ * have more vec4f than a software adapter's workgroups have invocations, so that these become larger.
+ *
+ * @param least invocations that the tuning asks for: a power of two
+ * @returns a power of two, because reductions halve the workgroup
+ */
+function forWholeRow(least: number, { headSize }: Layer): number {
+  return Math.max(least, 2 ** Math.ceil(Math.log2(headSize / 4)));
+}
 
 const INPUTS = [reads('lengths'), reads('q'), reads('keys'), reads('values')];
 const SPLITS = [writes('split_softmax'), writes('split_output')];
@@ -72,16 +87,17 @@ function sift({ tuning, halfScreen }: KernelVariant): Kernel {
 }
 
 /** Measures the moments of a cache, which the corrections for dropped rows come from. */
-function moments({ tuning }: KernelVariant): Kernel {
+function moments({ tuning }: KernelVariant, layer: Layer): Kernel {
+  const workgroupSize = forWholeRow(tuning.combineWorkgroup, layer);
   return {
     name: 'moments',
     modules: [wgsl.libSpread, wgsl.libLayerState, wgsl.siftMoments],
     buffers: [reads('lengths'), reads('keys'), reads('values'), writes('layer_state')],
-    workgroupSize: tuning.combineWorkgroup,
+    workgroupSize,
     readsKv: true,
     rowsAtOnce: 1,
     grid: ({ vecs, kvHeads, batch }) => {
-      const columns = Math.max(1, Math.floor(tuning.combineWorkgroup / vecs));
+      const columns = Math.floor(workgroupSize / vecs);
       return [Math.ceil(vecs / columns), kvHeads, batch];
     },
   };
@@ -131,7 +147,7 @@ function gather({ subgroupSize, tuning }: KernelVariant): Kernel {
 }
 
 /** Merges the splits and writes the output. After a sifted step it also updates the heads' figures. */
-function combine({ subgroupSize, tuning, kv }: KernelVariant, sinks: boolean): Kernel {
+function combine({ subgroupSize, tuning, kv }: KernelVariant, layer: Layer): Kernel {
   return {
     name: 'combine',
     modules: [
@@ -140,7 +156,7 @@ function combine({ subgroupSize, tuning, kv }: KernelVariant, sinks: boolean): K
       wgsl.combineFigures,
       wgsl.libThreshold,
       kv.merges ? wgsl.combineLseStored : wgsl.combineLseDropped,
-      sinks ? wgsl.combineSinksRead : wgsl.combineSinksNone,
+      layer.sinks ? wgsl.combineSinksRead : wgsl.combineSinksNone,
     ],
     buffers: [
       reads('lengths'),
@@ -150,9 +166,9 @@ function combine({ subgroupSize, tuning, kv }: KernelVariant, sinks: boolean): K
       writes('groups_state'),
       writes('output'),
       ...(kv.merges ? [writes('lse')] : []),
-      ...(sinks ? [reads('sinks')] : []),
+      ...(layer.sinks ? [reads('sinks')] : []),
     ],
-    workgroupSize: tuning.combineWorkgroup,
+    workgroupSize: forWholeRow(tuning.combineWorkgroup, layer),
     readsKv: false,
     rowsAtOnce: 1,
     sliced: true,
@@ -168,8 +184,10 @@ function combine({ subgroupSize, tuning, kv }: KernelVariant, sinks: boolean): K
  * Finds the exact threshold of each head, and fits the power law when the window is full. After a dense step
  * it also writes the output.
  */
-function learn({ subgroupSize, tuning, kv }: KernelVariant, sinks: boolean): Kernel {
+function learn({ subgroupSize, tuning, kv }: KernelVariant, layer: Layer): Kernel {
   const subgroups = subgroupSize > 0;
+  // Without subgroups a reduction needs workgroup memory for every invocation.
+  const least = subgroups ? tuning.learnWorkgroup : Math.min(256, tuning.learnWorkgroup);
   return {
     name: 'learn',
     modules: [
@@ -182,7 +200,7 @@ function learn({ subgroupSize, tuning, kv }: KernelVariant, sinks: boolean): Ker
       wgsl.learnOutputs,
       wgsl.learn,
       kv.merges ? wgsl.combineLseStored : wgsl.combineLseDropped,
-      sinks ? wgsl.combineSinksRead : wgsl.combineSinksNone,
+      layer.sinks ? wgsl.combineSinksRead : wgsl.combineSinksNone,
     ],
     buffers: [
       reads('lengths'),
@@ -193,17 +211,16 @@ function learn({ subgroupSize, tuning, kv }: KernelVariant, sinks: boolean): Ker
       writes('window'),
       writes('output'),
       ...(kv.merges ? [writes('lse')] : []),
-      ...(sinks ? [reads('sinks')] : []),
+      ...(layer.sinks ? [reads('sinks')] : []),
     ],
-    // Without subgroups a reduction needs workgroup memory for every invocation.
-    workgroupSize: subgroups ? tuning.learnWorkgroup : Math.min(256, tuning.learnWorkgroup),
+    workgroupSize: forWholeRow(least, layer),
     readsKv: false,
     rowsAtOnce: 1,
     grid: ({ queryHeads, batch, dense }) => [dense ? 2 * queryHeads : queryHeads, batch, 1],
   };
 }
 
-const MAKE: Record<KernelName, (variant: KernelVariant, sinks: boolean) => Kernel> = {
+const MAKE: Record<KernelName, (variant: KernelVariant, layer: Layer) => Kernel> = {
   moments,
   dense,
   denseLearn,
@@ -228,14 +245,14 @@ export function hasKernel(name: KernelName, { subgroupSize }: Pick<KernelVariant
 /**
  * The kernel of this name in a variant. If it reads K or V, it has the buffers of the KV layout, too.
  *
- * @param sinks whether the layer has attention sinks; the kernels that write its output then read them
+ * @param layer the shape of the layer: if it has attention sinks, the kernels that write its output read them
  * @throws {Error} if it needs subgroups and the variant has none, or if there are sinks and the runtime merges attentions: the
  *   log-sum-exp that it merges by does not count sinks
  */
-export function kernelOf(name: KernelName, variant: KernelVariant, sinks = false): Kernel {
+export function kernelOf(name: KernelName, variant: KernelVariant, layer: Layer): Kernel {
   if (!hasKernel(name, variant)) throw new Error(`There is no ${name} kernel without subgroups.`);
-  if (sinks && variant.kv.merges)
+  if (layer.sinks && variant.kv.merges)
     throw new Error(`There are no attention sinks in a ${variant.kv.name} cache.`);
-  const kernel = MAKE[name](variant, sinks);
+  const kernel = MAKE[name](variant, layer);
   return kernel.readsKv ? { ...kernel, buffers: [...kernel.buffers, ...variant.kv.buffers] } : kernel;
 }

@@ -30,6 +30,10 @@ const shapes: AttentionShape[] = [1, 4, 7, 8, 16, 64].flatMap((group) =>
   ),
 );
 
+/** What buffers depend on of a layer. */
+const LAYER = { headSize: 64 };
+const SUNK = { ...LAYER, sinks: true };
+
 /** Bytes of the workgroup variables that `main` uses, itself or through the functions it calls. */
 function workgroupBytes(code: string): number {
   const bodies = functionsOf(code);
@@ -70,7 +74,7 @@ function workgroupBytes(code: string): number {
 
 /** Bytes of workgroup memory that a kernel uses. */
 function memoryOf(name: KernelName, shape: AttentionShape, of: KernelVariant): number {
-  const code = assemble(kernelOf(name, of), shape, of);
+  const code = assemble(kernelOf(name, of, shape), shape, of);
   return workgroupBytes(code.replace(/^(enable|diagnostic).*$/gm, ''));
 }
 
@@ -83,12 +87,14 @@ describe('kernels fit the limits that every WebGPU device has', () => {
       for (const subgroupSize of [0, 4, 32]) {
         const of = variant(subgroupSize, { tuning: LOOPS });
         if (!hasKernel(name, of)) continue;
-        expect(kernelOf(name, of).workgroupSize).toBeLessThanOrEqual(256);
         for (const kv of [CONTIGUOUS_KV, pagedKv(16)]) {
-          expect(kernelOf(name, { ...of, kv }).buffers.length).toBeLessThanOrEqual(MAX_STORAGE_BUFFERS);
+          expect(kernelOf(name, { ...of, kv }, LAYER).buffers.length).toBeLessThanOrEqual(
+            MAX_STORAGE_BUFFERS,
+          );
         }
-        expect(kernelOf(name, of, true).buffers.length).toBeLessThanOrEqual(MAX_STORAGE_BUFFERS);
+        expect(kernelOf(name, of, SUNK).buffers.length).toBeLessThanOrEqual(MAX_STORAGE_BUFFERS);
         for (const shape of shapes) {
+          expect(kernelOf(name, of, shape).workgroupSize).toBeLessThanOrEqual(256);
           const bytes = memoryOf(name, shape, of);
           expect(bytes, `${JSON.stringify(shape)} ${subgroupSize}`).toBeGreaterThan(0);
           expect(bytes, `${JSON.stringify(shape)} ${subgroupSize}`).toBeLessThanOrEqual(
@@ -113,7 +119,7 @@ test('what the default compiles for 32/8 heads of 64 in f16 is at most 200 KB', 
   const shape = { queryHeads: 32, kvHeads: 8, headSize: 64, dtype: 'f16' } as const;
   const of = variant(32, { halfScreen: true });
   const names = policyKernels(presetPolicy('balanced'), shape, true);
-  const bytes = names.reduce((sum, name) => sum + assemble(kernelOf(name, of), shape, of).length, 0);
+  const bytes = names.reduce((sum, name) => sum + assemble(kernelOf(name, of, shape), shape, of).length, 0);
   expect(names.toSorted()).toEqual(['combine', 'dense', 'moments', 'sift']);
   expect(bytes).toBeLessThanOrEqual(200 * 1024);
 });
@@ -121,14 +127,25 @@ test('what the default compiles for 32/8 heads of 64 in f16 is at most 200 KB', 
 test('only the kernels that write the output read attention sinks, and none where the runtime merges attentions', () => {
   const of = variant(32);
   const names = KERNEL_NAMES.filter((name) =>
-    kernelOf(name, of, true).buffers.some((b) => b.name === 'sinks'),
+    kernelOf(name, of, SUNK).buffers.some((b) => b.name === 'sinks'),
   );
   expect(names).toEqual(['combine', 'learn']);
   for (const name of KERNEL_NAMES) {
-    expect(kernelOf(name, of, false).buffers.map((b) => b.name)).not.toContain('sinks');
-    expect(() => kernelOf(name, { ...of, kv: pagedKv(16) }, true)).toThrow(
+    expect(kernelOf(name, of, LAYER).buffers.map((b) => b.name)).not.toContain('sinks');
+    expect(() => kernelOf(name, { ...of, kv: pagedKv(16) }, SUNK)).toThrow(
       'no attention sinks in a paged 16 cache',
     );
+  }
+});
+
+test('each vec4f of a row has an invocation where a kernel needs it, also if the tuning asks for few', () => {
+  const tuning = { ...LOOPS, combineWorkgroup: 64, learnWorkgroup: 64 };
+  for (const name of ['moments', 'combine', 'learn'] as const) {
+    for (const subgroupSize of [0, 4]) {
+      const size = (headSize: number) =>
+        kernelOf(name, variant(subgroupSize, { tuning }), { headSize }).workgroupSize;
+      expect([4, 256, 260, 512].map(size), name).toEqual([64, 64, 128, 128]);
+    }
   }
 });
 
@@ -140,7 +157,8 @@ test('the edge keys get as many splits of their own as they fill tiles', () => {
     changes: Partial<KernelVariant> = {},
   ) => {
     const of = variant(32, changes);
-    return kernelConstants(kernelOf('sift', of), { queryHeads, kvHeads: 8, headSize, dtype }, of).EDGE_SPLITS;
+    const shape = { queryHeads, kvHeads: 8, headSize, dtype };
+    return kernelConstants(kernelOf('sift', of, shape), shape, of).EDGE_SPLITS;
   };
   expect(splits(32, 64, 'f16')).toBe(1);
   expect(splits(32, 128, 'f16')).toBe(1);
@@ -153,7 +171,7 @@ test('a subgroup keeps the figures of a head, without subgroups a workgroup', ()
   const workgroups = (queryHeads: number, subgroupSize: number) => {
     const of = variant(subgroupSize);
     const shape = { queryHeads, kvHeads: 2, headSize: 64, dtype: 'f16' } as const;
-    return kernelConstants(kernelOf('combine', of), shape, of).FIGURE_WORKGROUPS;
+    return kernelConstants(kernelOf('combine', of, shape), shape, of).FIGURE_WORKGROUPS;
   };
   expect(workgroups(32, 32)).toBe(8);
   expect(workgroups(14, 32)).toBe(4);

@@ -25,7 +25,7 @@ const VARIANTS = [
 const KERNELS = VARIANTS.flatMap((variant) =>
   KERNEL_NAMES.filter((name) => hasKernel(name, variant)).map((name) => {
     const sinks = !variant.kv.merges;
-    const kernel = kernelOf(name, variant, sinks);
+    const kernel = kernelOf(name, variant, { ...SHAPE, sinks });
     const title = `${name} ${variant.kv.name}${sinks ? ' with sinks' : ''}`;
     return { name: title, kernel, variant, code: assemble(kernel, SHAPE, variant) };
   }),
@@ -66,7 +66,7 @@ describe.each(KERNELS)('$name', ({ kernel, code }) => {
 const MODULES = Object.values(wgsl);
 const allConstants = new Set([
   ...VARIANTS.flatMap((variant) =>
-    Object.keys(kernelConstants(kernelOf('combine', variant), SHAPE, variant)),
+    Object.keys(kernelConstants(kernelOf('combine', variant, SHAPE), SHAPE, variant)),
   ),
   'PAGE',
 ]);
