@@ -1,19 +1,10 @@
 // The published file as a page without a bundler loads it: plain ES modules and an import map.
-import { createReadStream, existsSync, statSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { extname, join, normalize } from 'node:path';
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { launchBrowser } from '../lab/browser.ts';
 import { ROOT } from '../lab/root.ts';
-
-const TYPES: Record<string, string> = {
-  '.js': 'text/javascript',
-  '.mjs': 'text/javascript',
-  '.html': 'text/html',
-  '.json': 'application/json',
-  '.wasm': 'application/wasm',
-};
+import { servePlain } from './plain-site.ts';
 
 const PAGE = `<!doctype html><link rel="icon" href="data:,"><script type="importmap">{ "imports": {
   "sift-attention": "/dist/index.js",
@@ -35,21 +26,13 @@ const PAGE = `<!doctype html><link rel="icon" href="data:,"><script type="import
 
 test('dist/index.js enables sift in a page without a bundler', async () => {
   expect(existsSync(join(ROOT, 'dist/index.js')), 'run npm run build first').toBe(true);
-  const server = createServer((request, response) => {
-    const path = normalize(decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname));
-    if (path === '/') return response.setHeader('content-type', 'text/html').end(PAGE);
-    const file = join(ROOT, path);
-    if (!existsSync(file) || !statSync(file).isFile()) return response.writeHead(404).end();
-    response.setHeader('content-type', TYPES[extname(file)] ?? 'application/octet-stream');
-    return createReadStream(file).pipe(response);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const site = await servePlain({ 'index.html': PAGE });
   const browser = await launchBrowser();
   try {
     const page = await browser.newPage();
     const errors: string[] = [];
     page.on('pageerror', (error) => errors.push(error.message));
-    await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+    await page.goto(site.url);
     await page
       .waitForFunction(() => 'result' in window, undefined, { timeout: 600_000 })
       .catch((error) => {
@@ -63,6 +46,11 @@ test('dist/index.js enables sift in a page without a bundler', async () => {
     expect(errors).toEqual([]);
   } finally {
     await browser.close();
-    server.close();
+    site.close();
   }
+});
+
+test('sift-attention/register is small, and brings nothing of the kernels with it', () => {
+  const files = ['register.js', 'program-notes.js'].map((name) => statSync(join(ROOT, 'dist', name)).size);
+  expect(files.reduce((a, b) => a + b)).toBeLessThan(5000);
 });
