@@ -12,7 +12,12 @@ const SAME: StepDifference = { stock: 7, ours: 7, gap: 0.5, largest: 1e-6, range
 const flipped = (gap: number, largest: number): StepDifference => ({ ...SAME, ours: 3, gap, largest });
 
 const decoding = (...digests: string[]): StockDecoding => ({ tokens: digests.map(() => 7), digests });
-const STOCK: StockMeasurement = { layers: 2, adapter: 'software', decoding: decoding('a', 'b'), error: null };
+const STOCK: StockMeasurement = {
+  layers: 2,
+  adapter: 'software',
+  decodings: [decoding('a', 'b')],
+  error: null,
+};
 
 function ours(changes: Partial<OurDecoding> = {}): OurDecoding {
   return {
@@ -44,6 +49,7 @@ const plugin = (changes: Partial<PluginMeasurement> = {}): PluginMeasurement => 
   exact: ours(),
   sifted: SIFTED,
   after: decoding('a', 'b'),
+  uncaught: [],
   ...changes,
 });
 
@@ -147,12 +153,25 @@ describe('outcomes', () => {
     ]);
   });
 
+  test('an error that nobody caught', () => {
+    expect(judge(STOCK, plugin({ uncaught: ['Error: late'] })).failures).toEqual([
+      'nobody caught: Error: late',
+    ]);
+  });
+
+  test('a layer that is not served without a reason', () => {
+    const layers = [{ layer: 1, keptGroup: 0.5 }];
+    expect(judge(STOCK, plugin({ sifted: { ...SIFTED, layers } })).reasons).toEqual([
+      'the report gives no reason',
+    ]);
+  });
+
   test('a dead page of the plugin is a failure, one of stock is not ours', () => {
     const dead = { dead: { stage: 'sifted', message: 'the page crashed' } };
     expect(judge(STOCK, dead).failures).toEqual(['dead page: the page crashed, while: sifted']);
     expect(judge(dead, null)).toMatchObject({ outcome: 'stock fails', failures: [] });
     const error = { stage: 'loading the model', name: 'Error', message: 'no such class' };
-    expect(judge({ ...STOCK, decoding: null, error }, null)).toMatchObject({
+    expect(judge({ ...STOCK, decodings: [], error }, null)).toMatchObject({
       outcome: 'stock fails',
       reasons: ['loading the model: no such class'],
     });
@@ -178,7 +197,7 @@ describe('stock with the plugin in the page', () => {
   test('unless stock differs from itself: then nothing can be held against it', () => {
     const differences = [SAME, flipped(0.5, 0.001)];
     const measured = plugin({ after: decoding('x'), exact: ours({ differences }) });
-    const verdict = judge(STOCK, measured, { ...STOCK, decoding: decoding('y', 'b') });
+    const verdict = judge(STOCK, measured, { ...STOCK, decodings: [decoding('a', 'b'), decoding('y', 'b')] });
     expect(verdict.outcome).toBe('served');
     expect(verdict.reasons.join()).toContain("stock's own logits differ");
   });

@@ -114,9 +114,9 @@ function stockDifferences({ before, after, refused }: PluginMeasurement, alone: 
   return found;
 }
 
-/** Whether stock must be decoded once more: it differs, and it may be that it differs from itself. */
+/** Whether stock must be decoded again: it differs, and it may be that it differs from itself. */
 export const needsSecondStock = (stock: StockMeasurement, plugin: PluginMeasurement): boolean =>
-  stock.decoding !== null && stockDifferences(plugin, stock.decoding).length > 0;
+  stock.decodings.some((decoding) => stockDifferences(plugin, decoding).length > 0);
 
 /**
  * Judges what was measured of a model.
@@ -145,7 +145,10 @@ export function judge(
     reasons.push(`${broken.stage}: ${broken.message}`);
     return { ...verdict, outcome: 'stock fails' };
   }
-  const { layers, decoding } = stock as StockMeasurement;
+  const {
+    layers,
+    decodings: [decoding],
+  } = stock as StockMeasurement;
   verdict.layers = layers;
   if (!plugin || !decoding) throw new Error('Stock works, but the plugin was not measured.');
   if ('dead' in plugin) {
@@ -153,10 +156,11 @@ export function judge(
     return verdict;
   }
   const { refused, error, exact, sifted } = plugin;
-  const again = second && 'decoding' in second ? second.decoding : null;
-  const repeatable = !again || firstDifference(again, decoding) === null;
+  failures.push(...plugin.uncaught.map((message) => `nobody caught: ${message}`));
+  const again = second && 'decodings' in second ? second.decodings : [];
+  const repeatable = again.every((other) => firstDifference(other, decoding) === null);
   if (repeatable) failures.push(...stockDifferences(plugin, decoding));
-  else reasons.push("stock's own logits differ from page to page, so that ours cannot be held against them");
+  else reasons.push("stock's own logits differ from run to run, so that ours cannot be held against them");
   if (error) failures.push(`${error.name} while: ${error.stage}: ${error.message}`);
   if (refused) reasons.push(`${refused.code}: ${refused.message}`);
   // Refused with one set of options and accepted with another.
@@ -177,6 +181,7 @@ export function judge(
   }
   if (failures.length > 0) return verdict;
   const { served } = verdict;
+  if (new Set(served).size < layers && reasons.length === 0) reasons.push('the report gives no reason');
   const outcome = refused
     ? 'refused'
     : served.length === 0

@@ -78,8 +78,8 @@ export interface StockMeasurement {
   /** Layers with a KV cache. */
   layers: number;
   adapter: string;
-  /** The short span. */
-  decoding: StockDecoding | null;
+  /** The short span, as often as was asked for. */
+  decodings: StockDecoding[];
   error: Failure | null;
 }
 
@@ -97,4 +97,6 @@ export interface PluginMeasurement {
   sifted: OurDecoding | null;
   /** ... and with the plugin switched off again after it has sifted. */
   after: StockDecoding | null;
+  /** Errors that nobody caught: of the page's own tasks, and promises that were rejected. */
+  uncaught: string[];
 }

@@ -60,11 +60,14 @@ export class ModelPages {
   /**
    * Stock in a fresh page.
    *
+   * @param times - how often the short span is decoded
    * @param seconds - after which the page is given up
    * @throws {DeadPage}
    */
-  stock(plan: DecodingPlan, seconds: number): Promise<StockMeasurement> {
-    return this.inPage(seconds, (page) => page.evaluate((plan) => window.matrix.measureStock(plan), plan));
+  stock(plan: DecodingPlan, times: number, seconds: number): Promise<StockMeasurement> {
+    return this.inPage(seconds, (page) =>
+      page.evaluate(([plan, times]) => window.matrix.measureStock(plan, times), [plan, times] as const),
+    );
   }
 
   /**

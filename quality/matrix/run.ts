@@ -13,6 +13,9 @@ import { modelsTable, summary } from './table.ts';
 /** In which stock is held against stock: most of the time of a decoding without a GPU is its prompt's. */
 const SHORT = { prompt: 48, steps: 3 } as const;
 
+/** How often stock is decoded once more where it differs: two decodings that vary may agree by chance. */
+const REPEATED = 4;
+
 /** A measurement, or how its page died. */
 async function orDead<T>(measurement: Promise<T>): Promise<T | Dead> {
   try {
@@ -29,12 +32,12 @@ async function measure(
   { prompt, steps, seconds }: Options,
 ): Promise<{ verdict: Verdict; adapter: string }> {
   const plan: DecodingPlan = { name, dtype, long: { prompt, steps }, short: SHORT };
-  const stock: StockMeasurement | Dead = await orDead(pages.stock(plan, seconds));
-  const works = 'decoding' in stock && stock.decoding !== null;
+  const stock: StockMeasurement | Dead = await orDead(pages.stock(plan, 1, seconds));
+  const works = 'decodings' in stock && stock.error === null;
   const plugin: PluginMeasurement | Dead | null = works ? await orDead(pages.plugin(plan, seconds)) : null;
   const second =
     works && plugin && 'before' in plugin && needsSecondStock(stock, plugin)
-      ? await orDead(pages.stock(plan, seconds))
+      ? await orDead(pages.stock(plan, REPEATED, seconds))
       : null;
   return { verdict: judge(stock, plugin, second), adapter: 'adapter' in stock ? stock.adapter : '' };
 }
@@ -76,14 +79,13 @@ async function runModels(
   return results;
 }
 
-/** Says which models failed; whether none did. */
+/** Says how many models there are of each outcome, and which failed; whether none did. */
 function conclude(models: readonly ModelResult[]): boolean {
+  const counts = new Map<string, number>();
+  for (const { outcome } of models) counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
+  console.log([...counts].map(([outcome, count]) => `${outcome}: ${count}`).join(', '));
   const failed = models.filter(({ outcome }) => outcome === 'FAILURE');
-  console.log(
-    failed.length === 0
-      ? `${models.length} models, no failure`
-      : `FAILURE: ${failed.map(({ name }) => name).join(', ')}`,
-  );
+  if (failed.length > 0) console.log(`FAILURE of ${failed.map(({ name }) => name).join(', ')}`);
   return failed.length === 0;
 }
 

@@ -22,6 +22,10 @@ useServedModels('/matrix-models/');
 const runtime = query.get('runtime');
 if (runtime) env.backends.onnx.wasm!.wasmPaths = runtime;
 
+const uncaught: string[] = [];
+addEventListener('error', ({ message }) => uncaught.push(message));
+addEventListener('unhandledrejection', ({ reason }) => uncaught.push(String(reason)));
+
 /** What is being done, for a report about a page that died of it. */
 async function stage<T>(name: string, work: () => Promise<T>): Promise<T> {
   await window.matrixStage(name);
@@ -124,6 +128,7 @@ async function measurePlugin(plan: DecodingPlan): Promise<PluginMeasurement> {
     exact: null,
     sifted: null,
     after: null,
+    uncaught,
   };
   const enable = (model: PreTrainedModel, name: string, options: SiftOptions) =>
     stage(`enableSift, ${name}`, () => enableSift(model, { siftFrom: 0, ...options }));
@@ -157,8 +162,8 @@ async function measurePlugin(plan: DecodingPlan): Promise<PluginMeasurement> {
   return result;
 }
 
-async function measureStock(plan: DecodingPlan): Promise<StockMeasurement> {
-  const result: StockMeasurement = { layers: 0, adapter: '', decoding: null, error: null };
+async function measureStock(plan: DecodingPlan, times: number): Promise<StockMeasurement> {
+  const result: StockMeasurement = { layers: 0, adapter: '', decodings: [], error: null };
   try {
     const model = await load(plan);
     const { vendor, architecture, description } = (await runtimeDevice(env.backends.onnx)).adapterInfo;
@@ -167,7 +172,8 @@ async function measureStock(plan: DecodingPlan): Promise<StockMeasurement> {
     result.layers = sessions
       .flatMap(({ inputNames }) => inputNames)
       .filter((name) => layerOfPastKey(name) !== undefined).length;
-    result.decoding = await stage('stock', async () => stockDecoding(await decode(model, plan.short)));
+    for (let i = 0; i < times; i++)
+      result.decodings.push(await stage('stock', async () => stockDecoding(await decode(model, plan.short))));
   } catch (error) {
     result.error = failureOf(error);
   }
