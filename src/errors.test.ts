@@ -19,6 +19,8 @@ describe('invalidOption', () => {
     [[1, 2, 3], 'Array of length 3'],
     [new Float32Array(7), 'Float32Array of length 7'],
     [{ a: 1 }, 'an object (a)'],
+    [{}, 'an empty object'],
+    [new Date(0), 'a Date'],
     [() => 1, 'a function'],
     [Symbol('s'), 'Symbol(s)'],
   ])('shows %s in a few words', (value, shown) => {

@@ -68,7 +68,12 @@ function show(value: unknown): string {
     const length = (value as ArrayLike<unknown>).length;
     return `${value.constructor.name}${length === undefined ? '' : ` of length ${length}`}`;
   }
-  if (typeof value === 'object' && value !== null) return `an object (${Object.keys(value).join(', ')})`;
+  if (typeof value === 'object' && value !== null) {
+    const keys = Object.keys(value);
+    if (keys.length > 0) return `an object (${keys.join(', ')})`;
+    const kind = Object.prototype.toString.call(value).slice('[object '.length, -1);
+    return kind === 'Object' ? 'an empty object' : `a ${kind}`;
+  }
   return String(value);
 }
 
