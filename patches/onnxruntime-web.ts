@@ -152,6 +152,6 @@ export const onnxruntimeWeb: RuntimePatch = {
     'FlashAttentionDecodeQKV: metadata out_split_vx present_key present_value q seqlens_k; alpha attn_bias_dim0 attn_bias_dim1 attn_bias_dim3 batch_size head_size_vec n_reps new_sequence_length num_heads num_present_sequence_length_tile present_sequence_length total_sequence_length':
       ['1.30.0', '1.31.0-dev.20260914'],
     'FlashAttentionDecodeQKT: metadata output present_key q; alpha attn_bias_dim0 attn_bias_dim1 batch_size head_size_vec n_reps num_heads num_present_sequence_length_tile present_sequence_length total_sequence_length':
-      ['1.25.0-dev.20260327', '1.26.0-dev.20260416'],
+      ['1.25.0-dev.20260327', '1.26.0-dev.20260410', '1.26.0-dev.20260416'],
   },
 };
