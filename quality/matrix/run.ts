@@ -127,6 +127,8 @@ async function main(): Promise<boolean> {
   return true;
 }
 
+// The browser ends with the interrupt, too, and its model would be noted as failed.
+process.once('SIGINT', () => process.exit(130));
 main().then(
   (well) => process.exit(well ? 0 : 1),
   (error) => {
