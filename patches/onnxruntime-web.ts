@@ -8,6 +8,18 @@ const FIXED_WINDOW = {
   reason: 'the layer attends in a sliding window that its program has fixed',
 };
 
+/** What the program of the scores is told, in every build that is known. */
+const SCORE_UNIFORMS = {
+  head_size_vec: 'u32',
+  total_sequence_length: 'u32',
+  alpha: 'f32',
+  present_sequence_length: 'u32',
+  n_reps: 'u32',
+  num_present_sequence_length_tile: 'u32',
+  num_heads: 'u32',
+  batch_size: 'u32',
+} as const;
+
 const READ = 'read' as const;
 const WRITTEN = 'read_write' as const;
 const VECTORS = 'array<vec4<T>>';
@@ -35,17 +47,7 @@ export const onnxruntimeWeb: RuntimePatch = {
         out_split_vx: { type: VECTORS, access: WRITTEN },
         metadata: { type: 'array<vec2<f32>>', access: WRITTEN },
       },
-      uniforms: {
-        head_size_vec: 'u32',
-        total_sequence_length: 'u32',
-        alpha: 'f32',
-        present_sequence_length: 'u32',
-        n_reps: 'u32',
-        num_present_sequence_length_tile: 'u32',
-        num_heads: 'u32',
-        batch_size: 'u32',
-        new_sequence_length: 'u32',
-      },
+      uniforms: { ...SCORE_UNIFORMS, new_sequence_length: 'u32' },
       optionalUniforms: {
         local_window_size: 'u32',
         // The shape of a bias, whose buffer no program here has.
@@ -64,16 +66,7 @@ export const onnxruntimeWeb: RuntimePatch = {
         output: { type: 'array<T>', access: WRITTEN },
         metadata: { type: 'array<vec2<f32>>', access: WRITTEN },
       },
-      uniforms: {
-        head_size_vec: 'u32',
-        total_sequence_length: 'u32',
-        alpha: 'f32',
-        present_sequence_length: 'u32',
-        n_reps: 'u32',
-        num_present_sequence_length_tile: 'u32',
-        num_heads: 'u32',
-        batch_size: 'u32',
-      },
+      uniforms: SCORE_UNIFORMS,
       optionalUniforms: { attn_bias_dim0: 'u32', attn_bias_dim1: 'u32' },
       forbidden: [SOFT_CAP, FIXED_WINDOW],
     },

@@ -50,8 +50,8 @@ export class AttentionAssembler {
   private awaited: ProgramRole | undefined;
   /** The shape of the attention before. */
   private shape: AttentionShape | undefined;
-  /** A shape, and the same with sinks. */
-  private sunk: { without: AttentionShape; with: AttentionShape } | undefined;
+  /** The last shape that sinks were found for, without them and with them. */
+  private sinkShapes: { without: AttentionShape; with: AttentionShape } | undefined;
 
   constructor(private readonly hook: DeviceHook) {}
 
@@ -145,8 +145,9 @@ export class AttentionAssembler {
 
   /** One object for all layers of a shape. */
   private withSinks(shape: AttentionShape): AttentionShape {
-    if (this.sunk?.without !== shape) this.sunk = { without: shape, with: { ...shape, sinks: true } };
-    return this.sunk.with;
+    if (this.sinkShapes?.without !== shape)
+      this.sinkShapes = { without: shape, with: { ...shape, sinks: true } };
+    return this.sinkShapes.with;
   }
 
   /** Notes where V is; the reason if it cannot be there. */

@@ -7,7 +7,7 @@ import type { DeviceHook } from './device-hook.ts';
 import { encodeHeld, type HeldDispatch, holdDispatch, withUniform } from './held-dispatch.ts';
 import { LayerLocator } from './layer-locator.ts';
 import type { Dispatch, DispatchHandler } from './pass-hook.ts';
-import { indirectReason, isMatched, type MatchedProgram, type Program } from './program.ts';
+import { indirectReason, isMatched, type MatchedProgram, type Program, windowOffset } from './program.ts';
 import type { Tensors } from './session-hook.ts';
 
 /** Comparisons by the key of their shapes. */
@@ -112,10 +112,10 @@ export class ComparingHandler implements DispatchHandler {
 
   /** Keeps the first program of an attention, if a window is one of its uniforms. */
   private hold(dispatch: Dispatch, program: MatchedProgram): void {
-    const field = program.uniforms.local_window_size;
-    const known = field !== undefined && !program.unknownUniforms.includes('local_window_size');
-    this.held = known && this.windows.size > 0 ? [holdDispatch(dispatch, program, this.hook)] : undefined;
-    this.windowOffset = field?.offset ?? 0;
+    const offset = windowOffset(program);
+    const wanted = offset !== undefined && this.windows.size > 0;
+    this.held = wanted ? [holdDispatch(dispatch, program, this.hook)] : undefined;
+    this.windowOffset = offset ?? 0;
   }
 
   /**

@@ -32,7 +32,7 @@ export class LayerLocator {
     if (present && layer !== undefined) this.ofPresent.set(present.buffer, layer);
   }
 
-  /** The layer whose keys a dispatch binds. */
+  /** The layer whose keys, past or present, a dispatch binds. */
   layerAmong(entries: readonly GPUBindGroupEntry[]): number | undefined {
     for (const entry of entries) {
       const bound = bufferOfEntry(entry);
@@ -42,11 +42,17 @@ export class LayerLocator {
     return undefined;
   }
 
-  /**
-   * The number of an attention by the buffer of its keys, see {@link attentionKey}; call it once for each.
-   */
+  /** The number of an attention by the buffer of its keys, see {@link attentionKey}. Call it once for each attention. */
   attentionOf(keys: GPUBuffer): number | undefined {
-    const layer = this.layerOf(keys);
+    return this.count(this.layerOf(keys));
+  }
+
+  /** The same by what a dispatch binds, for an attention whose programs are not understood. */
+  attentionAmong(entries: readonly GPUBindGroupEntry[]): number | undefined {
+    return this.count(this.layerAmong(entries));
+  }
+
+  private count(layer: number | undefined): number | undefined {
     if (layer === undefined) return undefined;
     const before = this.attentions.get(layer) ?? 0;
     this.attentions.set(layer, before + 1);

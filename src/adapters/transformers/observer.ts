@@ -3,7 +3,7 @@ import { AttentionAssembler } from './attention-assembler.ts';
 import type { DeviceHook } from './device-hook.ts';
 import { LayerLocator } from './layer-locator.ts';
 import type { Dispatch, DispatchHandler } from './pass-hook.ts';
-import { indirectReason, isMatched, type Program } from './program.ts';
+import { indirectReason, isMatched, type Program, windowOffset } from './program.ts';
 import type { Tensors } from './session-hook.ts';
 
 /** Observes the attention of a decode step and changes nothing. */
@@ -20,6 +20,8 @@ export class Observer implements DispatchHandler {
   dispatches = 0;
   /** Labels of the programs that were dispatched, as far as their creation was seen. */
   readonly labels = new Set<string>();
+  /** Whether the runtime has the window of an attention as a uniform. */
+  windows = false;
   /** What the programs of the first attention bind. */
   interface: string | undefined;
   private readonly locator: LayerLocator;
@@ -49,11 +51,12 @@ export class Observer implements DispatchHandler {
     if (program && isMatched(program) && program.role === 'copy') this.locator.noteCopy(dispatch, program);
     if (result.kind === 'none' && result.reason) {
       this.reasons.add(result.reason);
-      const layer = result.otherForm ? this.locator.layerAmong(dispatch.entries) : undefined;
+      const layer = result.otherForm ? this.locator.attentionAmong(dispatch.entries) : undefined;
       if (layer !== undefined) this.elsewhere.add(layer);
     }
     if (result.kind === 'first') {
       this.interface ??= result.program.interface;
+      this.windows ||= windowOffset(result.program) !== undefined;
       this.layer = this.locator.attentionOf(result.call.keys.buffer);
     }
     if (result.kind === 'last') {

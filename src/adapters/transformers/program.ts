@@ -31,6 +31,11 @@ export function isMatched(program: Program): program is MatchedProgram {
   return 'bindings' in program;
 }
 
+/** Where the first program of an attention has its window among its uniforms, in bytes; undefined if windows are none of them. */
+export function windowOffset({ uniforms, unknownUniforms }: MatchedProgram): number | undefined {
+  return unknownUniforms.includes('local_window_size') ? undefined : uniforms.local_window_size?.offset;
+}
+
 /** Why an attention is left alone that begins with an indirect dispatch of a program; undefined if none begins with it. */
 export function indirectReason(program: Program | undefined): string | undefined {
   if (program?.role !== 'attend' && program?.role !== 'scores') return undefined;

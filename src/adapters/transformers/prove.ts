@@ -9,9 +9,6 @@ import { SharedCache, sharedCacheObstacle } from './kv/shared-cache.ts';
 import { layerCount, type Observation, type TrialTarget, withHandler } from './observe.ts';
 import { Trial } from './trial.ts';
 
-/** How the interface of an attention names a window, which is none of its uniforms in builds before September 2026. */
-const WINDOW_UNIFORM = 'local_window_size:u32';
-
 /** What was found out on the user's model before the first real use. */
 export interface Proof {
   /** Layers whose attention may be routed: in each of them ours computed the same as the runtime's. */
@@ -38,8 +35,7 @@ export async function prove(
   wantsSharedCache: boolean,
 ): Promise<Proof> {
   const comparisons = await createComparisons(encoders);
-  const windowed = observation.observer.interface?.includes(WINDOW_UNIFORM) ?? false;
-  const windows: Comparisons = windowed ? await createComparisons(encoders) : new Map();
+  const windows: Comparisons = observation.observer.windows ? await createComparisons(encoders) : new Map();
   try {
     return await Trial.hold(target.model, target.sessionHook, (trial) =>
       compare(target, trial, observation, { comparisons, windows }, wantsSharedCache),

@@ -101,7 +101,8 @@ describe('the stand-ins of onnxruntime', () => {
       await withDecoder({ form, window: form === 'two' }, 'f32', async (decoder) => {
         for (const window of form === 'two' ? [0, 20] : [0]) {
           const step = { length: TRIAL_LENGTH, window };
-          const { layers, reasons } = await routing.observe(decoder, step);
+          const { layers, reasons, windows } = await routing.observe(decoder, step);
+          expect(windows).toBe(form === 'two');
           expect([...reasons]).toEqual([]);
           expect([...layers.keys()]).toEqual([0, 1]);
           const compared = await routing.compare(decoder, step);

@@ -98,7 +98,7 @@ export class StepHandler implements DispatchHandler {
   /** An attention is the runtime's, as a whole. */
   private leave({ entries }: Dispatch, reason: string, otherForm = false): void {
     this.account.reasons.add(reason);
-    const layer = otherForm ? this.locator.layerAmong(entries) : undefined;
+    const layer = otherForm ? this.locator.attentionAmong(entries) : undefined;
     if (layer !== undefined && this.conversation.layers.has(layer)) this.account.elsewhere.add(layer);
   }
 

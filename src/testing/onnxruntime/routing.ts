@@ -91,7 +91,8 @@ export class Routing {
   async compare(decoder: StandInDecoder, step: DecodeStep): Promise<Compared> {
     const encoders = await this.prepare(decoder, step);
     const comparisons = await createComparisons(encoders);
-    const windows = decoder.options.window ? await createComparisons(encoders) : new Map();
+    const observer = await this.observe(decoder, step);
+    const windows = observer.windows ? await createComparisons(encoders) : new Map();
     const all = [...comparisons.values()];
     try {
       const handler = new ComparingHandler(this.hook, comparisons, windows, decoder.feeds);
