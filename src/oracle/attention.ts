@@ -40,11 +40,23 @@ export function attentionScores(inputs: AttentionInputs): AttentionScores {
   const x = resolveInputs(inputs);
   const { batch, queryHeads, capacity } = x;
   const scores = new Float64Array(batch * queryHeads * capacity).fill(-Infinity);
+  for (let b = 0; b < batch; b++) {
+    for (let h = 0; h < queryHeads; h++) rowScores(x, b, h, scores);
+  }
+  return softmaxOf(x, scores);
+}
+
+/**
+ * The softmax of given scores.
+ *
+ * @param scores - [batch, queryHeads, capacity], natural logarithms; -Infinity at and beyond the length
+ */
+export function softmaxOf(x: ResolvedInputs, scores: Float64Array): AttentionScores {
+  const { batch, queryHeads, capacity } = x;
   const logProbabilities = new Float64Array(scores.length).fill(-Infinity);
   const probabilities = new Float64Array(scores.length);
   for (let b = 0; b < batch; b++) {
     for (let h = 0; h < queryHeads; h++) {
-      rowScores(x, b, h, scores);
       const at = (b * queryHeads + h) * capacity;
       const end = at + x.lengths[b]!;
       let max = -Infinity;

@@ -26,6 +26,7 @@ export {
   judgedLogProbabilities,
   type SiftedAttention,
   type SiftedAttentionOptions,
+  shadowLogProbabilities,
   siftedAttention,
 } from './sifted.ts';
 export { ThresholdTracker } from './threshold-tracker.ts';

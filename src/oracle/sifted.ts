@@ -1,10 +1,11 @@
 import { invalidOption } from '../errors.ts';
-import { type Dropped, LINEAR_GAIN, type Normaliser } from '../policy/index.ts';
-import { type AttentionScores, accumulateValues, attentionScores, keyShare } from './attention.ts';
+import { type Dropped, type Keys, LINEAR_GAIN, type Normaliser } from '../policy/index.ts';
+import { type AttentionScores, accumulateValues, attentionScores, keyShare, softmaxOf } from './attention.ts';
 import { estimateLogNormaliser } from './estimate.ts';
 import type { AttentionInputs, ResolvedInputs } from './inputs.ts';
 import { resolveInputs } from './inputs.ts';
 import { addDropped, type ValueMoments, valueMoments } from './moments.ts';
+import { betweenEdges, isEdgeKey, shadowScores } from './shadow.ts';
 
 /** What is done with the rows above the threshold; a ThresholdPolicy fits. Everything defaults to the paper's. */
 export interface SiftedAttentionOptions {
@@ -12,6 +13,11 @@ export interface SiftedAttentionOptions {
   readonly dropped?: Dropped;
   /** What the probabilities are judged with. Default `'exact'`. */
   readonly normaliser?: Normaliser;
+  /**
+   * What the scores come from that choose rows. Default `'exact'`. With `'shadow'` rows are chosen by the estimate and shared in the group,
+   * whatever the options say.
+   */
+  readonly keys?: Keys;
   /** Rows that any query head of a KV group keeps contribute to all heads of the group. */
   readonly shareGroup?: boolean;
   /** Row S-1 is always kept. */
@@ -24,13 +30,13 @@ export interface SiftedAttentionOptions {
 
 /** Bytes of K and V for one layer and one decode step, all sequences together. */
 export interface AttentionBytes {
-  /** K rows read: all of them. */
+  /** All K rows; or the shadow of those that are no edge keys, and the exact K rows that are read. */
   readonly k: number;
   /** V rows read: those that at least one head of the KV group keeps. */
   readonly v: number;
   /** k + v. */
   readonly total: number;
-  /** What dense attention reads: 2k. */
+  /** What dense attention reads: all rows of K and V. */
   readonly dense: number;
 }
 
@@ -79,6 +85,21 @@ export function judgedLogProbabilities(
   return judged;
 }
 
+/**
+ * The same where rows are chosen by the shadow: [batch, queryHeads, capacity] each.
+ *
+ * @returns `screened`, by which rows are read, and `exact`, by which heads keep the rows that are read
+ */
+export function shadowLogProbabilities(
+  inputs: AttentionInputs,
+  attention: AttentionScores,
+): { screened: Float64Array; exact: Float64Array; scores: Float64Array } {
+  const scores = shadowScores(resolveInputs(inputs), attention.scores);
+  const screened = judgedLogProbabilities(inputs, { ...attention, scores }, 'estimate');
+  const exact = screened.map((log, at) => attention.scores[at]! - scores[at]! + log);
+  return { screened, exact, scores };
+}
+
 /** Which rows each head keeps, and the union over each group. */
 function decide(
   x: ResolvedInputs,
@@ -114,11 +135,59 @@ function decide(
   return { kept, keptRows, groupKept, groupRows };
 }
 
-function countBytes(x: ResolvedInputs, groupRows: Uint32Array, elementBytes: number): AttentionBytes {
+/**
+ * Chooses rows by the shadow. The edge keys are read, and what some head of the group keeps by its score from the shadow. Of these rows a
+ * head keeps those that its exact score keeps.
+ *
+ * @returns the scores that rows take part in the softmax with, exact where they are read, and the decision
+ */
+function decideByShadow(
+  x: ResolvedInputs,
+  exact: AttentionScores,
+  logThresholds: ArrayLike<number>,
+  options: SiftedAttentionOptions,
+): { attention: AttentionScores; decision: Decision } {
+  const { batch, queryHeads, kvHeads, capacity, groupSize } = x;
+  const { screened, exact: judged, scores } = shadowLogProbabilities(x, exact);
+  const read = decide(x, screened, logThresholds, { ...options, keepLargest: false });
+  for (let group = 0; group < batch * kvHeads; group++) {
+    const length = x.lengths[Math.floor(group / kvHeads)]!;
+    for (let i = 0; i < length; i++) {
+      if (!isEdgeKey(i, length) || read.groupKept[group * capacity + i] === 1) continue;
+      read.groupKept[group * capacity + i] = 1;
+      read.groupRows[group]!++;
+    }
+  }
+  const kept = new Uint8Array(batch * queryHeads * capacity);
+  const keptRows = new Uint32Array(batch * queryHeads);
+  for (let head = 0; head < batch * queryHeads; head++) {
+    const length = x.lengths[Math.floor(head / queryHeads)]!;
+    const group = Math.floor(head / groupSize);
+    for (let i = 0; i < length; i++) {
+      if (read.groupKept[group * capacity + i] === 0) continue;
+      const at = head * capacity + i;
+      scores[at] = exact.scores[at]!;
+      const newest = options.keepNewest === true && i === length - 1;
+      if (!newest && !(judged[at]! >= logThresholds[head]!)) continue;
+      kept[at] = 1;
+      keptRows[head]!++;
+    }
+  }
+  return { attention: softmaxOf(x, scores), decision: { ...read, kept, keptRows } };
+}
+
+function countBytes(
+  x: ResolvedInputs,
+  groupRows: Uint32Array,
+  elementBytes: number,
+  keys: Keys,
+): AttentionBytes {
   const row = x.headSize * elementBytes;
-  const k = x.lengths.reduce((sum, length) => sum + length, 0) * x.kvHeads * row;
-  const v = groupRows.reduce((sum, rows) => sum + rows, 0) * row;
-  return { k, v, total: k + v, dense: 2 * k };
+  const rows = x.lengths.reduce((sum, length) => sum + length, 0) * x.kvHeads;
+  const v = groupRows.reduce((sum, count) => sum + count, 0) * row;
+  const coded = x.lengths.reduce((sum, length) => sum + betweenEdges(length), 0) * x.kvHeads;
+  const k = keys === 'shadow' ? coded * (x.headSize / 4 + 1) + v : rows * row;
+  return { k, v, total: k + v, dense: 2 * rows * row };
 }
 
 /**
@@ -154,14 +223,16 @@ export function siftedAttention(
   const elementBytes = options.elementBytes ?? 2;
   if (!(elementBytes > 0)) throw invalidOption('elementBytes', elementBytes, 'a number > 0');
 
-  const attention = attentionScores(x);
+  const { keys = 'exact' } = options;
+  const exact = attentionScores(x);
+  const { attention, decision } =
+    keys === 'shadow'
+      ? decideByShadow(x, exact, logThresholds, options)
+      : {
+          attention: exact,
+          decision: decide(x, judgedLogProbabilities(x, exact, options.normaliser), logThresholds, options),
+        };
   const { probabilities } = attention;
-  const decision = decide(
-    x,
-    judgedLogProbabilities(x, attention, options.normaliser),
-    logThresholds,
-    options,
-  );
   const { dropped = 'none' } = options;
   const weights = new Float64Array(probabilities.length);
   const keptMass = new Float64Array(heads);
@@ -171,9 +242,10 @@ export function siftedAttention(
     for (let h = 0; h < queryHeads; h++) {
       const head = b * queryHeads + h;
       const group = b * kvHeads + Math.floor(h / groupSize);
-      const [mask, maskAt] = options.shareGroup
-        ? [decision.groupKept, group * capacity]
-        : [decision.kept, head * capacity];
+      const [mask, maskAt] =
+        options.shareGroup || keys === 'shadow'
+          ? [decision.groupKept, group * capacity]
+          : [decision.kept, head * capacity];
       for (let i = 0; i < x.lengths[b]!; i++) {
         if (mask[maskAt + i] === 0) continue;
         weights[head * capacity + i] = probabilities[head * capacity + i]!;
@@ -189,5 +261,5 @@ export function siftedAttention(
       for (let d = 0; d < headSize; d++) output[head * headSize + d]! *= share;
     }
   }
-  return { output, ...decision, keptMass, bytes: countBytes(x, decision.groupRows, elementBytes) };
+  return { output, ...decision, keptMass, bytes: countBytes(x, decision.groupRows, elementBytes, keys) };
 }

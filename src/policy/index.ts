@@ -12,6 +12,7 @@ export {
   type Exponent,
   isDense,
   isLearned,
+  type Keys,
   MIN_POINTS,
   type Normaliser,
   type Target,

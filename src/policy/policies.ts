@@ -28,6 +28,7 @@ export function paperPolicy(options: QuantileOptions = {}): ThresholdPolicy {
     warmup,
     dropped: 'none',
     normaliser: 'exact',
+    keys: 'exact',
     shareGroup: false,
     keepNewest: false,
     keepLargest: false,
@@ -40,6 +41,7 @@ export function paperPolicy(options: QuantileOptions = {}): ThresholdPolicy {
 const SAFE_ROWS = {
   dropped: 'renormalise',
   normaliser: 'exact',
+  keys: 'exact',
   shareGroup: true,
   keepNewest: true,
   keepLargest: true,
@@ -85,6 +87,7 @@ export function uniformPolicy(options: { readonly c: number }): ThresholdPolicy 
     warmup: 0,
     dropped: 'linear',
     normaliser: 'estimate',
+    keys: 'exact',
     shareGroup: true,
     keepNewest: true,
     keepLargest: false,

@@ -20,6 +20,7 @@ describe('policies', () => {
       warmup: 64,
       dropped: 'none',
       normaliser: 'exact',
+      keys: 'exact',
       shareGroup: false,
       keepNewest: false,
       keepLargest: false,
@@ -28,12 +29,12 @@ describe('policies', () => {
     });
   });
 
-  it('differs from the paper in every choice but the target, the warm-up and the exact normaliser', () => {
+  it('differs from the paper in every choice but the target, the warm-up, the exact normaliser and the exact keys', () => {
     const [paper, ours] = [paperPolicy(), learnedPolicy()];
     const same = (Object.keys(paper) as (keyof ThresholdPolicy)[]).filter(
       (key) => JSON.stringify(paper[key]) === JSON.stringify(ours[key]),
     );
-    expect(same.sort()).toEqual(['normaliser', 'target', 'warmup']);
+    expect(same.sort()).toEqual(['keys', 'normaliser', 'target', 'warmup']);
     expect(ours).toMatchObject({ axis: 'length', exponent: { kind: 'fixed', beta: -1 }, guard: true });
   });
 

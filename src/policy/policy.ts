@@ -51,6 +51,15 @@ export type Dropped = 'none' | 'renormalise' | 'mean' | 'linear';
  */
 export type Normaliser = 'exact' | 'estimate';
 
+/**
+ * What the scores come from that decide which rows are read.
+ *
+ * - `exact`: all of K.
+ * - `shadow`: a copy of K with 2 bits an element, made of the cache after the prompt. The exact K is read for the rows whose V is read, and
+ *   for the edge keys. Where that cannot be done (where `normaliser` is `exact` in effect, or memory is short): exact.
+ */
+export type Keys = 'exact' | 'shadow';
+
 /** How thresholds are found and what is done with the rows they keep. Plain data, frozen, the same for all heads. */
 export interface ThresholdPolicy {
   /** Name for reports. */
@@ -64,6 +73,8 @@ export interface ThresholdPolicy {
   readonly dropped: Dropped;
   /** What probabilities are judged with. */
   readonly normaliser: Normaliser;
+  /** What the scores come from that decide which rows are read. */
+  readonly keys: Keys;
   /** A V row that any query head of a KV group keeps serves all heads of the group. */
   readonly shareGroup: boolean;
   /** The row of the newest token is always kept. */

@@ -2,6 +2,7 @@ import { invalidOption } from '../errors.ts';
 import {
   type Dropped,
   type Exponent,
+  type Keys,
   MIN_POINTS,
   type Normaliser,
   type Target,
@@ -10,6 +11,7 @@ import {
 
 const DROPPED: readonly Dropped[] = ['none', 'renormalise', 'mean', 'linear'];
 const NORMALISERS: readonly Normaliser[] = ['exact', 'estimate'];
+const KEYS: readonly Keys[] = ['exact', 'shadow'];
 
 /** The longest warm-up, in decode steps. */
 export const MAX_WARMUP = 4096;
@@ -95,6 +97,16 @@ export function validatePolicy(policy: ThresholdPolicy): ThresholdPolicy {
       'keepLargest',
       true,
       "false with normaliser 'estimate': one pass does not know the largest row",
+    );
+  }
+  if (!KEYS.includes(policy.keys)) {
+    throw invalidOption('keys', policy.keys, KEYS.map((name) => `'${name}'`).join(', '));
+  }
+  if (policy.keys === 'shadow' && (learned || policy.normaliser !== 'estimate' || !policy.shareGroup)) {
+    throw invalidOption(
+      'keys',
+      policy.keys,
+      "'exact', unless the target is 'uniform' or 'probability', normaliser is 'estimate' and shareGroup is true",
     );
   }
   for (const flag of ['shareGroup', 'keepNewest', 'keepLargest', 'guard'] as const) {

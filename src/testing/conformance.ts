@@ -9,6 +9,7 @@ import {
   createRandom,
   judgedLogProbabilities,
   type Random,
+  shadowLogProbabilities,
   siftedAttention,
 } from '../oracle/index.ts';
 import { type ThresholdPolicy, validatePolicy } from '../policy/index.ts';
@@ -87,7 +88,7 @@ export function drawShape(seed: number, dtype?: DType): AttentionShape {
 export function drawCase(
   seed: number,
   shape: AttentionShape,
-  options: { maxLength?: number; subgroups: boolean; onePass?: boolean },
+  options: { maxLength?: number; subgroups: boolean; onePass?: boolean; shadow?: boolean },
 ): Case {
   const random = createRandom(seed);
   const pick = <T>(list: readonly T[]): T => list[random.integer(list.length)]!;
@@ -104,11 +105,18 @@ export function drawCase(
   const inputs = { ...x, queryHeads, kvHeads, headSize, batch, capacity, lengths };
   const onePass = options.onePass === true && canSiftInOnePass(shape, options.subgroups);
   const normaliser = onePass ? 'estimate' : 'exact';
-  const judged = judgedLogProbabilities(inputs, attentionScores(inputs), normaliser);
+  const keys = onePass && options.shadow ? 'shadow' : 'exact';
+  const scores = attentionScores(inputs);
+  let judged: ArrayLike<number> = judgedLogProbabilities(inputs, scores, normaliser);
+  if (keys === 'shadow') {
+    const { screened, exact } = shadowLogProbabilities(inputs, scores);
+    judged = [...screened, ...exact];
+  }
   const flags = {
     dropped: pick(['none', 'renormalise', 'mean', 'linear'] as const),
     normaliser,
-    shareGroup: random.integer(2) === 1,
+    keys,
+    shareGroup: keys === 'shadow' || random.integer(2) === 1,
     keepNewest: random.integer(2) === 1,
     keepLargest: random.integer(2) === 1 && !onePass,
   } as const;
@@ -142,7 +150,7 @@ export async function runCase(device: GPUDevice, c: Case): Promise<Outcome> {
     { length: batch * queryHeads },
     (_, i) => c.logThresholds[Math.floor(i / queryHeads)]!,
   );
-  if (dtype === 'f16' && c.policy.normaliser === 'estimate') {
+  if (dtype === 'f16' && c.policy.normaliser === 'estimate' && c.policy.keys === 'exact') {
     clearKeys(createRandom(c.seed ^ 0xc1ea), inputs, perHead, c.policy.normaliser);
   }
   const attention = await createSiftAttention(device, shape, {

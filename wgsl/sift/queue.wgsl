@@ -6,7 +6,6 @@
 
 const REFINED_FROM = -7.0;               // much probability: scores of rows of at least 2^-7 are refined
 const RAISED_FROM = 32.0;                // a score above this raises State.top; sums that are 2^32 times larger are still exact
-alias Counts = array<u32, (HEADS + 1u) / 2u>; // two heads in a word
 
 struct Queue {
   key: u32,          // the key that this lane has queued

@@ -13,34 +13,13 @@
 // 0, all splits share all keys.
 // Grid: (splits, KV_HEADS, batch), and one workgroup more in x where corrections are prepared (correction.wgsl).
 // Buffers: lengths, q, keys, values, layer_state, split_softmax (written), split_output (written)
-// Constants: SLOTS, UNROLL, HEADS, SAMPLED, TEAMS, WG, QUERY_HEADS, GROUP, LANES, TEAM, SINK, NEWEST, SAMPLES
-// Constants: EDGE_SPLITS, SAMPLE_ROUNDS, LANE_WORDS, WORDS, SAMPLE_EACH, V4, HEAD_ROUNDS, TEAM_SLOTS, SPLIT_VECS, PACK
+// Constants: SLOTS, UNROLL, HEADS, SAMPLED, WG, QUERY_HEADS, GROUP, LANES, TEAM, SINK, NEWEST, SAMPLES, EDGE_SPLITS, SAMPLE_ROUNDS
+// Constants: LANE_WORDS, WORDS, V4, PACK
 
 const TILE = SLOTS * UNROLL;             // keys that the workgroup takes at a time; SAMPLE_ROUNDS tiles hold the keys of the estimate
-const LN_2 = 0.6931471805599453;
-const LOG2_E = 1.4426950408889634;       // after the estimate, scores and cuts are exponents of two, and weights are exp2
 // Cuts are relative to State.top, as the sums are, which saves operations. With pages they are absolute, because groups of seven heads took
 // a tenth longer.
 const CUT_RELATIVE = !LOOKS_UP;
-var<workgroup> sample_score: array<f32, HEADS * SAMPLED>; // of all keys of the estimate
-var<workgroup> head_norm: array<f32, HEADS>;             // the estimated log-normaliser, to base 2
-var<workgroup> head_cut: array<f32, HEADS>;              // a head keeps a row whose score is at least this
-var<workgroup> team_top: array<f32, HEADS * TEAMS>;      // State.top as a natural logarithm
-var<workgroup> team_mass: array<vec4f, HEADS * TEAMS>;   // (kept mass, dropped mass, kept rows, 0)
-var<workgroup> team_read: array<u32, TEAMS>;             // V rows that a team has read
-
-// Where an invocation stands. A slot is LANES lanes that read one row side by side. A team is TEAM lanes of a subgroup that share a queue.
-struct Place {
-  lid: u32,       // invocation within the workgroup
-  batch: u32,     // sequence
-  kv_head: u32,
-  head0: u32,     // first query head of the group, over the batch
-  slot: u32,      // slot within the workgroup
-  lane: u32,      // lane within the slot
-  sg_slot: u32,   // the slot's first lane within the subgroup
-  tl: u32,        // lane within the team
-  team0: u32,     // the team's first lane within the subgroup
-}
 
 // A split and its keys.
 struct Split {
@@ -52,15 +31,6 @@ struct Split {
   has_edges: bool,   // it has edge keys
   base: u32,         // the first key of its first tile
   end: u32,          // where the shared keys end
-}
-
-// What a lane holds for all heads. A lane's rows are those that it has scored or queued.
-struct State {
-  top: PerHead,       // the log2 of what sums are relative to: the estimate, or a score far above it
-  cut: PerHead,       // the head keeps a row whose score is at least this
-  kept_mass: PerHead, // mass of the lane's rows that are read and serve the head
-  dropped: PerHead,   // mass of its other rows
-  kept: Counts,       // how many of its rows the head keeps
 }
 
 @compute @workgroup_size(WG)
@@ -193,44 +163,11 @@ fn estimate(at: Place, split: Split, query: ptr<function, Pairs>, next_row: u32)
     }
   }
   workgroupBarrier();
-  for (var h = at.lid / TEAM; h < HEADS; h += TEAMS) {
-    let norm = log_normaliser(h, split, at.tl);
-    let eta = head_threshold(at.head0 + h, split.length);
-    if (at.tl == 0u) {
-      let finite = abs(norm) < 1e30;     // a screened score may have overflowed: then every row is read
-      head_norm[h] = select(0.0, norm * LOG2_E, finite);
-      head_cut[h] = LOWEST;
-      if (finite && eta > LOWEST) { head_cut[h] = (select(norm, 0.0, CUT_RELATIVE) + eta) * LOG2_E; }
-    }
-  }
+  write_cuts(at, split.edge_count, split.sample_count, split.length);
   var scores = screen_scores(query, &first_tile, at.lane);
   workgroupBarrier();
   if (split.has_edges) { return edge_scores; }
   return scores;
-}
-
-// The estimated log-normaliser of a head. The lanes of a team compute it together.
-fn log_normaliser(h: u32, split: Split, tl: u32) -> f32 {
-  var score: array<f32, SAMPLE_EACH>;
-  var top = vec2f(LOWEST);               // largest score of the edge keys (x) and of the samples (y)
-  for (var j = 0u; j < SAMPLE_EACH; j++) { // unroll
-    let i = j * TEAM + tl;
-    score[j] = select(LOWEST, sample_score[h * SAMPLED + i], i < split.edge_count + split.sample_count);
-    top = max(top, select(vec2f(LOWEST, score[j]), vec2f(score[j], LOWEST), i < split.edge_count));
-  }
-  top = team_max(top);
-  var sum = vec2f(0.0);
-  for (var j = 0u; j < SAMPLE_EACH; j++) { // unroll
-    let i = j * TEAM + tl;
-    let counts = i < split.edge_count + split.sample_count;
-    let e = select(0.0, exp(score[j] - select(top.y, top.x, i < split.edge_count)), counts);
-    sum += select(vec2f(0.0, e), vec2f(e, 0.0), i < split.edge_count);
-  }
-  sum = team_add(sum);
-  let edges = vec2f(top.x, sum.x);       // softmax (maximum, sum)
-  let samples = vec2f(top.y, sum.y);
-  let whole = extrapolate(edges, samples, split.edge_count, split.sample_count, split.length);
-  return whole.x + log(whole.y);
 }
 
 // Starts reading the K rows of the tile at `base`. Some may lie beyond the last key; their scores are not used. looked_up: with LOOKS_UP,
@@ -268,48 +205,4 @@ fn judge(score: ptr<function, PairScores>, state: ptr<function, State>, valid: b
   }
   let ballot = subgroupBallot(reads);
   return (ballot[team0 / 32u] >> (team0 % 32u)) & (0xffffffffu >> (32u - TEAM));
-}
-
-// Writes the split's softmax and output and, for the figures, its kept mass and how many rows were kept and read. The sums of teams may be
-// relative to different State.top; here they become relative to the largest.
-fn write_split(state: ptr<function, State>, acc: ptr<function, Sums>, rows_read: u32, at: Place, split: u32) {
-  let team = at.lid / TEAM;
-  for (var h = 0u; h < HEADS; h++) { // unroll
-    if (at.tl == 0u) { team_top[h * TEAMS + team] = (*state).top[h] * LN_2; }
-  }
-  for (var r = 0u; r < HEAD_ROUNDS; r++) { // unroll
-    var values: Folded;
-    for (var i = 0u; i < TEAM_SLOTS; i++) { // unroll
-      let h = min(r * TEAM_SLOTS + i, HEADS - 1u);
-      let rows = ((*state).kept[h / 2u] >> (16u * (h % 2u))) & 0xffffu;
-      values[i] = vec4f((*state).kept_mass[h], (*state).dropped[h], f32(rows), 0.0);
-    }
-    let total = lanes_sum(fold_slots(&values, at.tl / LANES));
-    let h = r * TEAM_SLOTS + at.tl / LANES;
-    if (at.lane == 0u && h < HEADS) { team_mass[h * TEAMS + team] = total; }
-  }
-  if (at.tl == 0u) { team_read[team] = rows_read; }
-  workgroupBarrier();
-  if (at.lid < HEADS) {
-    var m = LOWEST;
-    for (var i = 0u; i < TEAMS; i++) { m = max(m, team_top[at.lid * TEAMS + i]); }
-    var total = vec4f(0.0);
-    var total_read = 0u;
-    for (var i = 0u; i < TEAMS; i++) {
-      total += team_mass[at.lid * TEAMS + i] * vec4f(vec2f(exp(team_top[at.lid * TEAMS + i] - m)), 1.0, 1.0);
-      total_read += team_read[i];
-    }
-    let of_head = (at.head0 + at.lid) * params.splits + split;
-    split_softmax[of_head] = vec2f(m, total.x + total.y);
-    split_output[of_head * SPLIT_VECS + SPLIT_VECS - 1u] = vec4f(total.x, total.z, f32(total_read), 0.0);
-  }
-  for (var h = 0u; h < HEADS; h++) { // unroll
-    var m = LOWEST;
-    for (var i = 0u; i < TEAMS; i++) { m = max(m, team_top[h * TEAMS + i]); }
-    let factor = exp((*state).top[h] * LN_2 - m);
-    for (var i = 0u; i < LANE_WORDS * V4; i++) { // unroll
-      (*acc)[h * LANE_WORDS * V4 + i] *= factor;
-    }
-  }
-  write_sums(acc, at.lid, at.tl, at.head0, HEADS, split);
 }

@@ -26,6 +26,12 @@ export interface VariantOptions {
   tuning?: Partial<Tuning>;
 }
 
+/** Whether the browser's WGSL has products of four signed bytes. It is a feature of the language, which every device of a browser has. */
+function hasPackedDot(): boolean {
+  const gpu = typeof navigator === 'undefined' ? undefined : (navigator.gpu as GPU | undefined);
+  return gpu?.wgslLanguageFeatures?.has('packed_4x8_integer_dot_product') ?? false;
+}
+
 /** The fastest variant of the kernels that a device can run for a shape. */
 export function fastestVariant(
   device: GPUDevice,
@@ -34,7 +40,14 @@ export function fastestVariant(
 ): KernelVariant {
   const tuning = { ...tuningOf(device), ...changes };
   const halfScreen = subgroups && tuning.half && dtype === 'f16' && device.features.has('shader-f16');
-  return { subgroupSize: subgroups ? device.adapterInfo.subgroupMinSize : 0, halfScreen, kv, tuning };
+  const packedDot = hasPackedDot();
+  return {
+    subgroupSize: subgroups ? device.adapterInfo.subgroupMinSize : 0,
+    halfScreen,
+    packedDot,
+    kv,
+    tuning,
+  };
 }
 
 /**

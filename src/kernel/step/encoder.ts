@@ -7,6 +7,7 @@ import { BUFFER_SLOT, type CompiledKernel, compileKernels, type KernelSet } from
 import type { LayerState } from './layer-state.ts';
 import { ParamsRing, type StepGeometry } from './params.ts';
 import { Scratch, type ScratchName, type ScratchNeeds } from './scratch.ts';
+import { shadowGroups } from './shadow.ts';
 import { planSplits } from './split-plan.ts';
 import { policyKernels, type StepKind, stepKernels, stepKind } from './step-kinds.ts';
 import type { Tuning } from './tuning.ts';
@@ -79,6 +80,12 @@ export interface PreparedStep extends StepInputs {
   geometry: StepGeometry;
   /** Dynamic offset of the step's parameters in bytes. */
   paramsOffset: number;
+  /** What the numbers of workgroups follow from. */
+  size: GridSize;
+  /** Measures the moments, if the step does so. */
+  measure: Dispatch | undefined;
+  /** What layers encode into their shadows at this step, and the parameters for it. */
+  encodings: Map<string, { paramsOffset: number; dispatches: readonly Dispatch[] }>;
   /** Dispatches of {@link AttentionEncoder.attend} and of {@link AttentionEncoder.combine}. */
   attend: readonly Dispatch[];
   finish: readonly Dispatch[];
@@ -170,6 +177,9 @@ export class AttentionEncoder {
       capacity: inputs.capacity,
       firstKey,
       scale: inputs.scale,
+      shadowGroups: kind === 'shadow' ? shadowGroups(firstKey + maxLength) : 0,
+      encodeRows: 0,
+      statistics: false,
       ...split,
     };
     const { blocks } = shapeConstants(this.shape);
@@ -182,19 +192,22 @@ export class AttentionEncoder {
       kvHeads,
       blocks,
       vecs: headSize / 4,
+      encodeRows: 0,
       dense,
       corrects,
     };
     const names = stepKernels(kind, this.subgroups);
     // A window that is too short to sift stays so, and needs no moments later.
     const measures = plan.measure || (!short && measuresWindow(policy, firstKey, maxLength));
-    const measure: readonly KernelName[] = measures ? ['moments'] : [];
     return {
       ...inputs,
       kind,
       geometry,
-      attend: [...measure, ...names.attend].map((name) => this.dispatchOf(name, size)),
+      size,
+      measure: measures ? this.dispatchOf('moments', size) : undefined,
+      attend: names.attend.map((name) => this.dispatchOf(name, size)),
       finish: names.finish.map((name) => this.dispatchOf(name, size)),
+      encodings: new Map(),
       paramsOffset: this.resources.params.push(geometry, policy, plan),
     };
   }
@@ -222,10 +235,20 @@ export class AttentionEncoder {
   }: Pick<StepInputs, 'batch' | 'maxLength' | 'policy' | 'plan'>) {
     const { shape } = this;
     const kind = stepKind(policy, plan, shape, this.subgroups);
+    const onePass = kind === 'sift' || kind === 'shadow';
     const edge = kind === 'sift' ? this.kernel('sift').constants.EDGE_SPLITS : 0;
     const corrects = !plan.dense && usesMoments(policy);
     const beside = edge + Number(corrects);
-    const { splits, chunk } = planSplits(shape, batch, maxLength, this.tuning, kind === 'sift', beside);
+    const { splits, chunk } = planSplits(
+      shape,
+      batch,
+      maxLength,
+      kind === 'shadow'
+        ? { ...this.tuning, minChunk: this.tuning.shadowChunk, siftWorkgroups: this.tuning.shadowWorkgroups }
+        : this.tuning,
+      onePass,
+      beside,
+    );
     const scoreStride = Math.ceil(maxLength / 64) * 64;
     return { kind, corrects, splits: splits + edge, chunk, scoreStride };
   }
@@ -247,7 +270,9 @@ export class AttentionEncoder {
     bound[BUFFER_SLOT.page_table] = layer.pageTable;
     // The kernels of `combine` read the sinks. They are the only input of the layer that those need, and it follows in any case.
     bound[BUFFER_SLOT.sinks] = layer.sinks;
-    this.encode(pass, step, step.attend, state);
+    const measured = step.kind === 'shadow' && this.encodeShadow(pass, step, state);
+    if (step.measure && !measured) this.encode(pass, step.paramsOffset, [step.measure], state);
+    this.encode(pass, step.paramsOffset, step.attend, state);
   }
 
   /**
@@ -269,7 +294,32 @@ export class AttentionEncoder {
     this.bindStep(step, state);
     bound[BUFFER_SLOT.output] = output;
     bound[BUFFER_SLOT.lse] = lse;
-    this.encode(pass, step, step.finish, state);
+    this.encode(pass, step.paramsOffset, step.finish, state);
+  }
+
+  /**
+   * Encodes the rows of K that the layer's shadow lacks.
+   * @returns whether the moments were measured, as they are with the statistics of the shadow
+   */
+  private encodeShadow(pass: GPUComputePassEncoder, step: PreparedStep, state: LayerState): boolean {
+    const { firstKey, shadowGroups: groups } = step.geometry;
+    this.bound[BUFFER_SLOT.shadow] = state.shadow.get(groups);
+    const encoding = state.shadow.encode(firstKey + step.maxLength);
+    if (!encoding) return false;
+    const { rows, statistics } = encoding;
+    const key = `${rows} ${statistics}`;
+    let known = step.encodings.get(key);
+    if (!known) {
+      const names: readonly KernelName[] = statistics ? ['moments', 'encode'] : ['encode'];
+      const geometry = { ...step.geometry, encodeRows: rows, statistics };
+      known = {
+        paramsOffset: this.resources.params.push(geometry, step.policy, step.plan),
+        dispatches: names.map((name) => this.dispatchOf(name, { ...step.size, encodeRows: rows })),
+      };
+      step.encodings.set(key, known);
+    }
+    this.encode(pass, known.paramsOffset, known.dispatches, state);
+    return statistics;
   }
 
   /**
@@ -307,7 +357,7 @@ export class AttentionEncoder {
 
   /** Whether a step stores scores: if it takes two passes or learns. */
   private hasScores(kind: StepKind): boolean {
-    return kind !== 'sift' && (kind !== 'dense' || !this.subgroups);
+    return kind !== 'sift' && kind !== 'shadow' && (kind !== 'dense' || !this.subgroups);
   }
 
   private scratch(name: ScratchName, { batch, geometry }: PreparedStep): GPUBufferBinding {
@@ -318,12 +368,12 @@ export class AttentionEncoder {
 
   private encode(
     pass: GPUComputePassEncoder,
-    step: PreparedStep,
+    paramsOffset: number,
     dispatches: readonly Dispatch[],
     state: LayerState,
   ): void {
     const { device, params } = this.resources;
-    this.offset[0] = step.paramsOffset;
+    this.offset[0] = paramsOffset;
     for (const { kernel, x, y, z } of dispatches) {
       pass.setPipeline(kernel.pipeline);
       const group = state.bindGroups.get(device, kernel, params.buffer, this.bound);

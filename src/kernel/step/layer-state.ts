@@ -3,6 +3,7 @@ import type { AttentionShape } from '../shape.ts';
 import { momentVecs } from '../text/constants.ts';
 import { GROUP_BYTES, HEAD_BYTES, HEAD_STATUS, headOffset } from '../text/schema.ts';
 import { BindGroupCache } from './bind-groups.ts';
+import { Shadow } from './shadow.ts';
 
 /**
  * What a head's threshold comes from.
@@ -51,7 +52,7 @@ export interface LayerFigures {
 }
 
 /** What the size of the state depends on. */
-type Remembers = Pick<ThresholdPolicy, 'warmup' | 'dropped'>;
+type Remembers = Pick<ThresholdPolicy, 'warmup' | 'dropped' | 'keys'>;
 
 /** Bytes of the three buffers of a layer's state. */
 function sizes(
@@ -60,10 +61,14 @@ function sizes(
   policy: Remembers,
 ): Record<'heads' | 'groups' | 'window', number> {
   const rows = batch * shape.queryHeads;
-  const moments = usesMoments(policy) ? batch * shape.kvHeads * momentVecs(shape) * 16 : 0;
+  const groups = batch * shape.kvHeads;
+  const shadowed = policy.keys === 'shadow';
+  const moments = usesMoments(policy) || shadowed ? groups * momentVecs(shape) * 16 : 0;
+  // Mean and deviation of each channel.
+  const statistics = shadowed ? groups * 2 * shape.headSize * 4 : 0;
   return {
-    heads: rows * HEAD_BYTES + moments,
-    groups: batch * shape.kvHeads * GROUP_BYTES,
+    heads: rows * HEAD_BYTES + moments + statistics,
+    groups: groups * GROUP_BYTES,
     window: rows * Math.max(1, policy.warmup) * 8,
   };
 }
@@ -76,7 +81,7 @@ export function layerStateBytes(shape: AttentionShape, batch: number, policy: Re
 
 /** The state of one layer of one KV cache on the GPU: fits, figures, moments and the window. */
 export class LayerState {
-  /** Fits and figures of the heads, then the moments if the policy uses them (wgsl/lib/layer-state.wgsl). */
+  /** Fits and figures of the heads, then the moments and the statistics of the shadow if the policy uses them (wgsl/lib/layer-state.wgsl). */
   readonly heads: GPUBuffer;
   /** V rows that the groups read. */
   readonly groups: GPUBuffer;
@@ -86,6 +91,8 @@ export class LayerState {
   readonly groupsBinding: GPUBufferBinding;
   readonly windowBinding: GPUBufferBinding;
   readonly bindGroups = new BindGroupCache();
+  /** The shadow of K. It takes no memory before a step uses it. */
+  readonly shadow: Shadow;
 
   constructor(
     private readonly device: GPUDevice,
@@ -95,6 +102,7 @@ export class LayerState {
   ) {
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     const { heads, groups, window } = sizes(shape, batch, policy);
+    this.shadow = new Shadow(device, shape, batch);
     this.heads = device.createBuffer({ label: 'sift heads', size: heads, usage });
     this.groups = device.createBuffer({ label: 'sift groups', size: groups, usage });
     this.window = device.createBuffer({ label: 'sift window', size: window, usage });
@@ -106,6 +114,7 @@ export class LayerState {
   /** Encodes that everything is forgotten, because a new conversation begins. */
   reset(encoder: GPUCommandEncoder): void {
     for (const buffer of this.buffers()) encoder.clearBuffer(buffer);
+    this.shadow.reset();
   }
 
   /**
@@ -131,6 +140,7 @@ export class LayerState {
 
   destroy(): void {
     for (const buffer of this.buffers()) buffer.destroy();
+    this.shadow.destroy();
   }
 
   private buffers(): GPUBuffer[] {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { learnedPolicy, paperPolicy, planStep, uniformPolicy } from '../../policy/index.ts';
-import { FLAG } from '../text/schema.ts';
+import { FLAG, PARAMS_BYTES } from '../text/schema.ts';
 import { writeParams } from './params.ts';
 
 const GEOMETRY = {
@@ -11,11 +11,14 @@ const GEOMETRY = {
   scoreStride: 64,
   splits: 2,
   chunk: 32,
+  shadowGroups: 0,
+  encodeRows: 0,
+  statistics: false,
   scale: 0.125,
 };
 
 function params(policy: Parameters<typeof planStep>[0], step: number): DataView {
-  const view = new DataView(new ArrayBuffer(64));
+  const view = new DataView(new ArrayBuffer(PARAMS_BYTES));
   writeParams(view, GEOMETRY, policy, planStep(policy, step));
   return view;
 }

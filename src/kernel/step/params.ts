@@ -20,6 +20,12 @@ export interface StepGeometry {
   splits: number;
   chunk: number;
   scale: number;
+  /** Groups of 32 rows of the shadow; 0 without one. */
+  shadowGroups: number;
+  /** Newest rows of each sequence that are encoded into the shadow. */
+  encodeRows: number;
+  /** Whether the statistics of the shadow are measured. */
+  statistics: boolean;
 }
 
 /** The threshold law of a policy that learns nothing, or the exponent's prior of one that learns. */
@@ -44,7 +50,7 @@ function law(policy: ThresholdPolicy): { logAlpha: number; beta: number; varianc
   }
 }
 
-function flagsOf(policy: ThresholdPolicy, plan: StepPlan): number {
+function flagsOf(policy: ThresholdPolicy, plan: StepPlan, statistics: boolean): number {
   const { target } = policy;
   const set: Record<FlagName, boolean> = {
     renormalise: policy.dropped === 'renormalise',
@@ -60,6 +66,7 @@ function flagsOf(policy: ThresholdPolicy, plan: StepPlan): number {
     fit: plan.fit,
     correct: usesMoments(policy),
     linear: policy.dropped === 'linear',
+    statistics,
   };
   let flags = 0;
   for (const name in set) if (set[name as FlagName]) flags |= FLAG[name as FlagName];
@@ -84,7 +91,7 @@ export function writeParams(
     step: plan.step,
     window: Math.max(1, policy.warmup),
     window_index: Math.max(0, plan.windowIndex),
-    flags: flagsOf(policy, plan),
+    flags: flagsOf(policy, plan, geometry.statistics),
     scale: geometry.scale,
     target_value: target.kind === 'quantile' ? target.tau : target.kind === 'mass' ? target.epsilon : 0,
     log_alpha: logAlpha,
@@ -92,6 +99,8 @@ export function writeParams(
     beta_variance: variance,
     batch: geometry.batch,
     first_key: geometry.firstKey,
+    shadow_groups: geometry.shadowGroups,
+    encode_rows: geometry.encodeRows,
   };
   PARAMS.forEach(([name, type], i) => {
     if (type === 'u32') view.setUint32(4 * i, values[name], true);

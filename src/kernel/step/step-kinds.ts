@@ -8,10 +8,11 @@ import type { KernelName } from '../text/kernel.ts';
  * - `dense`: every V row is read.
  * - `learn`: dense, and the exact threshold of the step is recorded.
  * - `sift`: one pass over the keys; rows are chosen by an estimate of the log-normaliser.
+ * - `shadow`: as `sift`, but the rows are chosen by the shadow of K, and the exact K is read for them alone.
  * - `exact`: two passes; rows are chosen by the exact log-normaliser.
  * - `exactLearn`: exact, and the exact threshold of the step is recorded.
  */
-export type StepKind = 'dense' | 'learn' | 'sift' | 'exact' | 'exactLearn';
+export type StepKind = 'dense' | 'learn' | 'sift' | 'shadow' | 'exact' | 'exactLearn';
 
 /**
  * The kernels of a step, in order. A runtime has two programs for an attention; each list replaces one of
@@ -33,6 +34,8 @@ export function stepKernels(kind: StepKind, subgroups: boolean): StepKernels {
       return { attend: subgroups ? ['denseLearn'] : TWO_PASSES, finish: ['learn'] };
     case 'sift':
       return { attend: ['sift'], finish: ['combine'] };
+    case 'shadow':
+      return { attend: ['shadow'], finish: ['combine'] };
     case 'exact':
       return { attend: TWO_PASSES, finish: ['combine'] };
     case 'exactLearn':
@@ -58,7 +61,13 @@ export function stepKind(
   const learns = plan.windowIndex >= 0;
   if (plan.dense) return learns ? 'learn' : 'dense';
   if (learns) return 'exactLearn';
-  return siftsInOnePass(policy, shape, subgroups) ? 'sift' : 'exact';
+  return siftedKind(policy, shape, subgroups);
+}
+
+/** The kind of a policy's sifted steps that do not learn. */
+function siftedKind(policy: ThresholdPolicy, shape: AttentionShape, subgroups: boolean): StepKind {
+  if (!siftsInOnePass(policy, shape, subgroups)) return 'exact';
+  return policy.keys === 'shadow' ? 'shadow' : 'sift';
 }
 
 /**
@@ -67,7 +76,7 @@ export function stepKind(
  */
 export function stepKinds(policy: ThresholdPolicy, shape: AttentionShape, subgroups: boolean): StepKind[] {
   if (isDense(policy)) return ['dense'];
-  const sifted = siftsInOnePass(policy, shape, subgroups) ? 'sift' : 'exact';
+  const sifted = siftedKind(policy, shape, subgroups);
   if (!isLearned(policy)) return ['dense', sifted];
   return ['dense', 'learn', sifted, ...(policy.refitEvery > 0 ? (['exactLearn'] as const) : [])];
 }
@@ -82,6 +91,8 @@ export function policyKernels(
     const { attend, finish } = stepKernels(kind, subgroups);
     return [...attend, ...finish];
   });
-  if (usesMoments(policy) && !isDense(policy)) names.push('moments');
+  const shadowed = names.includes('shadow');
+  if ((usesMoments(policy) || shadowed) && !isDense(policy)) names.push('moments');
+  if (shadowed) names.push('encode');
   return [...new Set(names)];
 }

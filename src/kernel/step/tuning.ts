@@ -27,6 +27,16 @@ export interface Tuning {
   scoresUnroll: number;
   /** The same for the sift kernel. */
   siftUnroll: number;
+  /** Exact K and V rows that a slot of the shadow kernel reads at a time, as `unroll`. */
+  shadowUnroll: number;
+  /** Rows of the shadow that a lane loads at a time, for groups of up to four heads. */
+  shadowRows: number;
+  /** As `siftWorkgroups`, for the shadow kernel. */
+  shadowWorkgroups: number;
+  /** Rows that a workgroup of the shadow kernel scans before it reads. Their keys take four bytes each of workgroup memory. */
+  shadowRound: number;
+  /** The fewest keys of a split of the shadow kernel. */
+  shadowChunk: number;
   /** Screen f16 keys in half precision in the sift kernel, where the device has `shader-f16`. */
   half: boolean;
   /**
@@ -63,6 +73,11 @@ export const DEFAULT_TUNING: Tuning = {
   unroll: 8,
   scoresUnroll: 8,
   siftUnroll: 8,
+  shadowUnroll: 8,
+  shadowRows: 2,
+  shadowWorkgroups: 396,
+  shadowChunk: 384,
+  shadowRound: 2048,
   half: true,
   refine: false,
   edgeApart: true,
@@ -86,6 +101,8 @@ const SOFTWARE_TUNING: Tuning = {
   siftWorkgroup: 64,
   workgroups: 4,
   siftWorkgroups: 4,
+  shadowUnroll: 4,
+  shadowWorkgroups: 4,
   combineWorkgroup: 64,
   combineWorkgroups: 16,
   learnWorkgroup: 64,

@@ -54,7 +54,7 @@ test.each(KERNEL_NAMES)(
             for (const [kv, sinks] of LAYERS) {
               // Some devices allow larger workgroups: half of the texts are compiled with those.
               const tuning = { ...DEFAULT_TUNING, learnWorkgroup: halfScreen ? 1024 : 256 };
-              const variant = { subgroupSize, halfScreen, kv, tuning };
+              const variant = { subgroupSize, halfScreen, packedDot: true, kv, tuning };
               if (!hasKernel(name, variant)) continue;
               const kernel = kernelOf(name, variant, { ...shape, sinks });
               if (sinks && !kernel.buffers.some((buffer) => buffer.name === 'sinks')) continue;

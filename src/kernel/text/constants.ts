@@ -28,6 +28,33 @@ export function combineSlices(shape: AttentionShape, tuning: Tuning): number {
   return slices;
 }
 
+/** u32 that a lane reads of a row of the shadow at a time: four have the codes of 64 channels, two those of 32. */
+export function codeVec({ headSize }: Pick<AttentionShape, 'headSize'>): 2 | 4 {
+  return headSize % 64 === 0 ? 4 : 2;
+}
+
+/** Such vectors of a row: as many as hold the codes of all its channels. */
+export function codePlanes(shape: Pick<AttentionShape, 'headSize'>): number {
+  return Math.ceil(shape.headSize / (16 * codeVec(shape)));
+}
+
+/** The largest power of two that divides the head size. */
+export function hadamardSize({ headSize }: Pick<AttentionShape, 'headSize'>): number {
+  return headSize & -headSize;
+}
+
+/** Rows of the shadow that a lane loads at a time: fewer where rows are long or heads are many, because of the registers. */
+function shadowRowsAtOnce(shape: AttentionShape, { shadowRows }: Tuning, heads: number): number {
+  return Math.max(
+    1,
+    Math.min(
+      shadowRows,
+      Math.floor((2 * shadowRows) / codePlanes(shape)),
+      Math.floor((4 * shadowRows) / heads),
+    ),
+  );
+}
+
 /** The value of a WGSL constant: a number for u32, text for another type. */
 export type ConstantValue = number | string;
 
@@ -59,6 +86,13 @@ export function kernelConstants(kernel: Kernel, shape: AttentionShape, variant: 
   const edgeKeys = ESTIMATE_KEYS.sink + ESTIMATE_KEYS.newest;
   const sampled = edgeKeys + ESTIMATE_KEYS.samples;
   const figureHeads = subgroups ? size / team : 1;
+  const atOnce = shadowRowsAtOnce(shape, tuning, c.heads);
+  // All rows that a workgroup scans in a round have room in a list of 8 KB; or of 4 KB, where heads are many or teams small, because then
+  // other things need the workgroup memory.
+  const roundTurns = Math.max(
+    1,
+    Math.floor(tuning.shadowRound / ((c.heads > 4 ? 2 : 1) * (team < 16 ? 2 : 1) * atOnce * size)),
+  );
   const accumulators = c.heads * Math.ceil(c.words / lanes) * (c.wordElements / 4);
   return {
     // The shape.
@@ -140,6 +174,25 @@ export function kernelConstants(kernel: Kernel, shape: AttentionShape, variant: 
     PIECE_ROWS: rows / pieces,
     /** Whether scores of much probability are refined: computed again in f32. */
     REFINES: String(variant.halfScreen || tuning.refine),
+
+    // The shadow.
+    /** Elements of a block of the Walsh-Hadamard transform. */
+    HADAMARD: hadamardSize(shape),
+    /** u32 that a lane reads of a row at a time, and how many such vectors a row has. */
+    CODE_VEC: codeVec(shape),
+    PLANES: codePlanes(shape),
+    /** u32 of a row's codes, those beyond its last channel among them. */
+    CODE_WORDS: codePlanes(shape) * codeVec(shape),
+    /** Rows of the shadow that a lane loads at a time. Longer rows need more registers, and so do more heads. */
+    AT_ONCE: atOnce,
+    /** Turns of a round: after so many the rows that were noted are read. */
+    ROUND_TURNS: roundTurns,
+    /** Rows that a team scans in a round. */
+    ROUND_ROWS: roundTurns * atOnce * team,
+    /** Turns of four rows in which a slot of the encode kernel encodes. */
+    ENCODE_TURNS: 4,
+    /** Tiles that the edge keys fill. */
+    EDGE_ROUNDS: Math.ceil(edgeKeys / (slots * rows)),
 
     // Corrections for dropped rows.
     /** vec4f of a KV head's moments. */

@@ -6,7 +6,9 @@ export type KernelName =
   | 'moments'
   | 'dense'
   | 'denseLearn'
+  | 'encode'
   | 'sift'
+  | 'shadow'
   | 'scores'
   | 'gather'
   | 'combine'
@@ -24,6 +26,8 @@ export interface GridSize {
   blocks: number;
   /** vec4f of a row. */
   vecs: number;
+  /** Newest rows of each sequence that are encoded into the shadow. */
+  encodeRows: number;
   /** The step reads every row. */
   dense: boolean;
   /** The step corrects for dropped rows: workgroups beside the splits prepare the corrections. */

@@ -1,4 +1,5 @@
 import type { AttentionShape } from '../shape.ts';
+import { codeVec } from './constants.ts';
 import type { GridSize, Kernel, KernelName } from './kernel.ts';
 import * as wgsl from './modules.ts';
 import { reads, writes } from './schema.ts';
@@ -38,7 +39,7 @@ const SPLITS = [writes('split_softmax'), writes('split_output')];
 function dense({ tuning }: KernelVariant): Kernel {
   return {
     name: 'dense',
-    modules: [wgsl.libRows, wgsl.libFold, wgsl.dense, wgsl.denseScoresDropped],
+    modules: [wgsl.libRows, wgsl.libLanes, wgsl.libFold, wgsl.dense, wgsl.denseScoresDropped],
     buffers: [...INPUTS, ...SPLITS],
     workgroupSize: tuning.denseWorkgroup,
     readsKv: true,
@@ -52,7 +53,14 @@ function denseLearn(variant: KernelVariant): Kernel {
   return {
     ...dense(variant),
     name: 'denseLearn',
-    modules: [wgsl.libRows, wgsl.libFold, wgsl.dense, wgsl.learnScoreCodes, wgsl.learnScoresStored],
+    modules: [
+      wgsl.libRows,
+      wgsl.libLanes,
+      wgsl.libFold,
+      wgsl.dense,
+      wgsl.learnScoreCodes,
+      wgsl.learnScoresStored,
+    ],
     buffers: [...INPUTS, ...SPLITS, writes('scores', 'array<u32>')],
     pairsKeys: true,
   };
@@ -70,9 +78,12 @@ function sift({ tuning, halfScreen }: KernelVariant): Kernel {
       halfScreen ? wgsl.siftPairsF16 : wgsl.siftPairsF32,
       wgsl.siftScreen,
       wgsl.siftEstimate,
+      wgsl.siftNormaliser,
+      wgsl.siftSplit,
       wgsl.libThreshold,
       wgsl.libLayerState,
       wgsl.siftCorrection,
+      wgsl.libLanes,
       wgsl.libFold,
       wgsl.sift,
       wgsl.siftQueue,
@@ -86,12 +97,72 @@ function sift({ tuning, halfScreen }: KernelVariant): Kernel {
   };
 }
 
+/**
+ * Sifted attention in one pass, where the shadow of K decides which rows are read. Needs what the sift kernel does, and a shadow that has
+ * all rows but the newest edge keys.
+ */
+function shadow({ tuning, packedDot }: KernelVariant, layer: Layer): Kernel {
+  return {
+    name: 'shadow',
+    modules: [
+      wgsl.libRows,
+      wgsl.libHadamard,
+      ...shadowModules,
+      packedDot ? wgsl.shadowByteDotPacked : wgsl.shadowByteDotUnpacked,
+      codeVec(layer) === 4 ? wgsl.shadowCodesX4 : wgsl.shadowCodesX2,
+      wgsl.shadowQuery,
+      wgsl.shadowScores,
+      wgsl.siftEstimate,
+      wgsl.siftNormaliser,
+      wgsl.siftSplit,
+      wgsl.libThreshold,
+      wgsl.libLayerState,
+      wgsl.siftCorrection,
+      wgsl.libLanes,
+      wgsl.libFold,
+      wgsl.shadow,
+      wgsl.shadowRead,
+      wgsl.libNthBit,
+    ],
+    buffers: [
+      ...INPUTS,
+      reads('layer_state'),
+      reads('shadow', `array<vec${codeVec(layer)}<u32>>`),
+      ...SPLITS,
+    ],
+    workgroupSize: tuning.siftWorkgroup,
+    readsKv: true,
+    rowsAtOnce: tuning.shadowUnroll,
+    grid: bySplitAndCorrection,
+  };
+}
+
+const shadowModules = [wgsl.shadowLayout, wgsl.shadowStatistics, wgsl.shadowStatisticsRead];
+
+/** Encodes rows of K into the shadow. Needs subgroups. */
+function encode({ tuning }: KernelVariant): Kernel {
+  return {
+    name: 'encode',
+    modules: [wgsl.libHadamard, wgsl.libLayerState, ...shadowModules, wgsl.libLanes, wgsl.shadowEncode],
+    buffers: [reads('lengths'), reads('keys'), reads('layer_state'), writes('shadow')],
+    workgroupSize: tuning.siftWorkgroup,
+    readsKv: true,
+    rowsAtOnce: 1,
+    grid: ({ encodeRows, kvHeads, batch }, { SLOTS, ENCODE_TURNS }) => [
+      // The first row is rounded down to a multiple of four.
+      Math.ceil((encodeRows + 3) / (4 * (SLOTS as number) * (ENCODE_TURNS as number))),
+      kvHeads,
+      batch,
+    ],
+  };
+}
+
 /** Measures the moments of a cache, which the corrections for dropped rows come from. */
 function moments({ tuning }: KernelVariant, layer: Layer): Kernel {
   const workgroupSize = forWholeRow(tuning.combineWorkgroup, layer);
   return {
     name: 'moments',
-    modules: [wgsl.libSpread, wgsl.libLayerState, wgsl.siftMoments],
+    modules: [wgsl.libSpread, wgsl.libLayerState, wgsl.shadowStatistics, wgsl.siftMoments],
     buffers: [reads('lengths'), reads('keys'), reads('values'), writes('layer_state')],
     workgroupSize,
     readsKv: true,
@@ -125,7 +196,14 @@ function scores({ subgroupSize, tuning }: KernelVariant): Kernel {
 function gather({ subgroupSize, tuning }: KernelVariant): Kernel {
   const own =
     subgroupSize > 0
-      ? [wgsl.libReduceSubgroup, wgsl.libFold, wgsl.exactGather, wgsl.libNthBit, wgsl.exactSoftmax]
+      ? [
+          wgsl.libReduceSubgroup,
+          wgsl.libLanes,
+          wgsl.libFold,
+          wgsl.exactGather,
+          wgsl.libNthBit,
+          wgsl.exactSoftmax,
+        ]
       : [wgsl.libReduceWorkgroup, wgsl.portableGather, wgsl.portableSoftmax];
   return {
     name: 'gather',
@@ -224,7 +302,9 @@ const MAKE: Record<KernelName, (variant: KernelVariant, layer: Layer) => Kernel>
   moments,
   dense,
   denseLearn,
+  encode,
   sift,
+  shadow,
   scores,
   gather,
   combine,
@@ -235,10 +315,17 @@ const MAKE: Record<KernelName, (variant: KernelVariant, layer: Layer) => Kernel>
 export const KERNEL_NAMES = Object.keys(MAKE) as KernelName[];
 
 /** Kernels that need subgroups. Without subgroups a dense step is an exact step that keeps every row. */
-const NEEDS_SUBGROUPS: readonly KernelName[] = ['dense', 'denseLearn', 'sift'];
+const NEEDS_SUBGROUPS: readonly KernelName[] = ['dense', 'denseLearn', 'encode', 'sift', 'shadow'];
+
+/** Kernels of the shadow. A cache in pages has none yet: with its page table they would need more buffers than every device binds. */
+const NEEDS_SHADOW: readonly KernelName[] = ['encode', 'shadow'];
 
 /** Whether a variant has a kernel of this name. */
-export function hasKernel(name: KernelName, { subgroupSize }: Pick<KernelVariant, 'subgroupSize'>): boolean {
+export function hasKernel(
+  name: KernelName,
+  { subgroupSize, kv }: Pick<KernelVariant, 'subgroupSize' | 'kv'>,
+): boolean {
+  if (NEEDS_SHADOW.includes(name) && kv.buffers.length > 0) return false;
   return subgroupSize > 0 || !NEEDS_SUBGROUPS.includes(name);
 }
 

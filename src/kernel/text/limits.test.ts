@@ -15,6 +15,7 @@ import type { KernelVariant } from './variant.ts';
 const variant = (subgroupSize: number, changes: Partial<KernelVariant> = {}): KernelVariant => ({
   subgroupSize,
   halfScreen: false,
+  packedDot: true,
   kv: CONTIGUOUS_KV,
   tuning: DEFAULT_TUNING,
   ...changes,
@@ -57,6 +58,8 @@ function workgroupBytes(code: string): number {
   const bytes: Record<string, number> = {
     f32: 4,
     u32: 4,
+    i32: 4,
+    'vec4<u32>': 16,
     vec2f: 8,
     vec4f: 16,
     'atomic<u32>': 4,
@@ -88,6 +91,7 @@ describe('kernels fit the limits that every WebGPU device has', () => {
         const of = variant(subgroupSize, { tuning: LOOPS });
         if (!hasKernel(name, of)) continue;
         for (const kv of [CONTIGUOUS_KV, pagedKv(16)]) {
+          if (!hasKernel(name, { ...of, kv })) continue;
           expect(kernelOf(name, { ...of, kv }, LAYER).buffers.length).toBeLessThanOrEqual(
             MAX_STORAGE_BUFFERS,
           );
@@ -96,7 +100,7 @@ describe('kernels fit the limits that every WebGPU device has', () => {
         for (const shape of shapes) {
           expect(kernelOf(name, of, shape).workgroupSize).toBeLessThanOrEqual(256);
           const bytes = memoryOf(name, shape, of);
-          expect(bytes, `${JSON.stringify(shape)} ${subgroupSize}`).toBeGreaterThan(0);
+          if (name !== 'encode') expect(bytes, `${JSON.stringify(shape)} ${subgroupSize}`).toBeGreaterThan(0);
           expect(bytes, `${JSON.stringify(shape)} ${subgroupSize}`).toBeLessThanOrEqual(
             MAX_WORKGROUP_STORAGE,
           );
@@ -132,9 +136,9 @@ test('only the kernels that write the output read attention sinks, and none wher
   expect(names).toEqual(['combine', 'learn']);
   for (const name of KERNEL_NAMES) {
     expect(kernelOf(name, of, LAYER).buffers.map((b) => b.name)).not.toContain('sinks');
-    expect(() => kernelOf(name, { ...of, kv: pagedKv(16) }, SUNK)).toThrow(
-      'no attention sinks in a paged 16 cache',
-    );
+    const paged = { ...of, kv: pagedKv(16) };
+    if (!hasKernel(name, paged)) continue;
+    expect(() => kernelOf(name, paged, SUNK)).toThrow('no attention sinks in a paged 16 cache');
   }
 });
 

@@ -19,8 +19,8 @@ import { BUFFERS, HEAD_BYTES, HEAD_STATE, PARAMS, PARAMS_BYTES } from './schema.
 const SHAPE: AttentionShape = { queryHeads: 32, kvHeads: 8, headSize: 64, dtype: 'f16' };
 const TUNING = { ...DEFAULT_TUNING, unrolled: false };
 const VARIANTS = [
-  { subgroupSize: 32, halfScreen: false, kv: pagedKv(16), tuning: TUNING },
-  { subgroupSize: 0, halfScreen: false, kv: CONTIGUOUS_KV, tuning: TUNING },
+  { subgroupSize: 32, halfScreen: false, packedDot: true, kv: pagedKv(16), tuning: TUNING },
+  { subgroupSize: 0, halfScreen: false, packedDot: false, kv: CONTIGUOUS_KV, tuning: TUNING },
 ];
 const KERNELS = VARIANTS.flatMap((variant) =>
   KERNEL_NAMES.filter((name) => hasKernel(name, variant)).map((name) => {

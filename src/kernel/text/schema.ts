@@ -12,6 +12,7 @@ export const BUFFERS = {
   keys: ['array<Word>', 'rows lie where k_row says'],
   values: ['array<Word>', 'rows lie where v_row says'],
   scores: ['array<f32>', '[batch, QUERY_HEADS, score_stride]'],
+  shadow: ['array<u32>', 'a copy of K with 2 bits an element; wgsl/shadow/layout.wgsl says how it lies'],
   split_softmax: [
     'array<vec2f>',
     '[batch, QUERY_HEADS, splits]: (maximum or estimate, sum of exponentials relative to it)',
@@ -22,7 +23,7 @@ export const BUFFERS = {
   ],
   layer_state: [
     'array<vec4u>',
-    'HeadState [batch, QUERY_HEADS], then the moments [batch, KV_HEADS, MOMENTS]',
+    'HeadState [batch, QUERY_HEADS], then the moments [batch, KV_HEADS, MOMENTS], then the statistics of the shadow',
   ],
   groups_state: [
     'array<vec4u>',
@@ -78,6 +79,8 @@ export const PARAMS = [
   ['beta_variance', 'f32', 'variance of that prior; 0: the exponent is beta; negative: it is free'],
   ['batch', 'u32', 'sequences'],
   ['first_key', 'u32', 'row of K and V where the keys begin: rows before it are outside a sliding window'],
+  ['shadow_groups', 'u32', 'groups of 32 rows from one KV head to the next in the shadow'],
+  ['encode_rows', 'u32', 'newest rows of each sequence that are encoded into the shadow'],
 ] as const satisfies readonly Field[];
 export type ParamName = (typeof PARAMS)[number][0];
 
@@ -99,6 +102,7 @@ const FLAGS = [
   ['fit', 'this step fills the window: the power law is fitted'],
   ['correct', 'the mean V row corrects for the dropped mass'],
   ['linear', 'and so does a share of Cov(v, k) q'],
+  ['statistics', 'the statistics of the shadow are measured with the moments'],
 ] as const;
 export type FlagName = (typeof FLAGS)[number][0];
 

@@ -10,6 +10,8 @@ export interface KernelVariant {
   readonly subgroupSize: number;
   /** Whether the sift kernel screens K in f16, for f16 caches on devices with `shader-f16`. */
   readonly halfScreen: boolean;
+  /** Whether WGSL has products of four signed bytes (the language feature `packed_4x8_integer_dot_product`). */
+  readonly packedDot: boolean;
   readonly kv: KvLayout;
   readonly tuning: Tuning;
 }

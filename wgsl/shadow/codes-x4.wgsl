@@ -1,0 +1,3 @@
+// Rows of the shadow as lanes load them, where a plane has 64 channels.
+
+alias Codes = vec4<u32>;
