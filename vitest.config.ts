@@ -1,9 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig } from 'vitest/config';
-import { browserArgs, findBrowser } from './tools/setup/browser.mjs';
-
-const executablePath = findBrowser();
+import { launchOptions } from './tools/setup/browser.mjs';
 
 /**
  * The kernels' tests keep one core busy, so that the end-to-end tests run beside them, one file at a time: with two, each took almost
@@ -50,9 +48,7 @@ export default defineConfig({
             headless: true,
             fileParallelism: false,
             screenshotFailures: false,
-            provider: playwright({
-              launchOptions: { ...(executablePath ? { executablePath } : {}), args: browserArgs() },
-            }),
+            provider: playwright({ launchOptions: launchOptions() }),
             instances: [{ browser: 'chromium' }],
           },
         },

@@ -6,6 +6,7 @@ import type { AttentionShape, DType } from '../src/kernel/shape.ts';
 import { verifyConformance, verifyThresholds } from './kernels/conformance.ts';
 import { benchKernels } from './kernels/kernels.ts';
 import type { SiftCase, SiftForm } from './kernels/our-attention.ts';
+import { type ProofResult, parseShapes, proveShape } from './kernels/shape-proof.ts';
 import { runPaged } from './paged/paged.ts';
 import { pagedMarkdown } from './paged/report.ts';
 import { loadRecording } from './recording/recording.ts';
@@ -36,6 +37,9 @@ const USAGE = `usage: run.mjs [options]
   --step             instead a whole decode step (--step --help)
   --exact DIR        instead the tokens of a model on a shared KV cache against stock
   --verify N         instead run N conformance cases for each type, and learned thresholds against f64
+  --prove LIST       instead every kind of step of shapes such as 8/2x512,64/8x64+sinks against f64, with each variant of the kernels: a
+                     line of JSON for each; with --dtype and --seeds N [4]
+  --vendor NAME      end with 1 if the adapter is another vendor's
   --json FILE        write the results`;
 
 const [, , ...args] = process.argv;
@@ -63,6 +67,9 @@ function readOptions() {
       'no-stock': { type: 'boolean', default: false },
       paged: { type: 'boolean', default: false },
       verify: { type: 'string' },
+      prove: { type: 'string' },
+      seeds: { type: 'string', default: '4' },
+      vendor: { type: 'string' },
       json: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
@@ -126,6 +133,22 @@ async function verify(device: GPUDevice, cases: number, options: Options): Promi
   save({ gpu: describeDevice(device), date, conformance: results, thresholds }, options);
 }
 
+/** Holds every kind of step of some shapes against f64, in place of times. */
+async function prove(device: GPUDevice, list: string, options: Options): Promise<void> {
+  const dtypes = dtypesOf(device, options).split(',') as DType[];
+  const results: ProofResult[] = [];
+  for (const shape of dtypes.flatMap((dtype) => parseShapes(list, dtype))) {
+    for await (const result of proveShape(device, shape, Number(options.seeds))) {
+      results.push(result);
+      console.log(JSON.stringify(result));
+    }
+  }
+  const wrong = results.filter(({ ok }) => !ok);
+  log(`${results.length} steps, ${wrong.length} of them wrong`);
+  if (wrong.length > 0 || results.length === 0) process.exitCode = 1;
+  save({ gpu: describeDevice(device), date: new Date().toISOString(), proof: results }, options);
+}
+
 async function paged(device: GPUDevice, options: Options): Promise<void> {
   const given = process.argv.some((text) => text.startsWith('--lengths'));
   const rows = await runPaged(device, new PassTimer(device), {
@@ -172,6 +195,10 @@ async function main(): Promise<void> {
   if (options.help) return console.log(USAGE);
   const device = await openDevice(await startGpu());
   log(`${describeDevice(device)}: ${[...device.features].join(', ')}`);
+  const { vendor } = device.adapterInfo;
+  if (options.vendor !== undefined && vendor !== options.vendor)
+    throw new Error(`The adapter's vendor is "${vendor}", and not ${options.vendor}, as --vendor asks.`);
+  if (options.prove !== undefined) return prove(device, options.prove, options);
   if (options.verify !== undefined) return verify(device, Number(options.verify), options);
   return options.paged ? paged(device, options) : kernels(device, options);
 }

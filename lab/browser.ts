@@ -2,13 +2,12 @@
 // script that opens none must run where neither is installed.
 import type { Browser, Page } from 'playwright';
 import type { InlineConfig } from 'vite';
-import { browserArgs, findBrowser } from '../tools/setup/browser.mjs';
+import { launchOptions } from '../tools/setup/browser.mjs';
 
 /** Starts a browser that runs WebGPU: on the software adapter, or with SIFT_GPU=1 on the GPU. */
 export async function launchBrowser(): Promise<Browser> {
   const { chromium } = await import('playwright');
-  const executablePath = findBrowser();
-  return chromium.launch({ ...(executablePath ? { executablePath } : {}), args: browserArgs() });
+  return chromium.launch(launchOptions());
 }
 
 /** A server without a socket to its pages: a reload by hot updates would cut a measurement off. */

@@ -43,6 +43,7 @@ const SIFTED = ours({
 });
 
 const plugin = (changes: Partial<PluginMeasurement> = {}): PluginMeasurement => ({
+  adapter: 'software',
   refused: null,
   error: null,
   before: decoding('a', 'b', 'c'),

@@ -77,6 +77,7 @@ export interface Failure {
 export interface StockMeasurement {
   /** Layers with a KV cache. */
   layers: number;
+  /** The device's adapter, its vendor before all else; empty if the model was not loaded. */
   adapter: string;
   /** The short span, as often as was asked for. */
   decodings: StockDecoding[];
@@ -85,6 +86,8 @@ export interface StockMeasurement {
 
 /** A page with the plugin. What was not reached is null. */
 export interface PluginMeasurement {
+  /** As in {@link StockMeasurement}: each page has a browser of its own, which may find another adapter. */
+  adapter: string;
   /** The `SiftError` with which `enableSift` refused. */
   refused: { code: string; message: string } | null;
   /** Any other error: one of the plugin, or of the runtime with the plugin there. */

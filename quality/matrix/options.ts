@@ -9,10 +9,12 @@ is a wrong token, an error that is no SiftError, a dead page, or a layer that si
   --dtype NAME       q4, q4f16, fp16, fp32 (each model's first of q4, fp32, q4f16, fp16 that it has)
   --prompt N         tokens of the prompt (300), --steps N decode steps after it (24)
   --seconds N        a page that takes longer has failed (240)
+  --vendor NAME      end with 1 where a model runs on an adapter of another vendor (such as nvidia): a browser that finds no GPU takes the
+                     software adapter, and says nothing
   --subgroups        keep subgroups of fewer than 8 lanes, as the software adapter's: older runtimes have flash decode with subgroups
                      alone, but prompts are wrong on such narrow ones, in stock and in ours alike
   --json FILE        what was found; with --only, the other models of that file stay
-  --docs FILE        instead: write the table of docs/models.md from such a file
+  --docs FILE        instead: write the table of docs/models.md that is named as such a file is, from it
   --versions DIR     instead of all models with one runtime: the first model with every unpacked build of onnxruntime-web or
                      @huggingface/transformers in DIR`;
 
@@ -23,6 +25,7 @@ export interface Options {
   prompt: number;
   steps: number;
   seconds: number;
+  vendor: string | null;
   subgroups: boolean;
   json: string | null;
   versions: string | null;
@@ -40,6 +43,7 @@ export function readOptions(argv: readonly string[]): Options | { docs: string }
       prompt: { type: 'string', default: '300' },
       steps: { type: 'string', default: '24' },
       seconds: { type: 'string', default: '240' },
+      vendor: { type: 'string' },
       subgroups: { type: 'boolean', default: false },
       json: { type: 'string' },
       docs: { type: 'string' },
@@ -62,6 +66,7 @@ export function readOptions(argv: readonly string[]): Options | { docs: string }
     prompt: whole('prompt'),
     steps: whole('steps'),
     seconds: whole('seconds'),
+    vendor: values.vendor ?? null,
     subgroups: values.subgroups,
     json: values.json ?? null,
     versions: values.versions ?? null,

@@ -80,12 +80,15 @@ test('near-ties are told with their numbers', () => {
 test('options', () => {
   expect(readOptions(['--help'])).toBeNull();
   expect(readOptions(['--docs', 'x.json'])).toEqual({ docs: 'x.json' });
-  expect(readOptions(['--graphs', 'g', '--only', 'a,b', '--steps', '5'])).toMatchObject({
-    graphs: 'g',
-    only: ['a', 'b'],
-    prompt: 300,
-    steps: 5,
-  });
+  expect(readOptions(['--graphs', 'g', '--only', 'a,b', '--steps', '5', '--vendor', 'nvidia'])).toMatchObject(
+    {
+      vendor: 'nvidia',
+      graphs: 'g',
+      only: ['a', 'b'],
+      prompt: 300,
+      steps: 5,
+    },
+  );
   expect(() => readOptions([])).toThrow('--graphs');
   expect(() => readOptions(['--graphs', 'g', '--prompt', '0'])).toThrow('--prompt is "0"');
 });

@@ -1,5 +1,6 @@
 // npm run matrix -- --help
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { checkVendor } from './adapter.ts';
 import { writeModels } from './docs.ts';
 import { type Dead, judge, needsSecondStock, type Verdict } from './judge.ts';
 import type { DecodingPlan, PluginMeasurement, StockMeasurement } from './measurement.ts';
@@ -29,7 +30,7 @@ async function orDead<T>(measurement: Promise<T>): Promise<T | Dead> {
 async function measure(
   pages: ModelPages,
   { name, dtype }: Model,
-  { prompt, steps, seconds }: Options,
+  { prompt, steps, seconds, vendor }: Options,
 ): Promise<{ verdict: Verdict; adapter: string }> {
   const plan: DecodingPlan = { name, dtype, long: { prompt, steps }, short: SHORT };
   const stock: StockMeasurement | Dead = await orDead(pages.stock(plan, 1, seconds));
@@ -39,7 +40,9 @@ async function measure(
     works && plugin && 'before' in plugin && needsSecondStock(stock, plugin)
       ? await orDead(pages.stock(plan, REPEATED, seconds))
       : null;
-  return { verdict: judge(stock, plugin, second), adapter: 'adapter' in stock ? stock.adapter : '' };
+  const adapters = [stock, plugin, second].flatMap((page) => (page && 'adapter' in page ? page.adapter : []));
+  checkVendor(adapters, vendor);
+  return { verdict: judge(stock, plugin, second), adapter: adapters.find(Boolean) ?? '' };
 }
 
 const installed = (): Runtime => ({
@@ -73,6 +76,8 @@ async function runModels(
       console.log(summary(result));
       done(results);
     }
+    if (options.vendor !== null && results.adapter === '')
+      throw new Error('No model was loaded, so that nothing is known of the adapter that --vendor asks for.');
   } finally {
     await pages.close();
   }

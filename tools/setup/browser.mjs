@@ -63,18 +63,54 @@ export function findBrowser() {
   return [...(SYSTEM[platform()] ?? []), ...playwrightBrowsers()].find((path) => existsSync(path));
 }
 
-/** Flags for tests: quiet, and WebGPU on the software adapter unless `SIFT_GPU=1` asks for the real one. */
-export function browserArgs() {
-  const quiet = [
-    '--no-sandbox',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-    '--enable-unsafe-webgpu',
-  ];
-  return process.env.SIFT_GPU === '1'
-    ? quiet
-    : [...quiet, '--use-webgpu-adapter=swiftshader', '--enable-features=Vulkan'];
+/** Flags that every browser of ours gets: quiet, and WebGPU also where Chromium would not offer it. */
+const QUIET = [
+  '--no-sandbox',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--enable-unsafe-webgpu',
+];
+
+/**
+ * A headless Chromium on Linux takes the software adapter, and says nothing, unless it is told to draw with Vulkan and without a window.
+ * Dawn has `shader-f16` on NVIDIA's cards only if it is asked for.
+ */
+const LINUX_GPU = [
+  '--enable-features=Vulkan',
+  '--use-angle=vulkan',
+  '--disable-vulkan-surface',
+  '--ignore-gpu-blocklist',
+  '--enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia',
+];
+
+/** Flags that Playwright gives a headless Chromium, and which keep it from the GPU. */
+const PLAYWRIGHT_SOFTWARE = [
+  '--enable-unsafe-swiftshader',
+  '--disable-gpu',
+  '--use-angle=swiftshader-webgl',
+  '--use-gl=angle',
+];
+
+function adapterArgs(env, system) {
+  if (env.SIFT_GPU !== '1') return ['--use-webgpu-adapter=swiftshader', '--enable-features=Vulkan'];
+  return system === 'linux' ? LINUX_GPU : [];
+}
+
+/**
+ * What Playwright is told to start the browser with. WebGPU runs on the software adapter, unless `SIFT_GPU=1` asks for the GPU.
+ * `CHROME_ARGS` has more flags, with spaces between them. `CHROME_LIBS` is a folder of shared libraries for a browser that was copied
+ * from another machine; nothing but the browser gets them.
+ */
+export function launchOptions(env = process.env, system = platform()) {
+  const { CHROME_ARGS = '', CHROME_LIBS } = env;
+  const executablePath = findBrowser();
+  return {
+    ...(executablePath && { executablePath }),
+    args: [...QUIET, ...adapterArgs(env, system), ...CHROME_ARGS.split(/\s+/).filter(Boolean)],
+    ...(env.SIFT_GPU === '1' && system === 'linux' && { ignoreDefaultArgs: PLAYWRIGHT_SOFTWARE }),
+    ...(CHROME_LIBS && { env: { ...env, LD_LIBRARY_PATH: CHROME_LIBS } }),
+  };
 }

@@ -57,6 +57,12 @@ const load = (plan: DecodingPlan): Promise<PreTrainedModel> =>
     AutoModelForCausalLM.from_pretrained(plan.name, { device: 'webgpu', dtype: plan.dtype as 'q4' }),
   );
 
+/** The adapter of the runtime's device, its vendor first. */
+async function adapterName(): Promise<string> {
+  const { vendor, architecture, description } = (await runtimeDevice(env.backends.onnx)).adapterInfo;
+  return [vendor, architecture, description].filter(Boolean).join(' ');
+}
+
 /** A prompt: tokens drawn from the vocabulary, without the special ones at both ends. */
 function promptOf(model: PreTrainedModel, length: number): Tensor {
   const config = model.config as { vocab_size?: number; text_config?: { vocab_size?: number } };
@@ -122,6 +128,7 @@ async function ours(
 
 async function measurePlugin(plan: DecodingPlan): Promise<PluginMeasurement> {
   const result: PluginMeasurement = {
+    adapter: '',
     refused: null,
     error: null,
     before: null,
@@ -134,6 +141,7 @@ async function measurePlugin(plan: DecodingPlan): Promise<PluginMeasurement> {
     stage(`enableSift, ${name}`, () => enableSift(model, { siftFrom: 0, ...options }));
   try {
     const model = await load(plan);
+    result.adapter = await adapterName();
     const bits = (when: string) => stage(when, async () => stockDecoding(await decode(model, plan.short)));
     let sift: Sift;
     try {
@@ -166,8 +174,7 @@ async function measureStock(plan: DecodingPlan, times: number): Promise<StockMea
   const result: StockMeasurement = { layers: 0, adapter: '', decodings: [], error: null };
   try {
     const model = await load(plan);
-    const { vendor, architecture, description } = (await runtimeDevice(env.backends.onnx)).adapterInfo;
-    result.adapter = [vendor, architecture, description].filter(Boolean).join(' ');
+    result.adapter = await adapterName();
     const sessions = Object.values(model.sessions as Record<string, { inputNames: readonly string[] }>);
     result.layers = sessions
       .flatMap(({ inputNames }) => inputNames)
