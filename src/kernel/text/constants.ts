@@ -87,12 +87,10 @@ export function kernelConstants(kernel: Kernel, shape: AttentionShape, variant: 
   const sampled = edgeKeys + ESTIMATE_KEYS.samples;
   const figureHeads = subgroups ? size / team : 1;
   const atOnce = shadowRowsAtOnce(shape, tuning, c.heads);
-  // All rows that a workgroup scans in a round have room in a list of 8 KB; or of 4 KB, where heads are many or teams small, because then
+  // All rows that a workgroup scans in a round have room in a list of 8 KB. It is shorter where heads are many or teams small, because then
   // other things need the workgroup memory.
-  const roundTurns = Math.max(
-    1,
-    Math.floor(tuning.shadowRound / ((c.heads > 4 ? 2 : 1) * (team < 16 ? 2 : 1) * atOnce * size)),
-  );
+  const shorter = (c.heads > 4 ? 2 : 1) * (team < 8 ? 4 : team < 16 ? 2 : 1);
+  const roundTurns = Math.max(1, Math.floor(tuning.shadowRound / (shorter * atOnce * size)));
   const accumulators = c.heads * Math.ceil(c.words / lanes) * (c.wordElements / 4);
   return {
     // The shape.
