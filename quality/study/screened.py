@@ -1,10 +1,12 @@
 """Attention of decode steps that does not read all of K exactly. All steps of a sequence at once. A policy is a dict of one of three forms:
 
 target, v, ...    one of policies.py, which reads all of K
-stages, c[, v4]   a shadow decides. stages: [[bits, 0], ..., ['exact', level]]. The first shadow has scores of all rows. A row whose
+stages, c[, v4][, again]
+                  a shadow decides. stages: [[bits, 0], ..., ['exact', level]]. The first shadow has scores of all rows. A row whose
                   probability so far is at least level / S for some head of the group goes on to the next stage, and all heads of the
                   group then have its better score. V is read of the rows at or above c / S by the last shadow's scores, and always of
-                  the edge keys. With v4, rows below v4 / S have V from a copy in 4 bits. [[2, 0], ['exact', c]] is what the kernels do.
+                  the edge keys. With v4, rows below v4 / S have V from a copy in 4 bits; with again, V is read only of the rows that
+                  are at or above c / S by their exact scores, too. [[2, 0], ['exact', c]] is what the kernels do.
 stored            K and V in so many bits, all rows read, no exact copy of them
 
 The edge keys (the first 16 and the newest 48) are always read exactly. The dropped mass is corrected for by mean V + Cov(v, k) q / 2 of the
@@ -85,8 +87,8 @@ def screened(c, step, q, s, k, v):
         better = s if to == 'exact' else of(to).scores(q, k)
         scores = torch.where(step.all_heads(rows), better, scores)
         if to == 'exact': exact = step.share(rows)
-        else:
-            judged, copies, bits = scores, copies + step.share(rows) * step.size * (to - bits) / 8, to
+        else: copies, bits = copies + step.share(rows) * step.size * (to - bits) / 8, to
+        if to != 'exact' or c.get('again'): judged = scores
     keep = step.any_head(judged - estimate >= level(c['c'])) & between | edge[None]
     kept = scores.softmax(-1) * step.all_heads(keep)
     fine = keep

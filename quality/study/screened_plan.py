@@ -19,9 +19,10 @@ def planes(c): return dict(c=c, stages=[[2, 0], [6, c], ['exact', 10 * c]], v4=1
 
 PAPER = dict(target='quantile', v=0.875, law='step', fix='none', paper=1)
 K4 = screened(2.5, 4, 10)
+AGAIN = screened(2.5) | dict(again=1)
 STORED = [dict(stored=bits) for bits in (8, 4, 2)]
-FRONTIER = [*map(v_only, LEVELS), *map(screened, LEVELS), PAPER, K4, planes(1), planes(1.5), *STORED]
-LENGTHS = [v_only(2.5), screened(1.5), screened(2.5), planes(1)]
+FRONTIER = [*map(v_only, LEVELS), *map(screened, LEVELS), AGAIN, PAPER, K4, planes(1), planes(1.5), *STORED]
+LENGTHS = [v_only(2.5), screened(1.5), screened(2.5), screened(3.5), planes(1)]
 STRESS = [v_only(2.5), screened(2.5)]
 TASKS = [v_only(2.5), screened(1.25), screened(2.5), screened(3.5), K4, planes(1), *STORED]
 
@@ -50,9 +51,10 @@ def reduced():
     """For a machine without a GPU: fewer steps and sequences."""
     some = dict(steps=256, warmup=64)
     one = lambda starts: [half[:1] for half in starts]
-    return [text('frontier', 'small', 4096, one(SMALL), FRONTIER, **some), text('frontier', 'tiny', 2048, TINY, FRONTIER, **some),
+    return [text('frontier', 'tiny', 2048, TINY, FRONTIER, **some), text('frontier', 'small', 4096, one(SMALL), FRONTIER, **some),
             text('stress', 'small', 4096, one(SMALL), STRESS, stress=8, **some), text('stress', 'tiny', 2048, TINY, STRESS, stress=8, **some),
-            tasks('tiny', (1024,))]
+            tasks('tiny', (1024,)),
+            *[text('length', 'small', n - 1024, one(before(ENDS, n - 1024)), LENGTHS, **some) for n in (2048, 8192)]]
 
 
 def quick():

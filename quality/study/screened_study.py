@@ -1,13 +1,14 @@
-"""usage: screened_study.py DATA OUT [--plan full|reduced|quick] [--seconds 420]
+"""usage: screened_study.py DATA OUT [--plan full|reduced|quick] [--runs frontier,tasks,length,stress] [--seconds 420]
 Both sides of the cache: the plan of screened_plan.py. DATA has tokens.bin (lab/tokenise.ts), tasks.json (quality/study/tasks.ts) and the
-folders small and tiny of the models. OUT/screened-rows.json gets a row per run, sequence (or task) and policy, after every one of them, so
-that what was measured is there if time runs out; collect_screened.py makes the committed file of it."""
+folders small and tiny of the models. OUT/screened-rows.json gets a row per run, sequence (or task) and policy. It is written after each
+of them, so that what was measured is there if time runs out; collect_screened.py makes the committed file of it."""
 import argparse, json, os, sys, time
 import numpy as np
 
 try: import torch
 except ImportError: sys.exit('PyTorch is not installed here: no study.')
-print(f'PyTorch {torch.__version__}', torch.cuda.get_device_name() if torch.cuda.is_available() else 'on the CPU', flush=True)
+MACHINE = torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU'
+print(f'PyTorch {torch.__version__}, {MACHINE}', flush=True)
 
 from forced import decoded, divergence, means, text_rows
 from model import DEVICE, Model
@@ -48,6 +49,7 @@ def main():
     a = argparse.ArgumentParser()
     a.add_argument('data'); a.add_argument('out')
     a.add_argument('--plan', choices=PLANS, default='full')
+    a.add_argument('--runs', default='frontier,tasks,length,stress')
     a.add_argument('--seconds', type=int, default=420)
     a = a.parse_args()
     begun, rows = time.time(), []
@@ -56,13 +58,14 @@ def main():
     tasks = json.load(open(f'{a.data}/tasks.json'))
     os.makedirs(a.out, exist_ok=True)
     for run in PLANS[a.plan]():
+        if run['run'] not in a.runs.split(','): continue
         model = Model(f"{a.data}/{run['model']}")
         if 'stress' in run: model.stress(run['stress'])
         head = {key: run[key] for key in ('run', 'model', 'prompt', 'steps') if key in run}
         measured = of_tasks(run, model, tasks, enough) if 'tasks' in run else of_text(run, model, tokens, enough)
         for what, found in measured:
             rows += [head | row for row in found]
-            json.dump(rows, open(f'{a.out}/screened-rows.json', 'w'))
+            json.dump(dict(plan=a.plan, machine=MACHINE, rows=rows), open(f'{a.out}/screened-rows.json', 'w'))
             print(f"{time.time() - begun:.0f} s: {head} {what}, {len(found) - 1} policies", flush=True)
     print(f'{len(rows)} rows in {time.time() - begun:.0f} s' + (', OUT OF TIME' if enough() else ''), flush=True)
 
