@@ -61,6 +61,17 @@ export class Shadow {
     return this.buffer?.size ?? 0;
   }
 
+  /** Whether the buffer has room for so many groups of rows. */
+  has(groups: number): boolean {
+    return this.groups === groups;
+  }
+
+  /** Destroys the buffers that were made anew. Call it when all work that names them has been submitted. */
+  collect(): void {
+    for (const buffer of this.outgrown) buffer.destroy();
+    this.outgrown = [];
+  }
+
   /** The buffer with room for so many groups of rows. If it had another size before, it is made anew, and is empty. */
   get(groups: number): GPUBufferBinding {
     if (!this.buffer || this.groups !== groups) {
@@ -100,9 +111,9 @@ export class Shadow {
   }
 
   destroy(): void {
-    for (const buffer of [this.buffer, ...this.outgrown]) buffer?.destroy();
+    this.collect();
+    this.buffer?.destroy();
     this.buffer = undefined;
-    this.outgrown = [];
     this.groups = 0;
     this.reset();
   }
