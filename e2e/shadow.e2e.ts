@@ -1,11 +1,14 @@
-// The life of the shadow of K in transformers.js: it must follow the KV cache, whatever is done with it. The decoder has random weights, so
-// that tokens depend on every row: with a threshold that every row passes, they are stock's, and would not be if the shadow had other rows.
+// The shadow of K in transformers.js: generation goes on whatever is done with the KV cache, and the report says what was read. With a
+// threshold that every row passes, all of K and V is read, so that tokens are stock's. What the shadow holds is tested where the kernels are
+// (src/kernel/proof/shadow.gpu.test.ts).
 import { expect, test } from 'vitest';
 import { smallDecoder } from '../tools/models/small-decoder.ts';
 import { pluginPage } from './plugin-page.ts';
 
 const VOCABULARY = 260;
-const session = pluginPage('?subgroups', { shadowed: smallDecoder({ vocabulary: VOCABULARY }) });
+const session = pluginPage('?subgroups', {
+  shadowed: smallDecoder({ vocabulary: VOCABULARY, positions: 1024 }),
+});
 
 const text = (length: number, seed: number) =>
   Array.from({ length }, (_, i) => 1 + ((i * 61 + i * i * seed) % (VOCABULARY - 8)));
@@ -13,7 +16,7 @@ const text = (length: number, seed: number) =>
 /** Reads every row by the shadow: the option has no level so low, so that it is a policy of one's own. */
 const ALL_ROWS = 1e-9;
 
-test('every row read by the shadow: stock\u2019s tokens, in turns, batches, and after stock\u2019s own steps', async () => {
+test('every row read by the shadow: stock’s tokens, in turns, batches, and after stock’s own steps', async () => {
   const result = await session.page.evaluate(
     async ({ prompt, turns, batch, c }) => {
       const { loadSmall, enableSift, generate, generateBatch, converse, shadowPolicy } = window.sift;
