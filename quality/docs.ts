@@ -2,6 +2,14 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { frontierPlot } from './report/plot.ts';
 import { parseResults, type QualityRow } from './report/results.ts';
+import {
+  parseScreened,
+  screenedLengthsTable,
+  screenedSettings,
+  screenedStressTable,
+  screenedTable,
+  screenedTasksTable,
+} from './report/screened.ts';
 import { parseMoments, parseStudy } from './report/study-policies.ts';
 import {
   fillMarkers,
@@ -29,8 +37,14 @@ export function tables(): Record<string, string> {
   const results = (['small', 'tiny'] as const)
     .filter((model) => existsSync(`quality/results/${model}.json`))
     .map((model) => [model, parseResults(file(model))] as const);
+  const screened = parseScreened(file('screened'));
   return {
     study: studyTable(small, tiny),
+    'screened-settings': screenedSettings(screened),
+    screened: screenedTable(screened),
+    'screened-lengths': screenedLengthsTable(screened),
+    'screened-stress': screenedStressTable(screened),
+    'screened-tasks': screenedTasksTable(screened),
     moments: momentsTable(parseMoments(file('study-moments'))),
     powerlaw: powerLawTable(JSON.parse(file('powerlaw'))),
     gate: gateTable(JSON.parse(file('gate'))),

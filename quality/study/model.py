@@ -35,6 +35,14 @@ class Model:
         self.group = self.heads // self.kv
         self.w = load_safetensors(folder)
 
+    def stress(self, factor, pairs=(0, 9, 20, 31)):
+        """Outlier channels that leave exact attention as it is: in every KV head, K of some rotary pairs times a factor, and Q of its heads
+        divided by it."""
+        for i in range(self.layers):
+            for name, heads, by in (('q', self.heads, 1 / factor), ('k', self.kv, factor)):
+                rows = self.w[f'blocks.{i}.{name}.weight'].view(heads, self.size, -1)
+                for pair in pairs: rows[:, [pair, pair + self.size // 2]] *= by
+
     def rotate(self, x, start):
         """x: [heads, tokens, size] at positions start, start + 1, ..."""
         f = self.theta ** (-torch.arange(0, self.size, 2, device=DEVICE).float() / self.size)
@@ -73,15 +81,15 @@ class Model:
         return cache
 
     def decode(self, ids, cache, attend):
-        """Decode steps of given tokens, all at once: attend(layer, scores, k, v) -> [heads, steps, size], with scores
-        [heads, steps, keys] (-inf beyond a step's own key). Returns log-probabilities [steps, vocabulary]."""
+        """Decode steps of given tokens, all at once: attend(layer, q, scores, k, v) -> [heads, steps, size], with q
+        [heads, steps, size] and scores [heads, steps, keys] (-inf beyond a step's own key). Returns log-probabilities [steps, vocabulary]."""
         start, n = cache[0][0].shape[1], len(ids)
         x, total = self.w['emb.weight'][ids], start + n
         future = torch.arange(total, device=DEVICE)[None] > torch.arange(start, total, device=DEVICE)[:, None]
         for i in range(self.layers):
             q, k, v = self.qkv(i, x, start)
             k, v = torch.cat([cache[i][0], k], 1), torch.cat([cache[i][1], v], 1)
-            s = q.view(self.kv, self.group * n, self.size) @ k.mT / math.sqrt(self.size)
+            s = q.reshape(self.kv, self.group * n, self.size) @ k.mT / math.sqrt(self.size)
             s = s.view(self.heads, n, total).masked_fill_(future, -math.inf)
-            x = self.rest(i, x, attend(i, s, k, v))
+            x = self.rest(i, x, attend(i, q, s, k, v))
         return self.logits(x).log_softmax(-1)

@@ -239,7 +239,7 @@ def attend(c, i, s, k, v, model, w, figures):
     elif fix == 'warm':
         o = mix(p[:, :w] * ~used[:, :w]) / rest[:, :w].clamp_min(1e-9)
         out = out + rest * o.mean(1, keepdim=True)
-    out = torch.cat([mix(p[:, :w]), out[:, w:]], 1)
+    if w: out = torch.cat([mix(p[:, :w]), out[:, w:]], 1)
     share = union.sum(-1)[:, w:] / n[w:]
     put = lambda name, x: figures.setdefault(name, []).append(x)
     put('group', share.mean().item()); put('head', (keep.sum(-1)[:, w:] / n[w:]).mean().item()); put('mass', mass[:, w:].mean().item())

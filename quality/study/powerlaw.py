@@ -22,7 +22,7 @@ def quantile_logs(model, ids, prompt, taus):
     steps = len(ids) - prompt
     n = torch.arange(prompt + 1, prompt + steps + 1, device=DEVICE).float()
 
-    def attend(i, s, k, v):
+    def attend(i, q, s, k, v):
         p = s.softmax(-1)
         out.append(torch.stack([(quantiles(p, n, tau) + 1e-30).log() for tau in taus]))
         return (p.reshape(model.kv, -1, p.shape[-1]) @ v).view(p.shape[0], p.shape[1], -1)

@@ -4,6 +4,7 @@ steps after the warm-up, a row per policy and sequence; klBySteps has the mean K
 import argparse, json, math, time
 import numpy as np
 import torch
+from forced import means, text_rows
 from model import DEVICE, Model
 from policies import attend
 
@@ -19,20 +20,13 @@ def main():
     plan, begun, rows = json.load(open(a.plan)), time.time(), []
     for start in map(int, a.starts.split(',')):
         ids = tokens[start:start + a.prompt + a.steps + 1]
-        cache = model.prefill(ids[:a.prompt])
-        targets = ids[a.prompt + a.warmup + 1:]
-        base = None
-        for policy in [None, *plan]:
-            if time.time() - begun > a.seconds: break
-            figures, w = {}, a.warmup
-            lp = model.decode(ids[a.prompt:-1], cache, lambda i, s, k, v: attend(policy, i, s, k, v, model, w, figures))[w:]
-            if base is None: base = lp
-            kl = (base.exp() * (base - lp)).sum(1)
-            row = dict(start=start, policy=policy, nll=-lp.gather(1, targets[:, None]).mean().item(), kl=kl.mean().item(),
-                       klMedian=kl.median().item(), kl99=kl.quantile(0.99).item(), top1=(lp.argmax(1) == base.argmax(1)).float().mean().item())
+        w = a.warmup
+        whole = lambda policy, i, q, s, k, v, *rest: attend(policy, i, s, k, v, *rest)
+        for row, kl, figures in text_rows(model, ids, a.prompt, plan, w, whole):
             edges = [w] + [e for e in (64, 128, 256, 512) if w < e < a.steps] + [a.steps]
-            row['klBySteps'] = {f'{i + 1}-{j}': kl[i - w:j - w].mean().item() for i, j in zip(edges, edges[1:])}
-            rows.append(row | {k: float(np.mean(v)) for k, v in figures.items()} | {'groupByLayer': [round(x, 4) for x in figures.get('group', [])]})
+            row |= dict(start=start, klBySteps={f'{i + 1}-{j}': kl[i - w:j - w].mean().item() for i, j in zip(edges, edges[1:])})
+            rows.append(row | means(figures) | {'groupByLayer': [round(x, 4) for x in figures.get('group', [])]})
+            if time.time() - begun > a.seconds: break
         print(f'{time.time() - begun:.0f} s: {start}', flush=True)
         json.dump(rows, open(a.out, 'w'))
     for key in dict.fromkeys(json.dumps(r['policy']) for r in rows):
