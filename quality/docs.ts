@@ -1,5 +1,6 @@
 // npm run quality:docs makes the tables of docs/quality.md, which lie between markers, and the plots, from quality/results.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { bandwidthTable, MODELS } from './report/bandwidth.ts';
 import { frontierPlot } from './report/plot.ts';
 import { parseResults, type QualityRow } from './report/results.ts';
 import {
@@ -22,6 +23,7 @@ import {
 } from './report/tables.ts';
 
 const DOC = 'docs/quality.md';
+const BANDWIDTH = 'docs/lab/bandwidth.md';
 const file = (name: string) => readFileSync(`quality/results/${name}.json`, 'utf8');
 
 /** Rows measured through the adapter: of the results file, and of the comparison of paper mode for what that lacks. */
@@ -60,8 +62,16 @@ export function tables(): Record<string, string> {
 /** The document with its tables as the results have them. */
 export const filledDocument = (): string => fillMarkers(readFileSync(DOC, 'utf8'), tables());
 
+/** The tables of docs/lab/bandwidth.md, by marker. */
+export const bandwidthTables = (): Record<string, string> =>
+  Object.fromEntries(MODELS.map((model) => [model.marker, bandwidthTable(model)]));
+
+/** docs/lab/bandwidth.md with its tables. */
+export const filledBandwidth = (): string => fillMarkers(readFileSync(BANDWIDTH, 'utf8'), bandwidthTables());
+
 if (process.argv[1]?.endsWith('docs.ts')) {
   writeFileSync(DOC, filledDocument());
+  writeFileSync(BANDWIDTH, filledBandwidth());
   for (const [model, prompt] of [
     ['small', '4,096'],
     ['tiny', '2,048'],

@@ -74,6 +74,7 @@ export {
   type Axis,
   type Dropped,
   type Exponent,
+  type Keys,
   learnedPolicy,
   type Normaliser,
   paperPolicy,

@@ -25,6 +25,12 @@ describe('resolvePolicy', () => {
       paperPolicy({ tau: 0.5, warmup: 10 }),
     );
     expect(resolvePolicy({ policy: uniformPolicy({ c: 1 }) })).toEqual(uniformPolicy({ c: 1 }));
+    expect(resolvePolicy({ keys: 'shadow' })).toEqual(presetPolicy('balanced', 'shadow'));
+    expect(resolvePolicy({ keys: 'shadow', quality: 'high' })).toMatchObject({
+      keys: 'shadow',
+      target: { c: 1.5 },
+    });
+    expect(resolvePolicy({ keys: 'exact', quality: 'high' })).toEqual(presetPolicy('high'));
   });
 
   test.each([
@@ -39,6 +45,12 @@ describe('resolvePolicy', () => {
     [{ quality: 'high', tau: 0.5 }, 'tau'],
     [{ policy: uniformPolicy({ c: 1 }), quality: 'high' }, 'quality'],
     [{ window: 3 }, 'window'],
+    [{ keys: 'some' }, 'keys'],
+    [{ keys: 'shadow', quality: 'exact' }, 'keys'],
+    [{ keys: 'shadow', mode: 'paper' }, 'mode'],
+    [{ policy: uniformPolicy({ c: 1 }), keys: 'shadow' }, 'keys'],
+    [{ policy: { ...learnedPolicy(), keys: 'shadow' } }, 'keys'],
+    [{ policy: { ...uniformPolicy({ c: 1 }), keys: undefined } }, 'keys'],
     [{ policy: uniformPolicy({ c: 1 }), tau: 0.5 }, 'tau'],
     [{ policy: { name: 'mine' } }, 'target.kind'],
     [null, 'options'],

@@ -1,5 +1,7 @@
 import { invalidOption } from './errors.ts';
 import {
+  KEYS,
+  type Keys,
   learnedPolicy,
   paperPolicy,
   presetPolicy,
@@ -16,6 +18,12 @@ export interface SiftOptions {
    * decode step on. Default `'balanced'`.
    */
   quality?: Quality;
+  /**
+   * What the scores come from that decide which rows are read. `'exact'` (the default): all of K. `'shadow'`: a copy of K with 2 bits an
+   * element, which takes 6.6% more memory; K and V are then read only where they count, about a sixth of their bytes. It is for long texts
+   * on GPUs whose memory is slow (docs/lab/shadow.md). Beside `quality`, and with the KV caches of transformers.js.
+   */
+  keys?: Keys;
   /**
    * Instead of `quality`: thresholds that are learned in the first decode steps, which keep every row. `'paper'`: exactly
    * SiftAttention (arXiv 2506.05300). `'learned'`: its level alone is learned and falls as 1/S; renormalised, shared in the KV group,
@@ -52,6 +60,7 @@ export type SiftFrom = 'auto' | number;
 
 const NAMES: readonly (keyof SiftOptions)[] = [
   'quality',
+  'keys',
   'mode',
   'tau',
   'warmup',
@@ -72,10 +81,10 @@ export function resolvePolicy(options: SiftOptions): ThresholdPolicy {
     if (!NAMES.includes(name as keyof SiftOptions))
       throw invalidOption(name, 'an unknown option', NAMES.join(', '));
   }
-  const { quality, mode, tau, warmup, policy } = options;
+  const { quality, keys, mode, tau, warmup, policy } = options;
   const alone = (
-    chosen: 'policy' | 'quality',
-    others: readonly ('quality' | 'mode' | 'tau' | 'warmup')[],
+    chosen: 'policy' | 'quality' | 'keys',
+    others: readonly ('quality' | 'keys' | 'mode' | 'tau' | 'warmup')[],
   ) => {
     for (const name of others) {
       if (options[name] !== undefined)
@@ -83,17 +92,23 @@ export function resolvePolicy(options: SiftOptions): ThresholdPolicy {
     }
   };
   if (policy !== undefined) {
-    alone('policy', ['quality', 'mode', 'tau', 'warmup']);
+    alone('policy', ['quality', 'keys', 'mode', 'tau', 'warmup']);
     return validatePolicy(policy);
+  }
+  if (keys !== undefined) {
+    if (!KEYS.includes(keys)) throw invalidOption('keys', keys, KEYS.map((name) => `'${name}'`).join(', '));
+    alone('keys', ['mode', 'tau', 'warmup']);
+    if (keys === 'shadow' && quality === 'exact')
+      throw invalidOption('keys', keys, "'exact' beside `quality: 'exact'`, which reads every row");
   }
   if (quality !== undefined) {
     alone('quality', ['mode', 'tau', 'warmup']);
     if (!QUALITIES.includes(quality)) {
       throw invalidOption('quality', quality, QUALITIES.map((name) => `'${name}'`).join(', '));
     }
-    return presetPolicy(quality);
+    return presetPolicy(quality, keys);
   }
-  if (mode === undefined && tau === undefined && warmup === undefined) return presetPolicy('balanced');
+  if (mode === undefined && tau === undefined && warmup === undefined) return presetPolicy('balanced', keys);
   if (mode !== undefined && mode !== 'learned' && mode !== 'paper') {
     throw invalidOption('mode', mode, "'learned' or 'paper'");
   }

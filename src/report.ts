@@ -73,8 +73,17 @@ export interface SiftReport {
   enabled: boolean;
   /** Why the GPU device is gone, if it is: figures that lay on it are then missing. */
   lost: string | null;
-  /** Name of the policy and what was asked of it. */
-  policy: { name: string; target: string; requestedKept: number | null; warmup: number };
+  /**
+   * Name of the policy and what was asked of it. `keys`: what the scores came from that decided which rows were read, all of K or its
+   * shadow.
+   */
+  policy: {
+    name: string;
+    target: string;
+    requestedKept: number | null;
+    warmup: number;
+    keys: 'exact' | 'shadow';
+  };
   /**
    * The runtime. `tested`: the tests ran on a version whose attention binds the same; `version`: which, null if there is none. A runtime
    * does not say its version, and another one is served all the same if its programs are recognised and ours compute the same.
@@ -96,8 +105,18 @@ export interface SiftReport {
   keptHead: number | null;
   /** Mean of the layers' `keptGroup`; null before the first sifted step. */
   keptGroup: number | null;
-  /** Bytes that the plugin's kernels read of K and V, and the V bytes that they did not read. */
-  bytes: { keysRead: number; valuesRead: number; valuesSaved: number };
+  /**
+   * Bytes that the plugin's kernels read of K, of its shadow, and of V; and those of K and V that they did not read. `shadowMemory`: bytes
+   * of GPU memory that the shadow of the latest conversation takes.
+   */
+  bytes: {
+    keysRead: number;
+    keysSaved: number;
+    shadowRead: number;
+    valuesRead: number;
+    valuesSaved: number;
+    shadowMemory: number;
+  };
   /** The KV cache, over all conversations. */
   cache: CacheReport;
   layers: LayerReport[];

@@ -8,7 +8,7 @@ import { describeDevice, loadRuntime } from '../timing/device.ts';
 import { PassTimer, timeInTurns, type Variant } from '../timing/timing.ts';
 import { cacheBytes, createInputs, destroyInputs } from './inputs.ts';
 import { createVariants, keptFractions, type SiftCase } from './our-attention.ts';
-import { floors, markdown, type Row } from './report.ts';
+import { floors, markdown, type Row, screenedBytes } from './report.ts';
 import { createStock } from './stock-attention.ts';
 import { StockCapture } from './stock-capture.ts';
 import { verifyVariants } from './verify.ts';
@@ -107,11 +107,15 @@ async function measure(
     }
     for (const { variant } of ours.sifted) variant.learn(device);
     ours.warmup.attention.reset();
-    const variants: Variant[] = [ours.dense, ...ours.sifted.map((s) => s.variant), ours.warmup];
+    const variants: Variant[] = [
+      ours.dense,
+      ...ours.sifted.flatMap(({ variant, screened }) => (screened ? [variant, screened.variant] : [variant])),
+      ours.warmup,
+    ];
     if (stock) variants.unshift({ name: 'stock', encode: (pass, call) => stock.encode(pass, call) });
     const times = await timeInTurns(timer, variants, calls, options.repeat);
     const rows: Row[] = [];
-    for (const { tau, kept, level, form, variant } of ours.sifted) {
+    for (const { tau, kept, level, form, variant, screened } of ours.sifted) {
       const base = {
         ...{ gpu: describeDevice(device), dtype: shape.dtype, heads: shape.queryHeads },
         ...{ kvHeads: shape.kvHeads, headSize: shape.headSize, length },
@@ -122,12 +126,18 @@ async function measure(
       const spread = {
         ...{ stock: times.get('stock') ?? null, dense: times.get('dense')! },
         ...{ sift: times.get(variant.name)!, warmup: times.get('warmup')! },
+        screened: screened ? times.get(screened.variant.name)! : null,
       };
+      const screenedKept = screened
+        ? (await keptFractions(screened.variant.attention, length)).keptGroup
+        : null;
       rows.push({
         ...base,
         stockUs: spread.stock?.median ?? null,
         denseUs: spread.dense.median,
         siftUs: spread.sift.median,
+        screenedUs: spread.screened?.median ?? null,
+        kvBytes: screenedKept === null ? null : screenedBytes(shape, length, screenedKept),
         warmupUs: spread.warmup.median,
         ...floors(base, gigabytesPerSecond),
         ...{ spread, sets: setCount, calls, errors },

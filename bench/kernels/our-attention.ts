@@ -1,4 +1,5 @@
-import type { AttentionShape } from '../../src/kernel/shape.ts';
+import { canUseSubgroups } from '../../src/kernel/proof/variants.ts';
+import { type AttentionShape, canSiftInOnePass } from '../../src/kernel/shape.ts';
 import { createSiftAttention, type DecodeStep, type SiftAttention } from '../../src/kernel/sift-attention.ts';
 import { createStepResources } from '../../src/kernel/step/encoder.ts';
 import type { Tuning } from '../../src/kernel/step/tuning.ts';
@@ -7,6 +8,7 @@ import {
   probabilityPolicy,
   type ThresholdPolicy,
   uniformPolicy,
+  validatePolicy,
 } from '../../src/policy/index.ts';
 import type { Variant } from '../timing/timing.ts';
 import { type InputSet, uniformLevel } from './inputs.ts';
@@ -23,6 +25,11 @@ export class OurAttention implements Variant {
     private readonly output: GPUBuffer,
   ) {}
 
+  /** The layer of a call: each set of inputs has its own where there are as many, because a shadow belongs to one K. */
+  private layerOf(call: number): number {
+    return this.attention.layers > 1 ? call % this.sets.length : 0;
+  }
+
   /** Begins a step for each sample. Its parameters serve all calls of the sample, as they serve all layers of a model. */
   begin(): void {
     this.step = this.attention.beginStep({ length: this.length });
@@ -30,7 +37,7 @@ export class OurAttention implements Variant {
 
   encode(pass: GPUComputePassEncoder, call: number): void {
     const { q, keys, values } = this.sets[call % this.sets.length]!;
-    this.step!.encode(pass, 0, {
+    this.step!.encode(pass, this.layerOf(call), {
       q: { buffer: q },
       keys: { buffer: keys },
       values: { buffer: values },
@@ -79,6 +86,8 @@ export interface SiftCase {
 export interface SiftedVariant extends SiftCase {
   policy: ThresholdPolicy;
   variant: OurAttention;
+  /** The same level, with the shadow of K: for uniform levels in one pass. */
+  screened: { policy: ThresholdPolicy; variant: OurAttention } | undefined;
 }
 
 /** Dense, every sifted case, and a step of a learned policy's warm-up. */
@@ -99,8 +108,8 @@ export async function createVariants(
   tuning: Partial<Tuning>,
 ): Promise<OurVariants> {
   const resources = createStepResources(device);
-  const make = async (name: string, policy: ThresholdPolicy) => {
-    const attention = await createSiftAttention(device, shape, { policy, resources, tuning });
+  const make = async (name: string, policy: ThresholdPolicy, layers = 1) => {
+    const attention = await createSiftAttention(device, shape, { policy, resources, tuning, layers });
     return new OurAttention(name, attention, length, sets, output);
   };
   const dense = await make('dense', probabilityPolicy({ p: 0 }));
@@ -114,14 +123,26 @@ export async function createVariants(
     const policy = inForm(base, form);
     const what = level !== undefined ? `${level}/S` : tau === undefined ? `kept ${kept}` : `tau ${tau}`;
     const name = `sift ${what} ${form}`;
-    sifted.push({ tau, kept, level, form, policy, variant: await make(name, policy) });
+    const hasShadow =
+      form === 'one-pass' && tau === undefined && canSiftInOnePass(shape, canUseSubgroups(device));
+    const shadowed = hasShadow ? validatePolicy({ ...policy, keys: 'shadow' }) : undefined;
+    const screened = shadowed && {
+      policy: shadowed,
+      variant: await make(`${name} shadow`, shadowed, sets.length),
+    };
+    sifted.push({ tau, kept, level, form, policy, variant: await make(name, policy), screened });
   }
   return {
     dense,
     sifted,
     warmup,
     destroy() {
-      for (const { attention } of [dense, warmup, ...sifted.map((s) => s.variant)]) attention.destroy();
+      const all = [
+        dense,
+        warmup,
+        ...sifted.flatMap((s) => [s.variant, ...(s.screened ? [s.screened.variant] : [])]),
+      ];
+      for (const { attention } of all) attention.destroy();
       resources.scratch.destroy();
       resources.params.destroy();
     },

@@ -1,4 +1,7 @@
 import { markdownTable } from '../../lab/markdown.ts';
+import { type AttentionShape, shapeConstants } from '../../src/kernel/shape.ts';
+import { shadowRowBytes } from '../../src/kernel/step/shadow.ts';
+import { ESTIMATE_KEYS } from '../../src/policy/index.ts';
 import type { Timing } from '../timing/timing.ts';
 import type { SiftForm } from './our-attention.ts';
 import type { Errors } from './verify.ts';
@@ -25,17 +28,33 @@ export interface Row {
   stockUs: number | null;
   denseUs: number;
   siftUs: number;
+  /** The step that chooses rows by the shadow of K at the same level; null where there is none. */
+  screenedUs: number | null;
+  /** Bytes that it reads of the shadow, of K and of V, over those of all K and V. */
+  kvBytes: number | null;
   warmupUs: number;
   /** How long the copy bandwidth needs for K and the kept V rows; in two passes also for the scores, which are written and read. */
   floorUs: number;
   /** How long the copy bandwidth needs for K and V. */
   denseFloorUs: number;
   /** 10th and 90th percentile of each median, and the number of samples. */
-  spread: Record<'stock' | 'dense' | 'sift' | 'warmup', Timing | null>;
+  spread: Record<'stock' | 'dense' | 'sift' | 'screened' | 'warmup', Timing | null>;
   /** Buffer sets in rotation, and calls in a sample. */
   sets: number;
   calls: number;
   errors: Errors;
+}
+
+/**
+ * Bytes that a step with the shadow reads, over those of all K and V.
+ *
+ * @param read the share of the rows whose exact K and V are read, the edge keys among them
+ */
+export function screenedBytes(shape: AttentionShape, length: number, read: number): number {
+  const row = 2 * shape.headSize * shapeConstants(shape).elementBytes;
+  const { sink, newest } = ESTIMATE_KEYS;
+  const coded = Math.max(0, length - sink - newest) / length;
+  return read + (coded * shadowRowBytes(shape)) / row;
 }
 
 export function floors(
@@ -68,10 +87,13 @@ export function markdown(rows: readonly Row[]): string {
     'stock µs (p10–p90)',
     'dense µs',
     'sift µs',
+    'shadow µs',
     'warm-up µs',
     'floor dense / sift µs',
     'stock / sift',
     'dense / sift',
+    'dense / shadow',
+    'K and V bytes with the shadow',
   ];
   const lines = rows.map((row) => [
     row.dtype,
@@ -85,10 +107,13 @@ export function markdown(rows: readonly Row[]): string {
     range(row.spread.stock),
     range(row.spread.dense),
     range(row.spread.sift),
+    range(row.spread.screened),
     range(row.spread.warmup),
     `${number(row.denseFloorUs)} / ${number(row.floorUs)}`,
     row.stockUs === null ? '–' : (row.stockUs / row.siftUs).toFixed(2),
     (row.denseUs / row.siftUs).toFixed(2),
+    (row.screenedUs ?? null) === null ? '–' : (row.denseUs / row.screenedUs!).toFixed(2),
+    (row.kvBytes ?? null) === null ? '–' : `${(100 * row.kvBytes!).toFixed(1)}%`,
   ]);
   return markdownTable(head, lines);
 }

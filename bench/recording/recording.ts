@@ -98,15 +98,15 @@ export function recordedInputs(
     device.queue.writeBuffer(made, 0, data);
     return made;
   };
-  const keys = stretch(recording.k);
-  const values = stretch(recording.v);
+  const k = stretch(recording.k);
+  const v = stretch(recording.v);
   const perQuery = queryHeads * headSize;
   return Array.from({ length: count }, (_, i) => {
     const query = queries - 1 - (i % queries);
     return {
       q: buffer(recording.q.slice(query * perQuery, (query + 1) * perQuery)),
-      keys: buffer(keys),
-      values: buffer(values),
+      keys: buffer(k),
+      values: buffer(v),
     };
   });
 }

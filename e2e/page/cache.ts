@@ -23,12 +23,14 @@ export function countMemory(device: GPUDevice): MemoryCount {
   return count;
 }
 
-/** Makes every buffer of at least `bytes` fail for want of memory, until the returned function is called. */
-export function exhaustMemory(device: GPUDevice, bytes: number): () => void {
+/**
+ * Makes every buffer of at least `bytes` whose label begins with `labelled` fail for want of memory, until the returned function is called.
+ */
+export function exhaustMemory(device: GPUDevice, bytes: number, labelled = 'sift past'): () => void {
   let failed = false;
   const interceptions = [
     observe(device, 'createBuffer', (_, [{ size, label }]) => {
-      if (size >= bytes && label?.startsWith('sift past')) failed = true;
+      if (size >= bytes && label?.startsWith(labelled)) failed = true;
     }),
     intercept(device, 'popErrorScope', (original, interception) => async () => {
       const error = await original.call(device);

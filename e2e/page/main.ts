@@ -10,7 +10,14 @@ import {
 import { type Continuation, continueGreedily } from '../../lab/decoding/forced.ts';
 import { hubDecoder, useServedModels } from '../../lab/decoding/hub-decoder.ts';
 import { hideNarrowSubgroups } from '../../lab/narrow-subgroups.ts';
-import { enableSift, isSupported, SiftError } from '../../src/index.ts';
+import {
+  enableSift,
+  isSupported,
+  SiftError,
+  type ThresholdPolicy,
+  uniformPolicy,
+  validatePolicy,
+} from '../../src/index.ts';
 import { converse, countMemory, exhaustMemory, fork } from './cache.ts';
 
 // Prompts are wrong in this runtime on subgroups of 4 lanes (the software adapter's); decode steps are right. Pages opened with
@@ -49,6 +56,8 @@ const api = {
   env,
   enableSift,
   isSupported,
+  /** A policy that chooses rows by the shadow at c / length. */
+  shadowPolicy: (c: number): ThresholdPolicy => validatePolicy({ ...uniformPolicy({ c }), keys: 'shadow' }),
   Tensor,
   TextStreamer,
   InterruptableStoppingCriteria,

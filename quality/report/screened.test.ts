@@ -60,7 +60,9 @@ test('the measured frontier has the 2-bit shadow and V alone at the same levels,
     measured.rows
       .filter((line): line is ScreenedTextRow => line.run === 'frontier' && line.model === model)
       .filter(({ policy, first, second }) => screenedName(policy).startsWith(name) && first && second)
-      .map(({ policy }) => screenedName(policy).replace(/.*c = /, ''));
+      .map(({ policy }) => screenedName(policy).replace(/.*c = /, ''))
+      // Policies that differ in more than the level have words after it.
+      .filter((level) => !level.includes(','));
   for (const model of ['small', 'tiny']) {
     expect(levels(model, '2-bit shadow')).toEqual(['1', '1.25', '1.5', '2', '2.5', '3', '3.5', '5']);
     expect(levels(model, 'V alone')).toEqual(levels(model, '2-bit shadow'));

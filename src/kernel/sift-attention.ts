@@ -77,6 +77,8 @@ export interface DecodeStep {
  * Decode attention on plain GPU buffers. Thresholds stay on the GPU. {@link createSiftAttention} makes it.
  */
 export class SiftAttention {
+  /** Layers, each with thresholds and figures of its own. */
+  readonly layers: number;
   private readonly states: LayerState[];
   private readonly zeros: GPUBuffer;
   private steps = 0;
@@ -91,6 +93,7 @@ export class SiftAttention {
     private readonly ownsResources: boolean,
   ) {
     const { device } = encoder.resources;
+    this.layers = layers;
     this.states = Array.from({ length: layers }, () => new LayerState(device, encoder.shape, batch, policy));
     this.zeros = device.createBuffer({ label: 'sift zeros', size: batch * 4, usage: GPUBufferUsage.STORAGE });
   }

@@ -21,6 +21,7 @@ export { massThreshold, quantile, quantileIndex } from './quantile.ts';
 export { createRandom, type Random } from './random.ts';
 export { keyToBits, orderedKey } from './select.ts';
 export { type Position, type SessionShape, SessionTracker } from './session-tracker.ts';
+export { encodeRow, type ShadowStatistics, shadowStatistics } from './shadow.ts';
 export {
   type AttentionBytes,
   judgedLogProbabilities,

@@ -133,14 +133,22 @@ export function isEdgeKey(key: number, length: number): boolean {
   return key < ESTIMATE_KEYS.sink || key >= length - ESTIMATE_KEYS.newest;
 }
 
-/** Scores as the shadow has them, and the exact ones of the edge keys: [batch, queryHeads, capacity]. */
-export function shadowScores(x: ResolvedInputs, exact: Float64Array): Float64Array {
+/**
+ * Scores as the shadow has them, and the exact ones of the edge keys: [batch, queryHeads, capacity].
+ *
+ * @param given - what rows are encoded with, [batch * kvHeads], if it is not measured from these rows
+ */
+export function shadowScores(
+  x: ResolvedInputs,
+  exact: Float64Array,
+  given?: readonly ShadowStatistics[],
+): Float64Array {
   const { batch, queryHeads, kvHeads, headSize, capacity, groupSize, scale, q, k } = x;
   const scores = exact.slice();
   for (let group = 0; group < batch * kvHeads; group++) {
     const b = Math.floor(group / kvHeads);
     const length = x.lengths[b]!;
-    const statistics = shadowStatistics(x, b, group % kvHeads);
+    const statistics = given?.[group] ?? shadowStatistics(x, b, group % kvHeads);
     const queries = Array.from({ length: groupSize }, (_, i) => {
       const at = (b * queryHeads + (group % kvHeads) * groupSize + i) * headSize;
       return encodeQuery(slice(q, at, headSize), statistics);

@@ -5,7 +5,7 @@ import { estimateLogNormaliser } from './estimate.ts';
 import type { AttentionInputs, ResolvedInputs } from './inputs.ts';
 import { resolveInputs } from './inputs.ts';
 import { addDropped, type ValueMoments, valueMoments } from './moments.ts';
-import { betweenEdges, isEdgeKey, shadowScores } from './shadow.ts';
+import { betweenEdges, isEdgeKey, type ShadowStatistics, shadowScores } from './shadow.ts';
 
 /** What is done with the rows above the threshold; a ThresholdPolicy fits. Everything defaults to the paper's. */
 export interface SiftedAttentionOptions {
@@ -18,6 +18,8 @@ export interface SiftedAttentionOptions {
    * whatever the options say.
    */
   readonly keys?: Keys;
+  /** What the shadow is encoded with, [batch * kvHeads], if it is not measured from these rows. */
+  readonly statistics?: readonly ShadowStatistics[];
   /** Rows that any query head of a KV group keeps contribute to all heads of the group. */
   readonly shareGroup?: boolean;
   /** Row S-1 is always kept. */
@@ -93,8 +95,9 @@ export function judgedLogProbabilities(
 export function shadowLogProbabilities(
   inputs: AttentionInputs,
   attention: AttentionScores,
+  statistics?: readonly ShadowStatistics[],
 ): { screened: Float64Array; exact: Float64Array; scores: Float64Array } {
-  const scores = shadowScores(resolveInputs(inputs), attention.scores);
+  const scores = shadowScores(resolveInputs(inputs), attention.scores, statistics);
   const screened = judgedLogProbabilities(inputs, { ...attention, scores }, 'estimate');
   const exact = screened.map((log, at) => attention.scores[at]! - scores[at]! + log);
   return { screened, exact, scores };
@@ -148,7 +151,7 @@ function decideByShadow(
   options: SiftedAttentionOptions,
 ): { attention: AttentionScores; decision: Decision } {
   const { batch, queryHeads, kvHeads, capacity, groupSize } = x;
-  const { screened, exact: judged, scores } = shadowLogProbabilities(x, exact);
+  const { screened, exact: judged, scores } = shadowLogProbabilities(x, exact, options.statistics);
   const read = decide(x, screened, logThresholds, { ...options, keepLargest: false });
   for (let group = 0; group < batch * kvHeads; group++) {
     const length = x.lengths[Math.floor(group / kvHeads)]!;

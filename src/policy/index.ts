@@ -12,12 +12,14 @@ export {
   type Exponent,
   isDense,
   isLearned,
+  KEYS,
   type Keys,
   MIN_POINTS,
   type Normaliser,
   type Target,
   type ThresholdPolicy,
   usesMoments,
+  withExactKeys,
 } from './policy.ts';
 export { presetPolicy, QUALITIES, type Quality } from './presets.ts';
 export { measuresWindow, planStep, type StepPlan } from './step-plan.ts';

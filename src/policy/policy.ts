@@ -51,6 +51,9 @@ export type Dropped = 'none' | 'renormalise' | 'mean' | 'linear';
  */
 export type Normaliser = 'exact' | 'estimate';
 
+/** The values of {@link Keys}. */
+export const KEYS = ['exact', 'shadow'] as const;
+
 /**
  * What the scores come from that decide which rows are read.
  *
@@ -58,7 +61,7 @@ export type Normaliser = 'exact' | 'estimate';
  * - `shadow`: a copy of K with 2 bits an element, made of the cache after the prompt. The exact K is read for the rows whose V is read, and
  *   for the edge keys. Where that cannot be done (where `normaliser` is `exact` in effect, or memory is short): exact.
  */
-export type Keys = 'exact' | 'shadow';
+export type Keys = (typeof KEYS)[number];
 
 /** How thresholds are found and what is done with the rows they keep. Plain data, frozen, the same for all heads. */
 export interface ThresholdPolicy {
@@ -85,6 +88,11 @@ export interface ThresholdPolicy {
   readonly refitEvery: number;
   /** A non-finite fit, beta > 0 or the loss of half of the probability makes the head dense until its next fit. */
   readonly guard: boolean;
+}
+
+/** The same policy, but for the shadow. */
+export function withExactKeys(policy: ThresholdPolicy): ThresholdPolicy {
+  return policy.keys === 'exact' ? policy : { ...policy, keys: 'exact' };
 }
 
 /** Whether the policy needs the mean and the covariance of V. */

@@ -2,7 +2,7 @@ import { invalidOption } from '../errors.ts';
 import {
   type Dropped,
   type Exponent,
-  type Keys,
+  KEYS,
   MIN_POINTS,
   type Normaliser,
   type Target,
@@ -11,7 +11,6 @@ import {
 
 const DROPPED: readonly Dropped[] = ['none', 'renormalise', 'mean', 'linear'];
 const NORMALISERS: readonly Normaliser[] = ['exact', 'estimate'];
-const KEYS: readonly Keys[] = ['exact', 'shadow'];
 
 /** The longest warm-up, in decode steps. */
 export const MAX_WARMUP = 4096;

@@ -28,8 +28,9 @@ function crossover({ crossover: [first] }: SiftReport): HTMLElement {
 
 /** Shows what a report counts. */
 export function showNumbers(list: HTMLElement, reasons: HTMLElement, report: SiftReport): void {
-  const { keysRead, valuesRead, valuesSaved } = report.bytes;
-  const all = keysRead + valuesRead + valuesSaved;
+  const { keysRead, keysSaved, shadowRead, valuesRead, valuesSaved } = report.bytes;
+  const all = keysRead + keysSaved + valuesRead + valuesSaved;
+  const saved = keysSaved + valuesSaved - shadowRead;
   const { version, tested, name } = report.runtime;
   const asked = report.policy.requestedKept;
   list.replaceChildren(
@@ -43,13 +44,13 @@ export function showNumbers(list: HTMLElement, reasons: HTMLElement, report: Sif
       report.keptHead === null ? '–' : percent(report.keptHead),
       asked === null ? report.policy.target : `${percent(asked)} asked for`,
     ),
-    figure('K read', bytes(keysRead), 'keys are always read in full'),
-    figure('V read', bytes(valuesRead), 'warm-up included'),
     figure(
-      'V not read',
-      bytes(valuesSaved),
-      all > 0 ? `${percent(valuesSaved / all)} of all bytes of K and V` : '',
+      'K read',
+      bytes(keysRead + shadowRead),
+      report.policy.keys === 'shadow' ? `${bytes(shadowRead)} of its shadow among them` : 'all keys',
     ),
+    figure('V read', bytes(valuesRead), 'warm-up included'),
+    figure('Not read', bytes(saved), all > 0 ? `${percent(saved / all)} of all bytes of K and V` : ''),
     figure('Steps', `${count(report.steps.sifted)} sifted`, `${count(report.steps.dense)} read every row`),
     crossover(report),
     figure('Keys in the cache', count(report.length), 'prompt and generated tokens'),

@@ -104,3 +104,39 @@ describe('memory', () => {
     expect(device.alive).toBe(0);
   });
 });
+
+describe('the memory of the shadow', () => {
+  test('where there is none, the conversation goes on without, until a new prompt', async () => {
+    const { device, conversation } = setUp(presetPolicy('balanced', 'shadow'));
+    await conversation.reserve();
+    await conversation.reserveShadow(1000);
+    expect(conversation.policy.keys).toBe('shadow');
+    // 32 groups of 32 rows, for two layers of two KV heads.
+    expect(conversation.shadowBytes).toBe(2 * 2 * 32 * 32 * 17);
+    const before = device.alive;
+    device.memory = device.bytes;
+    await conversation.reserveShadow(2000);
+    expect(conversation.policy).toEqual({ ...presetPolicy('balanced', 'shadow'), keys: 'exact' });
+    expect(conversation.shadowBytes).toBe(0);
+    expect(device.alive).toBe(before - 2);
+    expect([...conversation.reasons.keys()].join()).toMatch(/all of K is read: The shadow of K needs .* MB/);
+    device.memory = Number.POSITIVE_INFINITY;
+    conversation.restart();
+    expect(conversation.policy.keys).toBe('shadow');
+    await conversation.reserveShadow(2000);
+    expect(conversation.shadowBytes).toBeGreaterThan(0);
+  });
+
+  test('what was encoded for a step that was given up does not count', async () => {
+    const { conversation } = setUp(presetPolicy('balanced', 'shadow'));
+    await conversation.reserve();
+    await conversation.reserveShadow(1000);
+    const { shadow } = conversation.layers.get(0)!;
+    expect(shadow.encode(1000)).toBeDefined();
+    const account = conversation.begin(1000);
+    account.attend(0, false, 0);
+    account.giveUp('refused');
+    conversation.finish(account, () => 'short');
+    expect(shadow.encode(1000)).toEqual({ rows: 1000, statistics: true });
+  });
+});

@@ -1,7 +1,9 @@
+import { SiftError } from '../../errors.ts';
 import { allocate } from '../../kernel/gpu/allocate.ts';
 import { type AttentionShape, shapeConstants } from '../../kernel/shape.ts';
 import { LayerState, layerStateBytes } from '../../kernel/step/layer-state.ts';
-import { isDense, planStep, type StepPlan, type ThresholdPolicy } from '../../policy/index.ts';
+import { shadowBytes, shadowGroups } from '../../kernel/step/shadow.ts';
+import { isDense, planStep, type StepPlan, type ThresholdPolicy, withExactKeys } from '../../policy/index.ts';
 
 /** What was left to the runtime's kernel or kept whole, and how often. */
 export type ReasonCounts = Map<string, number>;
@@ -39,13 +41,25 @@ export class Conversation {
   /** The moments of V are due, since a step that should have measured them did not. */
   private owesMoments = false;
   private failure: string | undefined;
+  /** There was no memory for the shadow: steps read all of K. */
+  private withoutShadow = false;
 
   constructor(
     private readonly device: GPUDevice,
-    readonly policy: ThresholdPolicy,
+    private readonly asked: ThresholdPolicy,
     readonly batch: number,
     private readonly routed: RoutedLayers,
   ) {}
+
+  /** The policy of its steps: the one that was asked for, but without the shadow where there is no memory for it. */
+  get policy(): ThresholdPolicy {
+    return this.withoutShadow ? withExactKeys(this.asked) : this.asked;
+  }
+
+  /** Bytes of GPU memory that the shadows take. */
+  get shadowBytes(): number {
+    return [...this.layers.values()].reduce((sum, { shadow }) => sum + shadow.bytes, 0);
+  }
 
   /** Whether the next step can begin without {@link reserve}. */
   get ready(): boolean {
@@ -57,7 +71,7 @@ export class Conversation {
    * @throws {SiftError} `OUT_OF_MEMORY`; it is not tried again for this conversation
    */
   async reserve(): Promise<void> {
-    const { device, policy, batch } = this;
+    const { device, asked: policy, batch } = this;
     const wanted = [...this.routed].filter(([layer]) => !this.layers.has(layer));
     const bytes = wanted.reduce((sum, [, shape]) => sum + layerStateBytes(shape, batch, policy), 0);
     const states = await allocate(device, 'Thresholds and figures need', bytes, () =>
@@ -66,6 +80,31 @@ export class Conversation {
     wanted.forEach(([layer], i) => {
       this.layers.set(layer, states[i]!);
     });
+  }
+
+  /**
+   * Has room in the shadow of every layer for a cache of `rows` rows. Where there is no memory for it, the conversation goes on without, and
+   * the reason is counted.
+   */
+  async reserveShadow(rows: number): Promise<void> {
+    const { device, batch } = this;
+    const groups = shadowGroups(rows);
+    // The steps that read the buffers of before were submitted.
+    for (const { shadow } of this.layers.values()) shadow.collect();
+    const wanted = [...this.layers.values()].filter(({ shadow }) => !shadow.has(groups));
+    if (wanted.length === 0) return;
+    const bytes = wanted.reduce((sum, { shape }) => sum + shadowBytes(shape, batch, rows), 0);
+    try {
+      await allocate(device, 'The shadow of K needs', bytes, () => {
+        for (const { shadow } of wanted) shadow.get(groups);
+        return [];
+      });
+    } catch (error) {
+      if (!(error instanceof SiftError) || error.code !== 'OUT_OF_MEMORY') throw error;
+      for (const { shadow } of this.layers.values()) shadow.destroy();
+      this.withoutShadow = true;
+      this.count(`all of K is read: ${error.message}`);
+    }
   }
 
   /** Begins a decode step on `length` keys, the new one among them. */
@@ -80,6 +119,8 @@ export class Conversation {
   finish(step: StepAccount, shortReason: (step: StepAccount) => string): void {
     const { attended, short, plan } = step;
     for (const reason of step.reasons) this.count(reason);
+    // What was encoded for a step that was given up may never have been submitted.
+    if (step.gaveUp) for (const { shadow } of this.layers.values()) shadow.reset();
     // Which layers there are may be known only after a first step.
     const complete = attended.size > 0 && attended.size + step.elsewhere.size === this.routed.size;
     if (plan.windowIndex >= 0 && !complete) this.missed++;
@@ -121,6 +162,7 @@ export class Conversation {
     this.missed = 0;
     this.owesMoments = false;
     this.failure = undefined;
+    this.withoutShadow = false;
     this.siftedSteps = 0;
     this.denseSteps = 0;
     this.stockSteps = 0;
@@ -161,6 +203,8 @@ export class StepAccount {
   /** Layers that the runtime attends in a form which our kernels do not replace: nothing is missed there, for they will not come back. */
   readonly elsewhere = new Set<number>();
   readonly reasons = new Set<string>();
+  /** Nothing of the step counts. */
+  gaveUp = false;
   /** Why the step is dense, where that is neither the policy's doing nor the crossover's. */
   why: string | undefined;
 
@@ -182,6 +226,7 @@ export class StepAccount {
     this.attended.clear();
     this.short.clear();
     this.elsewhere.clear();
+    this.gaveUp = true;
     this.reasons.add(reason);
   }
 }

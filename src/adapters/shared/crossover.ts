@@ -1,3 +1,4 @@
+import { siftedWorkgroups } from '../../kernel/calibration/calibrate.ts';
 import { applyCalibration, calibration } from '../../kernel/calibration/calibration-store.ts';
 import { describeShape } from '../../kernel/shape.ts';
 import type { AttentionEncoder } from '../../kernel/step/encoder.ts';
@@ -21,9 +22,9 @@ export async function setCrossover(
   pageSize?: number,
 ): Promise<CrossoverReport> {
   const found = siftFrom === 'auto' ? await calibration(encoder, policy, pageSize) : undefined;
-  if (found) applyCalibration(encoder, found);
+  if (found) applyCalibration(encoder, policy, found);
   else encoder.siftFrom = siftFrom as number;
-  const { workgroups, siftWorkgroups } = encoder.tuning;
+  const { workgroups, [siftedWorkgroups(policy)]: siftWorkgroups } = encoder.tuning;
   return {
     shape: describeShape(encoder.shape),
     siftFrom: isDense(policy) || !Number.isFinite(encoder.siftFrom) ? null : encoder.siftFrom,

@@ -24,7 +24,8 @@ const head = (changes: Partial<HeadFigures> = {}): HeadFigures => ({
   ...changes,
 });
 
-const layer = (read: () => Promise<LayerFigures>) => ({ shape, read }) as unknown as LayerState;
+const layer = (read: () => Promise<LayerFigures>, shadow = 0) =>
+  ({ shape, read, shadow: { bytes: shadow } }) as unknown as LayerState;
 
 function sourceOf(states: LayerState[], changes: Partial<ReportSource> = {}): ReportSource {
   const conversation = {
@@ -37,6 +38,7 @@ function sourceOf(states: LayerState[], changes: Partial<ReportSource> = {}): Re
     shortByLayer: new Map([[5, 1]]),
     length: 101,
     reasons: new Map([['shorter than 64', 1]]),
+    shadowBytes: changes.policy?.keys === 'shadow' ? 4096 : 0,
     layers: new Map(states.map((state, i) => [5 - i, state])),
   };
   return {
@@ -82,8 +84,11 @@ describe('buildReport', () => {
     // Two layers of 200 rows a group, 250 of them read, and 50 rows of dense steps.
     expect(report.bytes).toEqual({
       keysRead: (2 * 400 + 50) * 128,
+      keysSaved: 0,
+      shadowRead: 0,
       valuesRead: (2 * 250 + 50) * 128,
       valuesSaved: 2 * 150 * 128,
+      shadowMemory: 0,
     });
     expect(report).toMatchObject({
       enabled: true,
@@ -93,7 +98,13 @@ describe('buildReport', () => {
       stockSteps: 3,
       conversations: 2,
       length: 101,
-      policy: { name: 'balanced', target: 'keep p >= 2.5 / length', requestedKept: null, warmup: 0 },
+      policy: {
+        name: 'balanced',
+        target: 'keep p >= 2.5 / length',
+        requestedKept: null,
+        warmup: 0,
+        keys: 'exact',
+      },
     });
     expect(report.reasons).toEqual([
       { reason: 'shorter than 64', count: 1 },
@@ -162,6 +173,26 @@ describe('buildReport', () => {
       keptGroup: null,
       layers: [],
       reasons: [],
+    });
+  });
+
+  test('with the shadow, K is read where V is, and the shadow of all rows but the edge keys', async () => {
+    const groups = [
+      { lastUnion: 12, unionRows: 50 },
+      { lastUnion: 20, unionRows: 200 },
+    ];
+    const heads = [head(), head(), head(), head()];
+    const states = [layer(async () => ({ heads, groups }), 4096)];
+    const report = await buildReport(sourceOf(states, { policy: presetPolicy('balanced', 'shadow') }));
+    expect(report.policy).toMatchObject({ target: 'keep p >= 2 / length', keys: 'shadow' });
+    // Each group has 200 rows in two steps, 64 edge keys in each of them. A row of 64 elements has 16 bytes of codes and one of scale.
+    expect(report.bytes).toEqual({
+      keysRead: (250 + 50) * 128,
+      keysSaved: 150 * 128,
+      shadowRead: 2 * (200 - 2 * 64) * 17,
+      valuesRead: (250 + 50) * 128,
+      valuesSaved: 150 * 128,
+      shadowMemory: 4096,
     });
   });
 });

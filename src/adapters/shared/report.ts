@@ -1,6 +1,7 @@
 import { shapeConstants } from '../../kernel/shape.ts';
 import type { LayerFigures, LayerState } from '../../kernel/step/layer-state.ts';
-import type { Target, ThresholdPolicy } from '../../policy/index.ts';
+import { shadowRowBytes } from '../../kernel/step/shadow.ts';
+import { ESTIMATE_KEYS, type Target, type ThresholdPolicy } from '../../policy/index.ts';
 import type { CacheReport, CrossoverReport, HeadReport, LayerReport, SiftReport } from '../../report.ts';
 import { layerOfKey, nthOfKey } from './attention-key.ts';
 import type { Conversation } from './conversation.ts';
@@ -86,6 +87,12 @@ function layerReport(
   };
 }
 
+/** Of the rows of all sifted steps, those that are no edge keys. Only these are read from the shadow. */
+function betweenRows(total: number, head: { siftedSteps: number } | undefined): number {
+  const { sink, newest } = ESTIMATE_KEYS;
+  return Math.max(0, total - (head?.siftedSteps ?? 0) * (sink + newest));
+}
+
 /** The figures of all layers; undefined if the device does not answer any more. */
 async function readFigures(states: readonly LayerState[]): Promise<LayerFigures[] | undefined> {
   try {
@@ -99,7 +106,14 @@ async function readFigures(states: readonly LayerState[]): Promise<LayerFigures[
 export async function buildReport(source: ReportSource): Promise<SiftReport> {
   const { conversation, policy, runtime, lost } = source;
   const layers: LayerReport[] = [];
-  const bytes = { keysRead: 0, valuesRead: 0, valuesSaved: 0 };
+  const bytes = {
+    keysRead: 0,
+    keysSaved: 0,
+    shadowRead: 0,
+    valuesRead: 0,
+    valuesSaved: 0,
+    shadowMemory: conversation?.shadowBytes ?? 0,
+  };
   // Counters now and all reads submitted at once: a report taken while decoding must not mix steps.
   const counted = {
     sifted: conversation?.siftedSteps ?? 0,
@@ -120,9 +134,14 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
     const figures = read![i]!;
     const { group, elementBytes } = shapeConstants(state.shape);
     const rowBytes = state.shape.headSize * elementBytes;
+    const shadowed = state.shadow.bytes > 0;
     figures.groups.forEach(({ unionRows }, g) => {
-      const total = figures.heads[g * group]?.totalRows ?? 0;
-      bytes.keysRead += total * rowBytes;
+      const head = figures.heads[g * group];
+      const total = head?.totalRows ?? 0;
+      const keyRows = shadowed ? unionRows : total;
+      bytes.keysRead += keyRows * rowBytes;
+      bytes.keysSaved += (total - keyRows) * rowBytes;
+      if (shadowed) bytes.shadowRead += betweenRows(total, head) * shadowRowBytes(state.shape);
       bytes.valuesRead += unionRows * rowBytes;
       bytes.valuesSaved += (total - unionRows) * rowBytes;
     });
@@ -140,6 +159,8 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
       target: describeTarget(policy.target),
       requestedKept: policy.target.kind === 'quantile' ? 1 - policy.target.tau : null,
       warmup: policy.warmup,
+      // Before the first sifted step it is what was asked for.
+      keys: counted.sifted > 0 && bytes.shadowMemory === 0 ? 'exact' : policy.keys,
     },
     runtime,
     steps: { sifted: counted.sifted, dense: counted.dense },

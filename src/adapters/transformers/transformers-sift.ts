@@ -1,4 +1,5 @@
 import { onnxruntimeWeb } from '../../../patches/onnxruntime-web.ts';
+import { describeShape } from '../../kernel/shape.ts';
 import type { StepResources } from '../../kernel/step/encoder.ts';
 import type { SiftFrom } from '../../options.ts';
 import type { ThresholdPolicy } from '../../policy/index.ts';
@@ -103,10 +104,21 @@ export class TransformersSift extends LivingSift {
       },
       conversation: this.conversations.current,
       conversations: this.conversations.count,
-      notes: reasons.map((reason) => `seen while enabling: ${reason}`),
+      notes: [
+        ...reasons.map((reason) => `seen while enabling: ${reason}`),
+        ...this.withoutShadow().map(
+          (shape) => `all of K is read: there is no shadow for ${shape} on this device`,
+        ),
+      ],
       crossover,
       kvCache: this.shared?.report() ?? stockCacheReport(String(sharedCache)),
     });
+  }
+
+  /** Shapes whose layers read all of K although the policy has a shadow. */
+  private withoutShadow(): string[] {
+    const encoders = this.policy.keys === 'shadow' ? [...this.findings.encoders.values()] : [];
+    return encoders.filter(({ hasShadow }) => !hasShadow).map(({ shape }) => describeShape(shape));
   }
 
   private beginGeneration(bound: number | undefined): void {
@@ -226,12 +238,14 @@ export class TransformersSift extends LivingSift {
     conversation: Conversation,
     { plan, length }: StepAccount,
   ): Promise<string | undefined> {
-    const { policy, resources } = this;
+    const { resources } = this;
     if (conversation.failed) return conversation.failed;
     try {
       if (!conversation.ready) await conversation.reserve();
       for (const encoder of this.findings.encoders.values()) {
-        const needs = encoder.scratchNeeds({ batch: conversation.batch, maxLength: length, policy, plan });
+        const step = { batch: conversation.batch, maxLength: length, policy: conversation.policy, plan };
+        if (encoder.usesShadow(step)) await conversation.reserveShadow(length);
+        const needs = encoder.scratchNeeds({ ...step, policy: conversation.policy });
         if (!resources.scratch.has(needs)) await resources.scratch.reserve(needs);
       }
       return undefined;

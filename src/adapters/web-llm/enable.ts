@@ -7,7 +7,7 @@ import {
   type SiftFrom,
   type SiftOptions,
 } from '../../options.ts';
-import type { ThresholdPolicy } from '../../policy/index.ts';
+import { type ThresholdPolicy, withExactKeys } from '../../policy/index.ts';
 import type { SiftReport } from '../../report.ts';
 import { intercept } from '../shared/interception.ts';
 import { LifeCycle } from '../shared/life-cycle.ts';
@@ -18,13 +18,17 @@ import { type EngineSift, PipelineSift } from './pipeline-sift.ts';
 
 const IN_PLACE = "web-llm's own cache is paged and written in place: nothing is copied at a step";
 
+/** Why the option `keys: 'shadow'` makes no difference. */
+const NO_SHADOW = 'all of K is read: a cache in pages has no shadow yet';
+
 /**
  * Routes the decode attention of a web-llm engine's models through the sift kernel: of those that are loaded, and of those that
  * `reload` brings later.
  * @throws {SiftError} see `enableSift`.
  */
 export async function enableWebLlm(target: unknown, options: SiftOptions): Promise<Sift> {
-  const policy = resolvePolicy(options);
+  const asked = resolvePolicy(options);
+  const policy = withExactKeys(asked);
   const siftFrom = resolveSiftFrom(options);
   if (resolveCache(options) === 'shared') {
     throw new SiftError('INVALID_OPTION', `${IN_PLACE}; leave \`cache\` out.`, { option: 'cache' });
@@ -32,7 +36,7 @@ export async function enableWebLlm(target: unknown, options: SiftOptions): Promi
   const engine = findEngine(target);
   const life = LifeCycle.begin(engine, 'engine');
   try {
-    const sift = new WebLlmSift(engine, policy, siftFrom, life);
+    const sift = new WebLlmSift(engine, policy, siftFrom, life, asked === policy ? [] : [NO_SHADOW]);
     sift.attachLoaded(options.device);
     life.start();
     await sift.checkLoaded();
@@ -54,6 +58,7 @@ class WebLlmSift extends LivingSift implements EngineSift {
     policy: ThresholdPolicy,
     readonly siftFrom: SiftFrom,
     life: LifeCycle,
+    private readonly notes: readonly string[],
   ) {
     super(policy, life);
   }
@@ -102,7 +107,10 @@ class WebLlmSift extends LivingSift implements EngineSift {
       conversations: [...this.pipelines.values()].reduce((sum, { conversations }) => sum + conversations, 0),
       crossover: latest?.crossover ? [latest.crossover] : [],
       kvCache: stockCacheReport(IN_PLACE),
-      notes: latest?.refused ? [`${latest.refused.code}: ${latest.refused.message}`] : [],
+      notes: [
+        ...this.notes,
+        ...(latest?.refused ? [`${latest.refused.code}: ${latest.refused.message}`] : []),
+      ],
     });
   }
 

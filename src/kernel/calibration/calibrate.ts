@@ -12,7 +12,7 @@ export interface Calibration {
    * Keys from which a step sifts. Infinity: sifting is not faster at any length that was measured or is near.
    */
   siftFrom: number;
-  /** The number of workgroups of each kernel, as in `Tuning`. */
+  /** The number of workgroups of the dense and of the sifted steps' kernel, as in `Tuning`. */
   workgroups: number;
   siftWorkgroups: number;
   /** The times that `siftFrom` follows from. */
@@ -46,6 +46,11 @@ const GAIN = 0.04;
 const CONFIRMATIONS = 4;
 
 type Kind = 'dense' | 'sift';
+
+/** Where the tuning has the number of workgroups of a policy's sifted steps. */
+export function siftedWorkgroups({ keys }: ThresholdPolicy): 'siftWorkgroups' | 'shadowWorkgroups' {
+  return keys === 'shadow' ? 'shadowWorkgroups' : 'siftWorkgroups';
+}
 
 /**
  * Measures from which length on sifting is faster than our dense kernel, and how many workgroups each of them
@@ -102,7 +107,7 @@ class Measurement {
       const longest = lengths.filter((length) => this.fits(length, variants, TUNING_SHARE)).at(-1);
       if (longest !== undefined) await this.tune(longest);
       if (this.kinds.length > 1) samples.push(...(await this.compareAll(lengths)));
-      const { workgroups, siftWorkgroups } = encoder.tuning;
+      const { workgroups, [siftedWorkgroups(this.policy)]: siftWorkgroups } = encoder.tuning;
       return {
         siftFrom: this.kinds.length > 1 ? crossover(samples) : 0,
         workgroups,
@@ -156,7 +161,7 @@ class Measurement {
   /** Chooses the number of workgroups of each kind, among a few around the default. */
   private async tune(length: number): Promise<void> {
     const { encoder } = this;
-    const names = { dense: 'workgroups', sift: 'siftWorkgroups' } as const;
+    const names = { dense: 'workgroups', sift: siftedWorkgroups(this.policy) } as const;
     const chosen = { ...encoder.tuning };
     await this.on(length, async (inputs) => {
       for (const kind of this.kinds) {
@@ -261,6 +266,8 @@ class Measurement {
     const inputs = await CalibrationInputs.create(encoder, measuringPolicy(policy), length, pageSize);
     if (!inputs) return;
     try {
+      // The shadows are encoded before anything is timed.
+      if (policy.keys === 'shadow') await this.sample(inputs, 'sift', inputs.count);
       await work(inputs);
     } finally {
       inputs.destroy();

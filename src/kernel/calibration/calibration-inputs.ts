@@ -177,6 +177,11 @@ export class CalibrationInputs {
     );
   }
 
+  /** Sets of K and V. */
+  get count(): number {
+    return this.sets.length;
+  }
+
   /** Prepares a step on these inputs. */
   prepare(plan: StepPlan): PreparedStep {
     const { encoder, length, capacity, policy, common } = this;

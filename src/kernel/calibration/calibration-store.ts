@@ -3,7 +3,7 @@ import type { AttentionEncoder } from '../step/encoder.ts';
 import { policyKernels } from '../step/step-kinds.ts';
 import { assemble } from '../text/assemble.ts';
 import { kernelOf } from '../text/kernels.ts';
-import { type Calibration, calibrate } from './calibrate.ts';
+import { type Calibration, calibrate, siftedWorkgroups } from './calibrate.ts';
 
 /** A calibration, and where it comes from. */
 export interface KnownCalibration extends Calibration {
@@ -65,9 +65,13 @@ export function forgetCalibrations(device: GPUDevice): void {
 }
 
 /** Sets an encoder's `siftFrom` and numbers of workgroups as calibrated. */
-export function applyCalibration(encoder: AttentionEncoder, found: Calibration): void {
+export function applyCalibration(
+  encoder: AttentionEncoder,
+  policy: ThresholdPolicy,
+  found: Calibration,
+): void {
   const { workgroups, siftWorkgroups, siftFrom } = found;
-  encoder.tuning = { ...encoder.tuning, workgroups, siftWorkgroups };
+  encoder.tuning = { ...encoder.tuning, workgroups, [siftedWorkgroups(policy)]: siftWorkgroups };
   encoder.siftFrom = siftFrom;
 }
 
@@ -86,7 +90,7 @@ async function find(
     if (measured.steady) remember(key, measured);
     return { ...measured, source: 'measured' };
   } catch {
-    const { workgroups, siftWorkgroups } = encoder.tuning;
+    const { workgroups, [siftedWorkgroups(policy)]: siftWorkgroups } = encoder.tuning;
     const nothing = { siftFrom: Number.POSITIVE_INFINITY, samples: [], milliseconds: 0, steady: false };
     return { ...nothing, workgroups, siftWorkgroups, source: 'measured' };
   }

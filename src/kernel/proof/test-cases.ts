@@ -5,8 +5,10 @@ import {
   judgedLogProbabilities,
   quantileIndex,
   type Random,
+  shadowLogProbabilities,
 } from '../../oracle/index.ts';
 import {
+  type Keys,
   learnedPolicy,
   type Normaliser,
   probabilityPolicy,
@@ -161,7 +163,7 @@ export function testCases(
   random: Random,
 ): TestCase[] {
   // The sift case may change the keys. It is made first, so that the others are made for the final keys.
-  const order: readonly StepKind[] = ['sift', 'exact', 'exactLearn', 'learn', 'dense'];
+  const order: readonly StepKind[] = ['sift', 'shadow', 'exact', 'exactLearn', 'learn', 'dense'];
   return order
     .filter((kind) => kinds.includes(kind))
     .map((kind) => testCase(kind, policy, inputs, dtype, random))
@@ -184,28 +186,38 @@ function testCase(
   };
   if (kind === 'dense') return { kind, policy: probabilityPolicy({ p: 0 }), plan, p: 0 };
   // A head that has learned nothing yet keeps every row.
-  if (kind !== 'sift' && kind !== 'exact')
+  if (kind !== 'sift' && kind !== 'shadow' && kind !== 'exact')
     return { kind, policy: LEARNING, plan: { ...plan, windowIndex: 0, fit: true }, p: 0 };
-  const normaliser = kind === 'sift' ? 'estimate' : 'exact';
+  const normaliser = kind === 'exact' ? 'exact' : 'estimate';
+  const keys = kind === 'shadow' ? 'shadow' : 'exact';
   const { lengths } = inputs;
   const length = typeof lengths === 'number' ? lengths : Math.max(...Array.from(lengths));
-  const judged = judgedLogProbabilities(inputs, attentionScores(inputs), normaliser);
-  const p = clearThreshold(random, judged, length);
+  const p = clearThreshold(random, judgedBy(inputs, normaliser, keys), length);
   if (dtype === 'f16' && kind === 'sift') {
     const heads = inputs.batch * inputs.queryHeads;
     clearKeys(random, inputs, new Float64Array(heads).fill(Math.log(p)), normaliser);
   }
-  const { dropped, shareGroup, keepNewest } = policy;
+  const { dropped, keepNewest } = policy;
+  const shareGroup = policy.shareGroup || keys === 'shadow';
   const keepLargest = kind === 'exact' && policy.keepLargest;
   const tested = {
     ...probabilityPolicy({ p }),
     normaliser,
+    keys,
     dropped,
     shareGroup,
     keepNewest,
     keepLargest,
   } as const;
   return { kind, policy: tested, plan: { ...plan, measure: usesMoments(policy) }, p };
+}
+
+/** Natural logarithms of all probabilities that are held against a threshold. */
+function judgedBy(inputs: AttentionInputs, normaliser: Normaliser, keys: Keys): ArrayLike<number> {
+  const scores = attentionScores(inputs);
+  if (keys === 'exact') return judgedLogProbabilities(inputs, scores, normaliser);
+  const { screened, exact } = shadowLogProbabilities(inputs, scores);
+  return [...screened, ...exact];
 }
 
 /** What came of a test case. */

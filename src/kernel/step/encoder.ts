@@ -1,4 +1,10 @@
-import { measuresWindow, type StepPlan, type ThresholdPolicy, usesMoments } from '../../policy/index.ts';
+import {
+  measuresWindow,
+  type StepPlan,
+  type ThresholdPolicy,
+  usesMoments,
+  withExactKeys,
+} from '../../policy/index.ts';
 import { type AttentionShape, shapeConstants, validateShape } from '../shape.ts';
 import type { GridSize, KernelName } from '../text/kernel.ts';
 import type { KernelVariant } from '../text/variant.ts';
@@ -9,6 +15,7 @@ import { ParamsRing, type StepGeometry } from './params.ts';
 import { Scratch, type ScratchName, type ScratchNeeds } from './scratch.ts';
 import { shadowGroups } from './shadow.ts';
 import { planSplits } from './split-plan.ts';
+import type { Dispatch, LayerInputs, PreparedStep, StepInputs } from './step-inputs.ts';
 import { policyKernels, type StepKind, stepKernels, stepKind } from './step-kinds.ts';
 import type { Tuning } from './tuning.ts';
 
@@ -44,69 +51,7 @@ export function destroyStepResources({ scratch, params, zeros }: StepResources):
   params.destroy();
 }
 
-/** Inputs of a decode step that are the same for all its layers. */
-export interface StepInputs {
-  /** Sequences. */
-  batch: number;
-  /** i32 [batch]: the keys in each sequence's cache, less `lengthBias`. */
-  lengths: GPUBufferBinding;
-  lengthBias: number;
-  /** Keys of the longest sequence. The grid is sized by it. */
-  maxLength: number;
-  /**
-   * Rows from one KV head to the next in K and V; of a paged cache, the entry where the page table begins.
-   */
-  capacity: number;
-  /** The row of K and V that is the first key: those before it are outside a sliding window. Default 0. */
-  firstKey?: number;
-  /** Factor of q · k, usually 1/sqrt(headSize). */
-  scale: number;
-  policy: ThresholdPolicy;
-  /** What the policy has this step do. */
-  plan: StepPlan;
-}
-
-/** A kernel, and how many workgroups of it are dispatched. */
-interface Dispatch {
-  kernel: CompiledKernel;
-  x: number;
-  y: number;
-  z: number;
-}
-
-/** A step whose parameters are written. It serves all layers of one geometry. */
-export interface PreparedStep extends StepInputs {
-  kind: StepKind;
-  geometry: StepGeometry;
-  /** Dynamic offset of the step's parameters in bytes. */
-  paramsOffset: number;
-  /** What the numbers of workgroups follow from. */
-  size: GridSize;
-  /** Measures the moments, if the step does so. */
-  measure: Dispatch | undefined;
-  /** What layers encode into their shadows at this step, and the parameters for it. */
-  encodings: Map<string, { paramsOffset: number; dispatches: readonly Dispatch[] }>;
-  /** Dispatches of {@link AttentionEncoder.attend} and of {@link AttentionEncoder.combine}. */
-  attend: readonly Dispatch[];
-  finish: readonly Dispatch[];
-}
-
-/** The tensors that one layer's attention reads, with elements of the shape's `dtype`. */
-export interface LayerInputs {
-  /** [batch, queryHeads, headSize]. */
-  q: GPUBufferBinding;
-  /** K rows: [batch, kvHeads, capacity, headSize], unless the KV layout says otherwise. */
-  keys: GPUBufferBinding;
-  /** V rows, likewise. */
-  values: GPUBufferBinding;
-  /** Only of a paged cache: i32, the pages of the sequence. */
-  pageTable?: GPUBufferBinding;
-  /**
-   * Only if the shape has attention sinks: [queryHeads], scores that are not scaled, the same for every sequence. Bytes: a multiple of
-   * 16, because kernels read whole storage words.
-   */
-  sinks?: GPUBufferBinding | undefined;
-}
+export type { LayerInputs, PreparedStep, StepInputs } from './step-inputs.ts';
 
 /** Encodes the attention of decode steps for one shape. It knows WebGPU, and knows nothing of the runtime. */
 export class AttentionEncoder {
@@ -226,6 +171,21 @@ export class AttentionEncoder {
     );
   }
 
+  /** Whether a step reads the shadow. If so, reserve it for all rows of the cache before the runtime encodes its commands. */
+  usesShadow({ policy, plan, maxLength }: Pick<StepInputs, 'maxLength' | 'policy' | 'plan'>): boolean {
+    return this.kindOf(policy, this.shortened({ plan, maxLength })) === 'shadow';
+  }
+
+  /** Whether steps can read the shadow: if its kernels exist for the shape and the device, and passed their test. */
+  get hasShadow(): boolean {
+    return this.kernels.shadow !== undefined;
+  }
+
+  private kindOf(policy: ThresholdPolicy, plan: StepPlan): StepKind {
+    const keys = this.hasShadow ? policy : withExactKeys(policy);
+    return stepKind(keys, plan, this.shape, this.subgroups);
+  }
+
   /** Decides the kind of a step, and how its keys are shared among splits. */
   private plan({
     policy,
@@ -234,7 +194,7 @@ export class AttentionEncoder {
     maxLength,
   }: Pick<StepInputs, 'batch' | 'maxLength' | 'policy' | 'plan'>) {
     const { shape } = this;
-    const kind = stepKind(policy, plan, shape, this.subgroups);
+    const kind = this.kindOf(policy, plan);
     const onePass = kind === 'sift' || kind === 'shadow';
     const edge = kind === 'sift' ? this.kernel('sift').constants.EDGE_SPLITS : 0;
     const corrects = !plan.dense && usesMoments(policy);

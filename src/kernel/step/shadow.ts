@@ -39,6 +39,9 @@ export interface Encoding {
  * The shadow of one layer of one KV cache: a copy of K with 2 bits an element (wgsl/shadow/encode.wgsl). It has the rows that lay in the
  * cache when it was last encoded. The rows after them are among the newest edge keys, whose exact K is read in any case, so that most
  * steps encode nothing.
+ *
+ * Rows that were encoded do not change: within a conversation a runtime only appends rows, and whatever else is done with a cache makes
+ * another conversation, which begins with {@link reset}.
  */
 export class Shadow {
   private buffer: GPUBuffer | undefined;
@@ -47,8 +50,6 @@ export class Shadow {
   private groups = 0;
   /** Rows of the cache when it was last encoded; 0: not since the buffer was made. */
   private encoded = 0;
-  /** Whether the statistics were measured. They stay when the buffer is made anew. */
-  private measured = false;
 
   constructor(
     private readonly device: GPUDevice,
@@ -59,6 +60,17 @@ export class Shadow {
   /** Bytes of GPU memory that it takes. */
   get bytes(): number {
     return this.buffer?.size ?? 0;
+  }
+
+  /** Whether the buffer has room for so many groups of rows. */
+  has(groups: number): boolean {
+    return this.groups === groups;
+  }
+
+  /** Destroys the buffers that were made anew. Call it when all work that names them has been submitted. */
+  collect(): void {
+    for (const buffer of this.outgrown) buffer.destroy();
+    this.outgrown = [];
   }
 
   /** The buffer with room for so many groups of rows. If it had another size before, it is made anew, and is empty. */
@@ -87,22 +99,22 @@ export class Shadow {
     if (rows < this.encoded) this.reset();
     const missing = rows - this.encoded;
     if (this.encoded > 0 && missing <= ESTIMATE_KEYS.newest) return undefined;
-    const statistics = !this.measured;
+    // Whenever all rows are encoded, the statistics are measured anew. So they are never those of a cache that has grown by more than a
+    // quarter, which is when the buffer is made anew.
+    const statistics = this.encoded === 0;
     this.encoded = rows;
-    this.measured = true;
     return { rows: missing, statistics };
   }
 
   /** Forgets all rows: the next step encodes the whole cache. */
   reset(): void {
     this.encoded = 0;
-    this.measured = false;
   }
 
   destroy(): void {
-    for (const buffer of [this.buffer, ...this.outgrown]) buffer?.destroy();
+    this.collect();
+    this.buffer?.destroy();
     this.buffer = undefined;
-    this.outgrown = [];
     this.groups = 0;
     this.reset();
   }

@@ -77,6 +77,8 @@ function siftedKind(policy: ThresholdPolicy, shape: AttentionShape, subgroups: b
 export function stepKinds(policy: ThresholdPolicy, shape: AttentionShape, subgroups: boolean): StepKind[] {
   if (isDense(policy)) return ['dense'];
   const sifted = siftedKind(policy, shape, subgroups);
+  // Where there is no memory for the shadow, steps read all of K.
+  if (sifted === 'shadow') return ['dense', 'sift', 'shadow'];
   if (!isLearned(policy)) return ['dense', sifted];
   return ['dense', 'learn', sifted, ...(policy.refitEvery > 0 ? (['exactLearn'] as const) : [])];
 }
