@@ -1,6 +1,6 @@
 // npm run quality:docs makes the tables of docs/quality.md, which lie between markers, and the plots, from quality/results.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { bandwidthTable, MODELS } from './report/bandwidth.ts';
+import { assumptionsTable, bandwidthTable, MODELS } from './report/bandwidth.ts';
 import { frontierPlot } from './report/plot.ts';
 import { parseResults, type QualityRow } from './report/results.ts';
 import {
@@ -64,7 +64,12 @@ export const filledDocument = (): string => fillMarkers(readFileSync(DOC, 'utf8'
 
 /** The tables of docs/lab/bandwidth.md, by marker. */
 export const bandwidthTables = (): Record<string, string> =>
-  Object.fromEntries(MODELS.map((model) => [model.marker, bandwidthTable(model)]));
+  Object.fromEntries(
+    MODELS.flatMap((model) => [
+      [model.marker, bandwidthTable(model)],
+      [`${model.marker}-assumptions`, assumptionsTable(model)],
+    ]),
+  );
 
 /** docs/lab/bandwidth.md with its tables. */
 export const filledBandwidth = (): string => fillMarkers(readFileSync(BANDWIDTH, 'utf8'), bandwidthTables());
