@@ -32,7 +32,7 @@ export interface ShadowQuery {
 }
 
 /** Distance between the values of neighbouring codes, over the scale of the row. */
-const CODE_STEP = 1.2;
+export const CODE_STEP = 1.2;
 /** Keeps the logarithm of an empty row's scale finite. */
 const LEAST_SQUARE = 1e-20;
 /** A channel that does not change must not be divided by 0. */

@@ -9,6 +9,7 @@ import {
   shadowStatistics,
   siftedAttention,
 } from '../../oracle/index.ts';
+import { CODE_STEP, channelSign, hadamard, scaleOf } from '../../oracle/shadow.ts';
 import { presetPolicy, probabilityPolicy, validatePolicy } from '../../policy/index.ts';
 import { describeCase, drawCase, runCase } from '../../testing/conformance.ts';
 import { testDevice } from '../../testing/device.ts';
@@ -25,6 +26,9 @@ import { clearThreshold, ERROR_BOUND, outputError } from './test-cases.ts';
 import { canUseSubgroups, fastestVariant } from './variants.ts';
 
 const POLICY = presetPolicy('balanced', 'shadow');
+
+/** How near a value may lie to a boundary of a code or a scale, in steps, so that rounding in f32 may put it on the other side. */
+const BOUNDARY = 1e-4;
 
 /** Storage words of four and of eight elements; vectors of codes of 32 and of 64 channels; blocks of the rotation of many sizes. */
 const SHAPES: AttentionShape[] = [
@@ -75,6 +79,7 @@ describe('the shadow', () => {
       const planes = codePlanes(shape);
       const vec = codeVec(shape);
       const scalesAt = kvHeads * run.groups * planes * 32 * vec;
+      const wrong: string[] = [];
       let close = 0;
       for (let head = 0; head < kvHeads; head++) {
         const statistics = run.statistics[head]!;
@@ -84,24 +89,34 @@ describe('the shadow', () => {
             (head * run.capacity + row + 1) * headSize,
           );
           const want = encodeRow(k, statistics);
+          const near = nearBoundary(k, statistics, scaleOf(want.scale));
           const word = scalesAt + (head * run.groups * 32) / 4 + (row >> 2);
           const scale = (run.shadow[word]! >>> (8 * (row % 4))) & 255;
-          const codes = want.codes.map((_, d) => {
+          // The codes of a row depend on its scale, so that nothing can be said of them where the scale is uncertain.
+          if (near.scale) {
+            close += headSize;
+            continue;
+          }
+          if (scale !== want.scale) wrong.push(`head ${head} row ${row}: scale ${scale}, not ${want.scale}`);
+          for (let d = 0; d < headSize; d++) {
+            if (near.codes[d]) {
+              close++;
+              continue;
+            }
             const cw = d >> 4;
             const at = ((head * run.groups + (row >> 5)) * planes + Math.floor(cw / vec)) * 32 * vec;
             const j = d % 16;
-            return (run.shadow[at + (row % 32) * vec + (cw % vec)]! >>> (8 * (j % 4) + 2 * (j >> 2))) & 3;
-          });
-          if (scale === want.scale && codes.every((code, d) => code === want.codes[d])) continue;
-          // The kernel computes in f32: a value at a boundary may fall on its other side, one code further.
-          close++;
-          expect(Math.abs(scale - want.scale)).toBeLessThanOrEqual(1);
-          if (scale === want.scale)
-            for (const [d, code] of codes.entries())
-              expect(Math.abs(code - want.codes[d]!)).toBeLessThanOrEqual(1);
+            const bits = run.shadow[at + (row % 32) * vec + (cw % vec)]!;
+            const code = (bits >>> (8 * (j % 4) + 2 * (j >> 2))) & 3;
+            if (code !== want.codes[d])
+              wrong.push(`head ${head} row ${row} channel ${d}: ${code}, not ${want.codes[d]}`);
+          }
         }
       }
-      expect(close).toBeLessThanOrEqual(2);
+      const compared = kvHeads * 301 * headSize;
+      console.log(`heads of ${headSize}: ${close} of ${compared} codes lie too near a boundary`);
+      expect(wrong).toEqual([]);
+      expect(close).toBeLessThan(compared / 1000);
     }
   });
 
@@ -143,32 +158,57 @@ describe('the shadow', () => {
         'found + countOneBits(bits & ((1u << at.tl) - 1u))',
         'found',
       ],
+      'the count of rows kept at the step before': [
+        wgsl.combineFigures,
+        'bitcast<u32>(log_eta), kept_rows,',
+        'bitcast<u32>(log_eta), layer_state[at + 1u].y,',
+      ],
+      'the count of rows read at the step before': [wgsl.combineFigures, 'whole.z = union_rows;', ''],
       'the last rows not encoded': [wgsl.shadowEncode, '&& row < rows)', '&& row < rows - 80u)'],
     };
 
-    test.each([['none', undefined], ...Object.entries(faults)] as const)('%s', async (name, fault) => {
-      if (!canUseSubgroups(device)) return;
-      const shape = { queryHeads: 4, kvHeads: 2, headSize: 32, dtype: 'f32' } as const;
-      const variant = fastestVariant(device, shape);
-      // Kernels are kept by their tuning: each fault is compiled by itself.
-      const number = Object.keys(faults).indexOf(name);
-      const tuning = { ...variant.tuning, shadowChunk: 500 + number };
-      const module = fault?.[0] as { text: string } | undefined;
-      const text = module?.text ?? '';
-      if (module && fault) {
-        expect(text).toContain(fault[1]);
-        module.text = text.replaceAll(fault[1], fault[2]);
-      }
-      try {
-        const wrong = await outcomes(device, shape, { ...variant, tuning }, [0]);
-        if (fault) expect(wrong.length).toBeGreaterThan(0);
-        else expect(wrong).toEqual([]);
-      } finally {
-        if (module) module.text = text;
-      }
-    });
+    test.for([['none', undefined], ...Object.entries(faults)] as const)(
+      '%s',
+      async ([name, fault], { skip }) => {
+        if (!canUseSubgroups(device)) skip();
+        const shape = { queryHeads: 4, kvHeads: 2, headSize: 32, dtype: 'f32' } as const;
+        const variant = fastestVariant(device, shape);
+        // Kernels are kept by their tuning: each fault is compiled by itself.
+        const number = Object.keys(faults).indexOf(name);
+        const tuning = { ...variant.tuning, shadowChunk: 500 + number };
+        const module = fault?.[0] as { text: string } | undefined;
+        const text = module?.text ?? '';
+        if (module && fault) {
+          expect(text).toContain(fault[1]);
+          module.text = text.replaceAll(fault[1], fault[2]);
+        }
+        try {
+          const wrong = await outcomes(device, shape, { ...variant, tuning }, [0]);
+          if (fault) expect(wrong.length).toBeGreaterThan(0);
+          else expect(wrong).toEqual([]);
+        } finally {
+          if (module) module.text = text;
+        }
+      },
+    );
   });
 });
+
+/** Whether the scale of a row, and which of its codes, lie within BOUNDARY of where the next begins. */
+function nearBoundary(k: Float64Array, { mean, deviation }: ShadowStatistics, scale: number) {
+  const rotated = k.map((x, d) => (channelSign(d) * (x - mean[d]!)) / deviation[d]!);
+  hadamard(rotated);
+  const square = rotated.reduce((sum, z) => sum + z * z, 0) / k.length;
+  const eighths = 4 * Math.log2(square);
+  return {
+    // A scale is rounded, and a code is rounded down.
+    scale: Math.abs(eighths - Math.floor(eighths) - 0.5) < BOUNDARY,
+    codes: Array.from(rotated, (z) => {
+      const steps = z / (CODE_STEP * scale);
+      return Math.abs(steps - Math.round(steps)) < BOUNDARY;
+    }),
+  };
+}
 
 /** Steps of the kind `shadow` that differ from the reference, in words. */
 async function outcomes(
