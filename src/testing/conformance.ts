@@ -40,6 +40,9 @@ export interface Outcome {
   countsAgree: boolean;
   keptRows: number;
   totalRows: number;
+  /** Rows that the groups of the reference read, of `groupTotal`. */
+  groupRows: number;
+  groupTotal: number;
 }
 
 const HEAD_SIZES = [4, 8, 12, 20, 32, 40, 64, 64, 80, 96, 128, 128, 160, 192, 256];
@@ -195,6 +198,8 @@ export async function runCase(device: GPUDevice, c: Case): Promise<Outcome> {
     countsAgree,
     keptRows: sum(want.keptRows),
     totalRows: sum(lengths) * queryHeads,
+    groupRows: sum(want.groupRows),
+    groupTotal: sum(lengths) * kvHeads,
   };
 }
 

@@ -27,6 +27,9 @@ import { canUseSubgroups, fastestVariant } from './variants.ts';
 
 const POLICY = presetPolicy('balanced', 'shadow');
 
+/** Keys of the longest sequence of the cases of a shape. All but one have more rows between the edge keys than there are samples. */
+const LENGTHS = [66, 200, 311, 430, 511, 700];
+
 /** How near a value may lie to a boundary of a code or a scale, in steps, so that rounding in f32 may put it on the other side. */
 const BOUNDARY = 1e-4;
 
@@ -49,15 +52,21 @@ describe('the shadow', () => {
   test('random cases keep and read what the reference does', async ({ skip }) => {
     if (!canUseSubgroups(device)) skip();
     const wrong: string[] = [];
+    let chosen = 0;
     for (const [i, shape] of SHAPES.entries()) {
-      for (let seed = 0; seed < 6; seed++) {
-        const c = drawCase(100 * i + seed, shape, { subgroups: true, onePass: true, shadow: true });
-        const { error, countsAgree } = await runCase(device, c);
+      for (const [seed, maxLength] of LENGTHS.entries()) {
+        const options = { subgroups: true, onePass: true, shadow: true, maxLength };
+        const c = drawCase(100 * i + seed, shape, options);
+        const { error, countsAgree, groupRows, groupTotal } = await runCase(device, c);
+        if (groupRows < groupTotal) chosen++;
         if (!(error < ERROR_BOUND[shape.dtype]) || !countsAgree)
           wrong.push(`${describeCase(c)}: error ${error}, counts agree: ${countsAgree}`);
       }
     }
+    console.log(`${chosen} of ${SHAPES.length * LENGTHS.length} cases leave rows unread`);
     expect(wrong).toEqual([]);
+    // In a group of many heads some head wants almost every row of random keys. shadow-growth.gpu.test.ts has such groups with other keys.
+    expect(chosen).toBeGreaterThanOrEqual((SHAPES.length * LENGTHS.length) / 2);
   });
 
   test('with attention sinks, rows before the keys, two sequences, and without products of packed bytes', async ({
