@@ -17,10 +17,11 @@ import type { CrossoverReport } from '../../report.ts';
  */
 export async function setCrossover(
   encoder: AttentionEncoder,
-  policy: ThresholdPolicy,
+  asked: ThresholdPolicy,
   siftFrom: SiftFrom,
   pageSize?: number,
 ): Promise<CrossoverReport> {
+  const policy = encoder.effective(asked);
   const found = siftFrom === 'auto' ? await calibration(encoder, policy, pageSize) : undefined;
   if (found) applyCalibration(encoder, policy, found);
   else encoder.siftFrom = siftFrom as number;

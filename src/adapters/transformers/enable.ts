@@ -15,7 +15,7 @@ import {
   type SiftFrom,
   type SiftOptions,
 } from '../../options.ts';
-import { type ThresholdPolicy, withExactKeys } from '../../policy/index.ts';
+import type { ThresholdPolicy } from '../../policy/index.ts';
 import type { CrossoverReport } from '../../report.ts';
 import { setCrossover } from '../shared/crossover.ts';
 import { queued } from '../shared/enabling-queue.ts';
@@ -104,11 +104,7 @@ async function createEncoders(
     const key = describeShape(shape);
     if (encoders.has(key)) continue;
     const encoder = await firstProven(kernelVariants(device, shape), (variant) =>
-      selfTest(resources, shape, variant, policy).catch((error) => {
-        // If only the shadow's kernels fail, the variant goes on without them.
-        if (policy.keys === 'exact') throw error;
-        return selfTest(resources, shape, variant, withExactKeys(policy));
-      }),
+      selfTest(resources, shape, variant, policy),
     );
     encoders.set(key, encoder);
     life.check();

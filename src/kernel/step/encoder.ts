@@ -181,9 +181,13 @@ export class AttentionEncoder {
     return this.kernels.shadow !== undefined;
   }
 
+  /** The policy that its steps have: without the shadow if they cannot read it. */
+  effective(policy: ThresholdPolicy): ThresholdPolicy {
+    return this.hasShadow ? policy : withExactKeys(policy);
+  }
+
   private kindOf(policy: ThresholdPolicy, plan: StepPlan): StepKind {
-    const keys = this.hasShadow ? policy : withExactKeys(policy);
-    return stepKind(keys, plan, this.shape, this.subgroups);
+    return stepKind(this.effective(policy), plan, this.shape, this.subgroups);
   }
 
   /** Decides the kind of a step, and how its keys are shared among splits. */
