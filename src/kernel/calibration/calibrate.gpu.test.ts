@@ -1,13 +1,19 @@
 // Calibrates on the device that runs the tests: how long it takes, what it measures and what it remembers.
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { planStep, probabilityPolicy, type ThresholdPolicy, uniformPolicy } from '../../policy/index.ts';
+import {
+  planStep,
+  presetPolicy,
+  probabilityPolicy,
+  type ThresholdPolicy,
+  uniformPolicy,
+} from '../../policy/index.ts';
 import { testDevice } from '../../testing/device.ts';
-import { fastestVariant } from '../proof/variants.ts';
+import { canUseSubgroups, fastestVariant } from '../proof/variants.ts';
 import { AttentionEncoder, createStepResources, type StepResources } from '../step/encoder.ts';
 import { pagedKv } from '../text/kv-paged.ts';
 import { CALIBRATION_BUDGET, calibrate } from './calibrate.ts';
 import { CalibrationInputs } from './calibration-inputs.ts';
-import { calibration, forgetCalibrations, storeCalibration } from './calibration-store.ts';
+import { applyCalibration, calibration, forgetCalibrations, storeCalibration } from './calibration-store.ts';
 
 const SHAPE = { queryHeads: 8, kvHeads: 2, headSize: 32, dtype: 'f32' } as const;
 const POLICY = uniformPolicy({ c: 1 });
@@ -75,6 +81,27 @@ describe('calibration', () => {
       expect(sift).toBeGreaterThan(0);
     }
     expect(found.siftFrom).toBeGreaterThanOrEqual(0);
+  });
+
+  test('with the shadow, its kernel is measured, and nothing reaches those who listen on the device', async ({
+    skip,
+  }) => {
+    if (!canUseSubgroups(device)) skip();
+    const policy = presetPolicy('balanced', 'shadow');
+    const shadowed = await AttentionEncoder.create(resources, SHAPE, fastestVariant(device, SHAPE), policy);
+    expect(shadowed.effective(policy)).toBe(policy);
+    const before = { ...shadowed.tuning };
+    const errors: string[] = [];
+    const listen = (event: GPUUncapturedErrorEvent) => errors.push(event.error.message);
+    device.addEventListener('uncapturederror', listen);
+    const found = await calibrate(shadowed, policy);
+    device.removeEventListener('uncapturederror', listen);
+    expect(errors).toEqual([]);
+    expect(found.samples.length).toBeGreaterThan(0);
+    expect(shadowed.tuning).toEqual(before);
+    // The number that was found is the shadow kernel's.
+    applyCalibration(shadowed, policy, { ...found, siftWorkgroups: 7 });
+    expect(shadowed.tuning).toEqual({ ...before, workgroups: found.workgroups, shadowWorkgroups: 7 });
   });
 
   test.each([10, 100, 1000])('stays in its budget where a pass takes %i ms', async (passTime) => {

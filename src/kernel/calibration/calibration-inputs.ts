@@ -4,6 +4,7 @@ import { upload } from '../gpu/transfer.ts';
 import { type AttentionShape, shapeConstants } from '../shape.ts';
 import type { AttentionEncoder, PreparedStep } from '../step/encoder.ts';
 import { type LayerFigures, LayerState } from '../step/layer-state.ts';
+import { shadowGroups } from '../step/shadow.ts';
 
 /** The share of V rows that a sifted step reads. */
 const KEPT = 0.15;
@@ -137,9 +138,13 @@ export class CalibrationInputs {
     // In a paged cache K and V are one buffer.
     const sizes = pageSize === undefined ? [sets * setBytes, sets * setBytes] : [2 * sets * setBytes];
     const cache = sizes.map((size) => device.createBuffer({ label: 'sift calibration', size, usage }));
+    const level = measuringPolicy(policy, c);
+    const states = Array.from({ length: sets }, () => new LayerState(device, shape, 1, level));
+    // Shadows are made here, where it is seen if there is no memory for them.
+    if (level.keys === 'shadow') for (const { shadow } of states) shadow.get(shadowGroups(length));
     const errors = await Promise.all([device.popErrorScope(), device.popErrorScope()]);
     if (errors.some((error) => error !== null)) {
-      for (const buffer of cache) buffer.destroy();
+      for (const each of [...cache, ...states]) each.destroy();
       return undefined;
     }
     fill(device, cache, rows, shape);
@@ -158,7 +163,6 @@ export class CalibrationInputs {
         'i32',
       ),
     );
-    const level = measuringPolicy(policy, c);
     const range = (buffer: GPUBuffer, set: number): GPUBufferBinding =>
       pageSize === undefined ? { buffer, offset: set * setBytes, size: setBytes } : { buffer };
     return new CalibrationInputs(
@@ -169,7 +173,7 @@ export class CalibrationInputs {
       Array.from({ length: sets }, (_, set) => ({
         keys: range(cache[0]!, set),
         values: range(cache.at(-1)!, set),
-        state: new LayerState(device, shape, 1, level),
+        state: states[set]!,
       })),
       common,
       tables.map((buffer) => ({ buffer })),
