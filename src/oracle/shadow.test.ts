@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { hadamardSize } from '../policy/index.ts';
 import { resolveInputs } from './inputs.ts';
 import { createRandom } from './random.ts';
 import {
@@ -6,7 +7,6 @@ import {
   encodeQuery,
   encodeRow,
   hadamard,
-  hadamardSize,
   scaleOf,
   shadowProduct,
   shadowStatistics,

@@ -1,4 +1,4 @@
-import { ESTIMATE_KEYS, MOMENT_ROWS } from '../policy/index.ts';
+import { CODE_STEP, ESTIMATE_KEYS, hadamardSize, MOMENT_ROWS } from '../policy/index.ts';
 import { spread } from './estimate.ts';
 import type { ResolvedInputs } from './inputs.ts';
 
@@ -31,8 +31,6 @@ export interface ShadowQuery {
   readonly centre: number;
 }
 
-/** Distance between the values of neighbouring codes, over the scale of the row. */
-export const CODE_STEP = 1.2;
 /** Keeps the logarithm of an empty row's scale finite. */
 const LEAST_SQUARE = 1e-20;
 /** A channel that does not change must not be divided by 0. */
@@ -44,11 +42,6 @@ export function channelSign(channel: number): number {
   let odd = 0;
   for (; bits > 0; bits >>>= 1) odd ^= bits & 1;
   return odd === 1 ? -1 : 1;
-}
-
-/** The largest power of two that divides the head size: the elements of a block of the transform. */
-export function hadamardSize(headSize: number): number {
-  return headSize & -headSize;
 }
 
 /** The Walsh-Hadamard transform of each block of a row, in place and not normalised. */

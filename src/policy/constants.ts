@@ -24,6 +24,14 @@ export const MOMENT_WINDOW_PARTS = 8;
  */
 export const ESTIMATE_KEYS = { sink: 16, newest: 48, samples: 64 } as const;
 
+/** Distance between the values of neighbouring codes of the shadow, over the scale of their row: four of them cover 2.4 to either side. */
+export const CODE_STEP = 1.2;
+
+/** Elements of a block that the shadow's rotation mixes: the largest power of two that divides the head size. */
+export function hadamardSize(headSize: number): number {
+  return headSize & -headSize;
+}
+
 /** The guard of a head whose threshold was learned. */
 export const GUARD = {
   /** Weight of the past in the exponential moving average of the kept mass. */

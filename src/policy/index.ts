@@ -1,4 +1,12 @@
-export { ESTIMATE_KEYS, GUARD, LINEAR_GAIN, MOMENT_GROWTH, MOMENT_ROWS } from './constants.ts';
+export {
+  CODE_STEP,
+  ESTIMATE_KEYS,
+  GUARD,
+  hadamardSize,
+  LINEAR_GAIN,
+  MOMENT_GROWTH,
+  MOMENT_ROWS,
+} from './constants.ts';
 export {
   learnedPolicy,
   paperPolicy,

@@ -6,7 +6,7 @@
 // a word. For this the first row is rounded down to a multiple of four. Rows that are encoded again get the same codes.
 // Grid: (ceil((params.encode_rows + 3) / (4 SLOTS ENCODE_TURNS)), KV_HEADS, batch)
 // Buffers: lengths, keys, layer_state, shadow (written)
-// Constants: WG, SLOTS, LANES, LANE_WORDS, WORDS, V4, HEAD_SIZE, PLANES, CODE_VEC, ENCODE_TURNS
+// Constants: WG, SLOTS, LANES, LANE_WORDS, WORDS, V4, HEAD_SIZE, PLANES, CODE_VEC, ENCODE_TURNS, CODE_STEP, SHADOW_GROUP
 
 const ROWS = 4u;                         // rows that a slot encodes together
 const LEAST_SQUARE = 1e-20;              // keeps the logarithm of an empty row's scale finite

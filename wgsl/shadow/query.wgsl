@@ -1,6 +1,6 @@
 // Prepares the queries for the shadow: as encode.wgsl does with keys, each is rotated and coded, here with 8 bits an element. Because keys
 // are divided by the deviations of the channels, queries are multiplied by them.
-// Constants: HEADS, CODE_WORDS, SLOTS, LANES, LANE_WORDS, WORDS, V4, HADAMARD, WG
+// Constants: HEADS, CODE_WORDS, SLOTS, LANES, LANE_WORDS, WORDS, V4, HADAMARD, WG, CODE_STEP
 
 // For each u32 of a row's codes, the four words that its four shifts are multiplied by.
 var<workgroup> query_codes: array<vec4<u32>, HEADS * CODE_WORDS>;

@@ -1,5 +1,6 @@
 // Reads the rows that a round has noted: each slot takes UNROLL of them at a time, computes their exact scores, and adds the V rows to the
-// sums by their weights. K and V take turns in the same registers, as in dense.wgsl, because registers are short. The noted rows of all teams are numbered in order, and are shared evenly among the teams, whoever found them.
+// sums by their weights. K and V take turns in the same registers, as in dense.wgsl, because registers are short.
+// The noted rows of all teams are numbered in order, and are shared evenly among the teams, whoever found them.
 //   ROUND_ROWS   rows that a team scans in a round
 // Constants: TEAMS, TEAM, UNROLL, TEAM_SLOTS, LANES, LANE_WORDS, WORDS, HEADS, V4, ROUND_ROWS
 

@@ -1,6 +1,6 @@
 // Scores of keys from their shadow. A lane has whole rows, up to AT_ONCE at a time, so that no lane has to ask another for its part.
 //   AT_ONCE   rows that a lane loads before it waits for one
-// Constants: AT_ONCE, PLANES, CODE_VEC, CODE_WORDS, HEADS
+// Constants: AT_ONCE, PLANES, CODE_VEC, CODE_WORDS, HEADS, SHADOW_GROUP
 
 struct ShadowRows {
   codes: array<Codes, AT_ONCE * PLANES>,

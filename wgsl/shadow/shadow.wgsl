@@ -4,10 +4,10 @@
 // rows take part in the softmax sum by their scores from the shadow. The phases are functions:
 //   prepare_queries  rotates and codes the queries (query.wgsl)
 //   estimate         estimates the log-normaliser of every head: edge keys by their exact scores, samples by the shadow
-//   scan             decides which rows are read, notes them in bits, and adds up the mass of the others
+//   scan             decides which rows are read, notes their keys, and adds up the mass of the others
 //   read_noted       reads the rows that were noted, and adds them to the output by their weights (read.wgsl)
 //   write_split      writes what combine needs of the split
-// Scanning and reading take turns: a round scans as many rows as the bits have room for, then reads. So each of them has the registers for
+// Scanning and reading take turns: a round scans as many rows as the list of keys has room for, then reads. So each of them has the registers for
 // itself, and the rows that are read are shared evenly among the teams.
 // Rows are taken by pieces of TEAM neighbouring rows, one for each lane of a team. Of all teams of a KV head each takes every n-th piece,
 // because rows of high probability lie close together. The edge keys are the last pieces.

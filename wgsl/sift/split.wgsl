@@ -9,7 +9,7 @@ var<workgroup> team_top: array<f32, HEADS * TEAMS>;      // State.top as a natur
 var<workgroup> team_mass: array<vec4f, HEADS * TEAMS>;   // (kept mass, dropped mass, kept rows, 0)
 var<workgroup> team_read: array<u32, TEAMS>;             // V rows that a team has read
 
-// Where an invocation stands. A slot is LANES lanes that read one row side by side. A team is TEAM lanes of a subgroup that share a queue.
+// Where an invocation stands. A slot is LANES lanes that read one row side by side. A team is TEAM lanes of a subgroup.
 struct Place {
   lid: u32,       // invocation within the workgroup
   batch: u32,     // sequence

@@ -9,8 +9,8 @@ import {
   shadowStatistics,
   siftedAttention,
 } from '../../oracle/index.ts';
-import { CODE_STEP, channelSign, hadamard, scaleOf } from '../../oracle/shadow.ts';
-import { presetPolicy, probabilityPolicy, validatePolicy } from '../../policy/index.ts';
+import { channelSign, hadamard, scaleOf } from '../../oracle/shadow.ts';
+import { CODE_STEP, presetPolicy, probabilityPolicy, validatePolicy } from '../../policy/index.ts';
 import { describeCase, drawCase, runCase } from '../../testing/conformance.ts';
 import { testDevice } from '../../testing/device.ts';
 import { download, upload } from '../gpu/transfer.ts';
@@ -21,6 +21,7 @@ import { codePlanes, codeVec, momentVecs } from '../text/constants.ts';
 import type { WgslModule } from '../text/module.ts';
 import * as wgsl from '../text/modules.ts';
 import { HEAD_BYTES } from '../text/schema.ts';
+import { selfTest } from './self-test.ts';
 import { runStepCases } from './step-cases.ts';
 import { clearThreshold, ERROR_BOUND, outputError } from './test-cases.ts';
 import { canUseSubgroups, fastestVariant } from './variants.ts';
@@ -175,6 +176,32 @@ describe('the shadow', () => {
       'the count of rows read at the step before': [wgsl.combineFigures, 'whole.z = union_rows;', ''],
       'the last rows not encoded': [wgsl.shadowEncode, '&& row < rows)', '&& row < rows - 80u)'],
     };
+
+    test('the self-test gives up the shadow alone, and keeps the variant', async ({ skip }) => {
+      if (!canUseSubgroups(device)) skip();
+      const shape = { queryHeads: 4, kvHeads: 2, headSize: 32, dtype: 'f32' } as const;
+      const resources = createStepResources(device);
+      const variant = fastestVariant(device, shape);
+      const [module, from, to] = faults['the shadow of another head']!;
+      const text = module.text;
+      const tested = async (chunk: number) =>
+        (
+          await selfTest(
+            resources,
+            shape,
+            { ...variant, tuning: { ...variant.tuning, shadowChunk: chunk } },
+            POLICY,
+          )
+        ).hasShadow;
+      try {
+        expect(await tested(600)).toBe(true);
+        (module as { text: string }).text = text.replaceAll(from, to);
+        expect(await tested(601)).toBe(false);
+      } finally {
+        (module as { text: string }).text = text;
+        destroyStepResources(resources);
+      }
+    });
 
     test.for([['none', undefined], ...Object.entries(faults)] as const)(
       '%s',

@@ -1,9 +1,6 @@
 import { ESTIMATE_KEYS } from '../../policy/index.ts';
 import type { AttentionShape } from '../shape.ts';
-import { codePlanes, codeVec } from '../text/constants.ts';
-
-/** Rows of a group (wgsl/shadow/layout.wgsl). */
-const GROUP_ROWS = 32;
+import { codePlanes, codeVec, SHADOW_GROUP } from '../text/constants.ts';
 
 /** Bytes of the shadow of one row of one KV head: its codes, those of channels that only fill a vector among them, and its scale. */
 export function shadowRowBytes(shape: Pick<AttentionShape, 'headSize'>): number {
@@ -15,7 +12,7 @@ export function shadowRowBytes(shape: Pick<AttentionShape, 'headSize'>): number 
  * to be made anew while the cache grows. All layers with so many rows have the same.
  */
 export function shadowGroups(rows: number): number {
-  const groups = Math.ceil(rows / GROUP_ROWS);
+  const groups = Math.ceil(rows / SHADOW_GROUP);
   const unit = 2 ** Math.max(0, Math.floor(Math.log2(groups)) - 2);
   return Math.ceil(groups / unit) * unit;
 }
@@ -26,7 +23,7 @@ export function shadowBytes(shape: AttentionShape, batch: number, rows: number):
 }
 
 function bytesOf(shape: AttentionShape, batch: number, groups: number): number {
-  return batch * shape.kvHeads * groups * GROUP_ROWS * shadowRowBytes(shape);
+  return batch * shape.kvHeads * groups * SHADOW_GROUP * shadowRowBytes(shape);
 }
 
 /** How many of its newest rows a step must encode, and whether the statistics are measured anew, because all rows are encoded. */

@@ -1,4 +1,11 @@
-import { ESTIMATE_KEYS, GUARD, LINEAR_GAIN, MOMENT_ROWS } from '../../policy/index.ts';
+import {
+  CODE_STEP,
+  ESTIMATE_KEYS,
+  GUARD,
+  hadamardSize,
+  LINEAR_GAIN,
+  MOMENT_ROWS,
+} from '../../policy/index.ts';
 import { type AttentionShape, shapeConstants } from '../shape.ts';
 import { MAX_SPLITS } from '../step/split-plan.ts';
 import type { Tuning } from '../step/tuning.ts';
@@ -38,10 +45,8 @@ export function codePlanes(shape: Pick<AttentionShape, 'headSize'>): number {
   return Math.ceil(shape.headSize / (16 * codeVec(shape)));
 }
 
-/** The largest power of two that divides the head size. */
-export function hadamardSize({ headSize }: Pick<AttentionShape, 'headSize'>): number {
-  return headSize & -headSize;
-}
+/** Rows of a group of the shadow. Its codes lie side by side (wgsl/shadow/layout.wgsl). */
+export const SHADOW_GROUP = 32;
 
 /** Rows of the shadow that a lane loads at a time: fewer where rows are long or heads are many, because of the registers. */
 function shadowRowsAtOnce(shape: AttentionShape, { shadowRows }: Tuning, heads: number): number {
@@ -175,7 +180,11 @@ export function kernelConstants(kernel: Kernel, shape: AttentionShape, variant: 
 
     // The shadow.
     /** Elements of a block of the Walsh-Hadamard transform. */
-    HADAMARD: hadamardSize(shape),
+    HADAMARD: hadamardSize(shape.headSize),
+    /** Distance between the values of neighbouring codes, over the scale of their row. */
+    CODE_STEP: String(CODE_STEP),
+    /** Rows of a group. */
+    SHADOW_GROUP,
     /** u32 that a lane reads of a row at a time, and how many such vectors a row has. */
     CODE_VEC: codeVec(shape),
     PLANES: codePlanes(shape),

@@ -122,7 +122,6 @@ function shadow({ tuning, packedDot }: KernelVariant, layer: Layer): Kernel {
       wgsl.libFold,
       wgsl.shadow,
       wgsl.shadowRead,
-      wgsl.libNthBit,
     ],
     buffers: [
       ...INPUTS,
