@@ -1,17 +1,17 @@
 // Computes the moments of a KV head: the mean V row and Cov(v, k). The corrections of dropped rows come from them (correction.wgsl).
 // With FLAG_STATISTICS it also measures the mean key and the deviation of each channel, which the shadow is encoded with.
 // At most MOMENT_ROWS rows of the cache are taken, spread evenly. Sums are taken about the mean of a few rows (ORIGINS), which keeps them
-// small. A workgroup computes the covariance of all of v with COLUMNS vec4f of k.
-// Grid: (ceil(VECS / COLUMNS), KV_HEADS, batch).
+// small. A workgroup computes the covariance of all of v with one vec4f of k. Slices of VECS invocations share the rows among themselves: each
+// takes every SLICES-th row, several at a time, so that many loads are under way at once. In the first steps of a generation this time is felt.
+// Grid: (VECS, KV_HEADS, batch).
 // Buffers: lengths, keys, values, layer_state (written)
 // Constants: WG, VECS, MOMENT_ROWS, MOMENTS, V4
 
-const COLUMNS = max(1u, WG / VECS);
-const STAGE = max(1u, min(16u, 256u / VECS));            // rows that are brought into workgroup memory at a time
+const SLICES = WG / VECS;
+const ROWS = 4u;                                         // rows that an invocation loads at a time
 const LEAST_VARIANCE = 1e-12;                            // a channel that does not change must not be divided by 0
 const ORIGINS = 16u;                                     // rows whose mean the sums are taken about
-var<workgroup> k_stage: array<vec4f, STAGE * VECS>;
-var<workgroup> v_stage: array<vec4f, STAGE * VECS>;
+var<workgroup> of_slices: array<vec4f, WG>;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -19,9 +19,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   let kv_head = wid.y;
   let length = u32(lengths[batch]) + params.length_bias;
   let rows = min(length, MOMENT_ROWS);
-  let column = wid.x * COLUMNS + lid / VECS;             // vec4f of k
-  let of_k = min(column, VECS - 1u);
+  let of_k = wid.x;                                      // vec4f of k
   let of_v = lid % VECS;                                 // vec4f of v
+  let slice = lid / VECS;                                // SLICES in invocations that are left over
   var k_origin = vec4f(0.0);
   var v_origin = vec4f(0.0);
   for (var i = 0u; i < ORIGINS; i++) {
@@ -33,42 +33,53 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
   var k_sum = vec4f(0.0);
   var k_square = vec4f(0.0);
   var v_sum = vec4f(0.0);
-  for (var base = 0u; base < rows; base += STAGE) {
-    workgroupBarrier();
-    for (var i = lid; i < STAGE * VECS; i += WG) {
-      let key = spread(min(base + i / VECS, rows - 1u), rows, length);
-      k_stage[i] = key_vec(batch, kv_head, key, i % VECS);
-      v_stage[i] = value_vec(batch, kv_head, key, i % VECS);
+  let end = select(0u, rows, slice < SLICES);
+  for (var base = slice; base < end; base += SLICES * ROWS) {
+    var dk: array<vec4f, 4>;
+    var dv: array<vec4f, 4>;
+    for (var j = 0u; j < 4u; j++) { // unroll
+      let row = base + j * SLICES;
+      let key = spread(min(row, rows - 1u), rows, length);
+      let is_row = row < rows;
+      dk[j] = select(vec4f(0.0), key_vec(batch, kv_head, key, of_k) - k_origin, is_row);
+      dv[j] = select(vec4f(0.0), value_vec(batch, kv_head, key, of_v) - v_origin, is_row);
     }
-    workgroupBarrier();
-    for (var r = 0u; r < min(STAGE, rows - base); r++) {
-      let dk = k_stage[r * VECS + of_k] - k_origin;
-      let dv = v_stage[r * VECS + of_v] - v_origin;
-      k_sum += dk;
-      k_square += dk * dk;
-      v_sum += dv;
-      product[0] += dk.x * dv;
-      product[1] += dk.y * dv;
-      product[2] += dk.z * dv;
-      product[3] += dk.w * dv;
+    for (var j = 0u; j < 4u; j++) { // unroll
+      k_sum += dk[j];
+      k_square += dk[j] * dk[j];
+      v_sum += dv[j];
+      product[0] += dk[j].x * dv[j];
+      product[1] += dk[j].y * dv[j];
+      product[2] += dk[j].z * dv[j];
+      product[3] += dk[j].w * dv[j];
     }
   }
   let n = f32(rows);
+  let k_mean = sum_of_slices(k_sum, lid) / n;
+  let v_mean = sum_of_slices(v_sum, lid) / n;
+  let k_variance = sum_of_slices(k_square, lid) / n - k_mean * k_mean;
   let at = moments_begin(batch, kv_head);
-  if (column < VECS && lid < COLUMNS * VECS) {
-    let k_mean = k_sum / n;
-    let v_mean = v_sum / n;
-    for (var e = 0u; e < 4u; e++) {
-      layer_state[at + VECS + (4u * column + e) * VECS + of_v] = bitcast<vec4u>(product[e] / n - k_mean[e] * v_mean);
-    }
-    if (has(params.flags, FLAG_STATISTICS) && of_v == 0u) {
-      let to = statistics_begin(batch, kv_head) + column;
-      layer_state[to] = bitcast<vec4u>(k_origin + k_mean);
-      layer_state[to + VECS] = bitcast<vec4u>(sqrt(max(k_square / n - k_mean * k_mean, vec4f(LEAST_VARIANCE))));
-    }
-    if (column == 0u) { layer_state[at + of_v] = bitcast<vec4u>(v_origin + v_mean); }
-    if (column == 0u && of_v == 0u) { layer_state[at + MOMENTS - 1u] = bitcast<vec4u>(vec4f(n, 0.0, 0.0, 0.0)); }
+  for (var e = 0u; e < 4u; e++) { // unroll
+    let covariance = sum_of_slices(product[e], lid) / n - k_mean[e] * v_mean;
+    if (slice == 0u) { layer_state[at + VECS + (4u * of_k + e) * VECS + of_v] = bitcast<vec4u>(covariance); }
   }
+  if (lid == 0u && has(params.flags, FLAG_STATISTICS)) {
+    let to = statistics_begin(batch, kv_head) + of_k;
+    layer_state[to] = bitcast<vec4u>(k_origin + k_mean);
+    layer_state[to + VECS] = bitcast<vec4u>(sqrt(max(k_variance, vec4f(LEAST_VARIANCE))));
+  }
+  if (of_k == 0u && slice == 0u) { layer_state[at + of_v] = bitcast<vec4u>(v_origin + v_mean); }
+  if (of_k == 0u && lid == 0u) { layer_state[at + MOMENTS - 1u] = bitcast<vec4u>(vec4f(n, 0.0, 0.0, 0.0)); }
+}
+
+// The sum over all slices, for the invocations of the first one. The others get what they must not use.
+fn sum_of_slices(value: vec4f, lid: u32) -> vec4f {
+  workgroupBarrier();                                    // the sum before has been read
+  of_slices[lid] = value;
+  workgroupBarrier();
+  var sum = vec4f(0.0);
+  for (var i = lid % VECS; i < SLICES * VECS; i += VECS) { sum += of_slices[i]; }
+  return sum;
 }
 
 fn half_word(word: Word, second: bool) -> vec4f {

@@ -158,18 +158,14 @@ function encode({ tuning }: KernelVariant): Kernel {
 
 /** Measures the moments of a cache, which the corrections for dropped rows come from. */
 function moments({ tuning }: KernelVariant, layer: Layer): Kernel {
-  const workgroupSize = forWholeRow(tuning.combineWorkgroup, layer);
   return {
     name: 'moments',
     modules: [wgsl.libSpread, wgsl.libLayerState, wgsl.shadowStatistics, wgsl.siftMoments],
     buffers: [reads('lengths'), reads('keys'), reads('values'), writes('layer_state')],
-    workgroupSize,
+    workgroupSize: forWholeRow(2 * tuning.combineWorkgroup, layer),
     readsKv: true,
     rowsAtOnce: 1,
-    grid: ({ vecs, kvHeads, batch }) => {
-      const columns = Math.floor(workgroupSize / vecs);
-      return [Math.ceil(vecs / columns), kvHeads, batch];
-    },
+    grid: ({ vecs, kvHeads, batch }) => [vecs, kvHeads, batch],
   };
 }
 
