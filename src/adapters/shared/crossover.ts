@@ -37,10 +37,19 @@ export async function setCrossover(
   };
 }
 
+/** Numbers of keys as they are written. Formatting one takes longer than all else that a step counts, and there are only a few. */
+const written = new Map<number, string>();
+
+function keys(count: number): string {
+  const known = written.get(count) ?? `${count.toLocaleString('en')} keys`;
+  written.set(count, known);
+  return known;
+}
+
 /** Why a step read every row although its policy would have dropped some. */
 export function shortReason(siftFrom: number, option: SiftFrom): string {
-  if (option !== 'auto') return `shorter than siftFrom (${siftFrom.toLocaleString('en')} keys)`;
+  if (option !== 'auto') return `shorter than siftFrom (${keys(siftFrom)})`;
   return Number.isFinite(siftFrom)
-    ? `shorter than ${siftFrom.toLocaleString('en')} keys, from which sifting is faster on this device`
+    ? `shorter than ${keys(siftFrom)}, from which sifting is faster on this device`
     : 'sifting is not faster on this device at the lengths that were measured';
 }

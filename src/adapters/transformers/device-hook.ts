@@ -1,6 +1,7 @@
 import { type Interception, intercept } from '../shared/interception.ts';
+import { BindGroupRecord } from './bind-group-record.ts';
 import { noteBindGroup } from './device-finder.ts';
-import { type DispatchHandler, type HookState, PassHook, type TaggedGroup } from './pass-hook.ts';
+import { type DispatchHandler, type HookState, PassHook } from './pass-hook.ts';
 import type { RuntimePatch } from './patch.ts';
 import { matchProgram, type Program } from './program.ts';
 import { programNotes, watchPrograms } from './program-notes.ts';
@@ -27,6 +28,7 @@ export class DeviceHook implements HookState {
 
   /** Receives dispatches while set; set only while a session with sift runs, see {@link claim}. */
   handler: DispatchHandler | undefined;
+  readonly groups = new BindGroupRecord();
   private readonly programs = new WeakMap<GPUComputePipeline, Program | 'other'>();
   private users = 0;
   private interceptions: Interception[] = [];
@@ -66,7 +68,9 @@ export class DeviceHook implements HookState {
   }
 
   free(handler: DispatchHandler): void {
-    if (this.handler === handler) this.handler = undefined;
+    if (this.handler !== handler) return;
+    this.handler = undefined;
+    this.groups.clear();
   }
 
   /** The runtime's program of a pipeline; `'other'` if it is none of the patch's, undefined if its creation was not seen. */
@@ -103,8 +107,8 @@ export class DeviceHook implements HookState {
       ...watchPrograms(device),
       intercept(device, 'createBindGroup', (original, it) => (descriptor) => {
         if (it.active) noteBindGroup(device, descriptor);
-        const group: TaggedGroup = original.call(device, descriptor);
-        if (this.handler && it.active) PassHook.tag(group, descriptor.entries);
+        const group = original.call(device, descriptor);
+        if (this.handler && it.active) this.groups.made(group, descriptor.entries);
         return group;
       }),
       intercept(device, 'createCommandEncoder', (original, it) => (descriptor) => {

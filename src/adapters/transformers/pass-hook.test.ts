@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { type Dispatch, type HookState, PassHook, type TaggedGroup } from './pass-hook.ts';
+import { BindGroupRecord } from './bind-group-record.ts';
+import { type Dispatch, type HookState, PassHook } from './pass-hook.ts';
+import type { Program } from './program.ts';
 
 /** A pass that notes what reaches WebGPU. */
-function setUp(handle?: (dispatch: Dispatch) => boolean) {
+function setUp(handle?: (dispatch: Dispatch) => boolean, program?: Program) {
   const log: string[] = [];
   const name = (object: unknown) => (object as { name: string }).name;
   const pass = {
@@ -12,12 +14,13 @@ function setUp(handle?: (dispatch: Dispatch) => boolean) {
     dispatchWorkgroups: (x: number, y: number, z: number) => void log.push(`dispatch ${x} ${y} ${z}`),
     dispatchWorkgroupsIndirect: () => void log.push('indirect'),
   } as unknown as GPUComputePassEncoder;
-  const state: HookState = { handler: handle && { dispatch: handle }, programOf: () => undefined };
+  const groups = new BindGroupRecord();
+  const state: HookState = { handler: handle && { dispatch: handle }, groups, programOf: () => program };
   new PassHook(pass, state).install();
   const pipeline = (label: string) => ({ name: label }) as unknown as GPUComputePipeline;
-  const group = (label: string): TaggedGroup => {
-    const made = { name: label } as unknown as TaggedGroup;
-    PassHook.tag(made, []);
+  const group = (label: string, entries: GPUBindGroupEntry[] = []): GPUBindGroup => {
+    const made = { name: label } as unknown as GPUBindGroup;
+    groups.made(made, entries);
     return made;
   };
   return { log, pass, pipeline, group };
@@ -103,5 +106,37 @@ describe('PassHook', () => {
       ...['group 1 other', 'group 0 g offsets', 'pipeline a', 'dispatch 1 1 1'],
       ...['group 0 unseen', 'dispatch 2 1 1', 'group 0 none'],
     ]);
+  });
+
+  const entriesOf = (program?: Program) => {
+    const seen: (readonly GPUBindGroupEntry[])[] = [];
+    const set = setUp(({ entries }) => seen.push(entries) > 0, program);
+    set.pass.setPipeline(set.pipeline('a'));
+    const entry = (binding: number): GPUBindGroupEntry[] => [{ binding, resource: {} as GPUBufferBinding }];
+    return { ...set, seen, entry };
+  };
+
+  test('groups that are made before any of them is set are all known', () => {
+    const { pass, group, seen, entry } = entriesOf();
+    const groups = [entry(0), entry(1), entry(2)].map((entries, i) => group(`g${i}`, entries));
+    for (const each of groups) {
+      pass.setBindGroup(0, each);
+      pass.dispatchWorkgroups(1);
+    }
+    expect(seen).toEqual([entry(0), entry(1), entry(2)]);
+  });
+
+  test('a group of an attention is known when it is set again; one of another program is not routed then', () => {
+    for (const program of [{ role: 'attend', reason: '' } as Program, undefined]) {
+      const { pass, group, seen, entry } = entriesOf(program);
+      const first = group('first', entry(0));
+      pass.setBindGroup(0, first);
+      pass.dispatchWorkgroups(1);
+      pass.setBindGroup(0, group('second', entry(1)));
+      pass.dispatchWorkgroups(1);
+      pass.setBindGroup(0, first);
+      pass.dispatchWorkgroups(1);
+      expect(seen).toEqual([entry(0), entry(1), ...(program ? [entry(0)] : [])]);
+    }
   });
 });

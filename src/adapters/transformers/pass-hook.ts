@@ -1,3 +1,4 @@
+import type { BindGroupRecord } from './bind-group-record.ts';
 import type { Program } from './program.ts';
 
 /** A dispatch that the runtime is about to encode. One object serves all dispatches of a pass: copy what must outlive the call. */
@@ -33,13 +34,10 @@ export interface DispatchHandler {
 /** What the hook of a pass needs of the device's. */
 export interface HookState {
   readonly handler: DispatchHandler | undefined;
+  readonly groups: BindGroupRecord;
   /** The program of a pipeline; `'other'` if it is none of the patch's, undefined if its creation was not seen. */
   programOf(pipeline: GPUComputePipeline): Program | 'other' | undefined;
 }
-
-/** A property on the group itself: the runtime makes one for every dispatch, and a WeakMap of them took nearly a microsecond a call. */
-const ENTRIES = Symbol('sift entries');
-export type TaggedGroup = GPUBindGroup & { [ENTRIES]?: readonly GPUBindGroupEntry[] };
 
 const HOOK = Symbol('sift pass');
 type HookedPass = GPUComputePassEncoder & { [HOOK]: PassHook };
@@ -49,11 +47,6 @@ type HookedPass = GPUComputePassEncoder & { [HOOK]: PassHook };
  * costs neither, and whatever a handler encoded in between is undone where the runtime goes on.
  */
 export class PassHook implements Dispatch {
-  /** Notes what a bind group binds. */
-  static tag(group: TaggedGroup, entries: Iterable<GPUBindGroupEntry>): void {
-    group[ENTRIES] = [...entries];
-  }
-
   readonly pass: GPUComputePassEncoder;
   program: Program | undefined;
   known = false;
@@ -64,6 +57,7 @@ export class PassHook implements Dispatch {
   /** As the runtime set them. */
   private nextPipeline: GPUComputePipeline | undefined;
   private nextGroup: GPUBindGroup | undefined;
+  private nextEntries: readonly GPUBindGroupEntry[] | undefined;
   /** The pass has another pipeline or group than the runtime set. */
   private pipelineDiffers = false;
   private groupDiffers = false;
@@ -118,6 +112,7 @@ export class PassHook implements Dispatch {
       // With dynamic offsets, which the runtime does not use, the group is set at once and nothing is routed.
       this.nextGroup = args.length === 2 && group ? group : undefined;
       this.groupDiffers = this.nextGroup !== undefined;
+      this.nextEntries = this.nextGroup && this.state.groups.of(this.nextGroup);
       if (this.groupDiffers) return;
     }
     this.setBindGroup.call(this.target, ...args);
@@ -128,13 +123,14 @@ export class PassHook implements Dispatch {
     this.y = y;
     this.z = z;
     const { handler } = this.state;
-    const { nextPipeline, nextGroup } = this;
-    const entries = (nextGroup as TaggedGroup | undefined)?.[ENTRIES];
-    if (handler && nextPipeline && entries) {
+    const { nextPipeline, nextEntries } = this;
+    if (handler && nextPipeline && nextEntries) {
       const program = this.state.programOf(nextPipeline);
       this.program = program === 'other' ? undefined : program;
       this.known = program !== undefined;
-      this.entries = entries;
+      this.entries = nextEntries;
+      // A group of an attention may be set again when it is no longer the newest.
+      if (this.program) this.state.groups.keep(this.nextGroup!, nextEntries);
       if (handler.dispatch(this)) return;
     } else handler?.passed?.(this.pass);
     this.encodeStock();
