@@ -7,18 +7,6 @@ import { ORT_MODULE, ORT_WASM } from '../lab/node/onnxruntime.ts';
 
 const OUT = '.cache/bench';
 
-/** The model builder loads onnx-proto through a require that bundling would leave in place. */
-const bundleOnnxProto: Plugin = {
-  name: 'bundle-onnx-proto',
-  enforce: 'pre',
-  transform(code, id) {
-    if (!id.endsWith('/tools/models/onnx-graph.ts')) return null;
-    const require = /createRequire\(import\.meta\.url\)\('onnx-proto'\)/;
-    if (!require.test(code)) this.error('onnx-graph.ts no longer requires onnx-proto as expected');
-    return { code: `import onnxProto from 'onnx-proto';\n${code.replace(require, 'onnxProto')}`, map: null };
-  },
-};
-
 /** Puts the runtime beside the bundle. So a machine without npm needs this one folder and a build of Dawn. */
 const carryRuntime: Plugin = {
   name: 'carry-runtime',
@@ -32,7 +20,7 @@ const carryRuntime: Plugin = {
 
 // Each benchmark as a Node script: .cache/bench/run.mjs, sweep.mjs and so on.
 export default defineConfig({
-  plugins: [bundleOnnxProto, carryRuntime],
+  plugins: [carryRuntime],
   ssr: { noExternal: true, external: ['webgpu', 'onnxruntime-web', 'vite', 'playwright'] },
   build: {
     ssr: true,

@@ -1,5 +1,5 @@
+import { DataType, MICROSOFT, OnnxGraph } from '../../lab/onnx-graph.ts';
 import type { AttentionShape } from '../../src/kernel/shape.ts';
-import { DataType, MICROSOFT, OnnxGraph } from '../../tools/models/onnx-graph.ts';
 
 /** A model of one GroupQueryAttention on projected q, k and v, without rotary embedding. */
 export function attentionModel(shape: AttentionShape): Uint8Array {

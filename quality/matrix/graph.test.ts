@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { decodeOnnx } from '../../tools/models/onnx-graph.ts';
+import { decodeOnnx } from '../../lab/onnx-graph.ts';
 import { smallDecoder } from '../../tools/models/small-decoder.ts';
 import { describeAttention } from './graph.ts';
 

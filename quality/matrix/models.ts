@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { decodeOnnx } from '../../tools/models/onnx-graph.ts';
+import { decodeOnnx } from '../../lab/onnx-graph.ts';
 import { describeAttention } from './graph.ts';
 
 /** A model of the folder. */

@@ -1,9 +1,9 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { AutoModelForCausalLM, AutoTokenizer, env } from '@huggingface/transformers';
+import { DataType, decodeOnnx, encodeOnnx } from '../../lab/onnx-graph.ts';
 import { Compensation } from './compensation.ts';
 import { encodeDocuments, forward } from './measure.ts';
-import { DataType, decodeOnnx, encodeOnnx } from './onnx-graph.ts';
 
 const WINDOW = 1024;
 

@@ -1,5 +1,5 @@
+import { DataType, type FloatType, MICROSOFT, type OnnxGraph } from '../../lab/onnx-graph.ts';
 import type { Compensation } from './compensation.ts';
-import { DataType, type FloatType, MICROSOFT, type OnnxGraph } from './onnx-graph.ts';
 import { BLOCK, quantise } from './quantise.ts';
 import type { Tensor } from './safetensors.ts';
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { DataType, decodeOnnx } from '../../lab/onnx-graph.ts';
 import { unpackFloat16 } from '../../src/kernel/gpu/float16.ts';
 import { fixtureConfig, fixtureWeights } from './fixture.ts';
 import { buildLlama, type Dtype, type GraphOptions } from './llama.ts';
-import { DataType, decodeOnnx } from './onnx-graph.ts';
 
 const CONFIG = fixtureConfig();
 

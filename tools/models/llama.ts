@@ -1,6 +1,6 @@
+import { DataType, type FloatType, MICROSOFT, OnnxGraph } from '../../lab/onnx-graph.ts';
 import type { Compensation } from './compensation.ts';
 import { WeightNodes } from './llama-weights.ts';
-import { DataType, type FloatType, MICROSOFT, OnnxGraph } from './onnx-graph.ts';
 import type { Tensor } from './safetensors.ts';
 
 /** The fields of the trained models' config.json. */

@@ -1,5 +1,5 @@
 // The forms in which exports have the attention of a decoder, for small decoders of random weights.
-import { DataType, MICROSOFT, type OnnxGraph } from './onnx-graph.ts';
+import { DataType, MICROSOFT, type OnnxGraph } from '../../lab/onnx-graph.ts';
 
 /** Heads of an attention. */
 export interface Heads {

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DataType, OnnxGraph } from '../../lab/onnx-graph.ts';
 import { ROOT } from '../../lab/root.ts';
 import { createRandom } from '../../src/oracle/index.ts';
-import { DataType, OnnxGraph } from './onnx-graph.ts';
 import {
   type Cache,
   causalBias,

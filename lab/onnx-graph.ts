@@ -1,9 +1,10 @@
-import { createRequire } from 'node:module';
 import type { onnx as Onnx } from 'onnx-proto';
-import { packFloat16 } from '../../src/kernel/gpu/float16.ts';
+// The package is CommonJS, and Node does not see the names of its exports. The default import is the one form that Node, Vite's server
+// and bundles all resolve.
+import onnxProto from 'onnx-proto';
+import { packFloat16 } from '../src/kernel/gpu/float16.ts';
 
-// The package is CommonJS without detectable named exports, hence the require.
-const { onnx } = createRequire(import.meta.url)('onnx-proto') as { onnx: typeof Onnx };
+const { onnx } = onnxProto;
 
 /** ONNX element types used here (TensorProto.DataType). */
 export const DataType = { FLOAT: 1, UINT8: 2, INT32: 6, INT64: 7, FLOAT16: 10 } as const;
@@ -13,6 +14,16 @@ export type FloatType = typeof DataType.FLOAT | typeof DataType.FLOAT16;
 export const MICROSOFT = 'com.microsoft';
 
 type Attribute = { readonly float: number } | number | readonly number[];
+
+/** Where a constant's bytes lie, under ONNX's names. */
+export interface ExternalPlace {
+  /** The file's path, seen from the model's folder. */
+  readonly location: string;
+  /** In bytes. */
+  readonly offset: number;
+  /** In bytes. */
+  readonly length: number;
+}
 
 /** Collects the parts of an ONNX graph and encodes them. Node `a/b` has the output `a/b/output_0`. */
 export class OnnxGraph {
@@ -51,6 +62,14 @@ export class OnnxGraph {
   raw(name: string, dataType: number, dims: readonly number[], bytes: ArrayBufferView): string {
     const rawData = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.graph.initializer.push({ name, dataType, dims: [...dims], rawData });
+    return name;
+  }
+
+  /** Adds a constant whose little-endian bytes lie in a file beside the model, and returns its name. */
+  external(name: string, dataType: number, dims: readonly number[], place: ExternalPlace): string {
+    const externalData = Object.entries(place).map(([key, value]) => ({ key, value: String(value) }));
+    const dataLocation = onnx.TensorProto.DataLocation.EXTERNAL;
+    this.graph.initializer.push({ name, dataType, dims: [...dims], dataLocation, externalData });
     return name;
   }
 
