@@ -112,12 +112,12 @@ describe('in transformers.js', () => {
   // A small model of the other type, with a head size of its own.
   const qwen3 = { ...SHAPES.small, modelType: 'qwen3', layers: 2, headSize: 128, vocabulary: 9000 } as const;
   test.each([
-    ['small', SHAPES.small, 'q4'],
-    ['small', SHAPES.small, 'q4f16'],
-    ['a qwen3', qwen3, 'q4'],
+    { title: 'small', shape: SHAPES.small, dtype: 'q4' },
+    { title: 'small', shape: SHAPES.small, dtype: 'q4f16' },
+    { title: 'a qwen3', shape: qwen3, dtype: 'q4' },
   ] as const)(
-    '%s (%s, %s): logits are finite, and those of tokens and positions differ',
-    async (_, shape, dtype) => {
+    '$title, $dtype: logits are finite, and those of tokens and positions differ',
+    async ({ shape, dtype }) => {
       writeModel(folder, randomModel(shape, { dtype, positions: 512, tokenizer }));
       const name = basename(folder);
       expect((await AutoTokenizer.from_pretrained(name)).encode('a<|endoftext|>')).toEqual([65, 0]);
