@@ -18,7 +18,11 @@ export interface HubEnvironment {
  * @param name - such as `random/small`
  * @returns a function that ends it
  */
-export function serveRandomModel(env: HubEnvironment, name: string, model: RandomModel): () => void {
+export function serveRandomModel(
+  env: HubEnvironment,
+  name: string,
+  model: Pick<RandomModel, 'files'>,
+): () => void {
   const interception = intercept(
     env,
     'fetch',
