@@ -13,7 +13,7 @@ export interface GraphOptions {
 }
 
 /**
- * Deviations of the scores' logarithms in four neighbouring heads. With 1 to 1.3 attention is neither uniform nor on a few keys alone,
+ * Deviations of the scores in four neighbouring heads. With 1 to 1.3 attention is neither uniform nor on a few keys alone,
  * and heads of a group differ.
  */
 const SPREADS = [1, 1.3, 1.3, 1] as const;

@@ -115,6 +115,7 @@ describe('in transformers.js', () => {
     { title: 'small', shape: SHAPES.small, dtype: 'q4' },
     { title: 'small', shape: SHAPES.small, dtype: 'q4f16' },
     { title: 'a qwen3', shape: qwen3, dtype: 'q4' },
+    { title: 'a qwen3', shape: qwen3, dtype: 'q4f16' },
   ] as const)(
     '$title, $dtype: logits are finite, and those of tokens and positions differ',
     async ({ shape, dtype }) => {
