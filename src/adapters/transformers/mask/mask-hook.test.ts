@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { type Fed, int64, libraryModel, rowsOf } from '../../../testing/transformers/library-model.ts';
 import type { HubModel, HubTensor, ModelInputs } from '../runtime.ts';
 import type { Tensors } from '../session-hook.ts';
-import { type Fed, int64, libraryModel, rowsOf } from './library-model.ts';
 import { MaskHook } from './mask-hook.ts';
 import { UPDATE } from './update-function.ts';
 
@@ -85,7 +85,7 @@ describe('generations', () => {
     expect(handed).toEqual([null, [[4n], [6n], [2n]], [[5n], [7n], [3n]], [[6n], [8n], [4n]]]);
   });
 
-  test('positions that follow no rule that is known stay the library’s', async () => {
+  test("positions that follow no rule that is known stay the library's", async () => {
     const positionsOf = (delta: number) => (mask: HubTensor) => ({
       attention_mask: mask.ort_tensor,
       position_ids: int64(mask.dims[0] === 1 ? [[delta]] : [[delta], [delta]]).ort_tensor,

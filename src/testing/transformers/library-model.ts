@@ -1,7 +1,6 @@
-// For the tests: a real model of the library on a session that computes nothing.
 import { LlamaForCausalLM, Tensor } from '@huggingface/transformers';
-import type { HubModel, HubTensor, OrtTensor } from '../runtime.ts';
-import type { Tensors } from '../session-hook.ts';
+import type { HubModel, HubTensor, OrtTensor } from '../../adapters/transformers/runtime.ts';
+import type { Tensors } from '../../adapters/transformers/session-hook.ts';
 
 const VOCABULARY = 16;
 
@@ -14,6 +13,7 @@ export interface Fed {
   feeds: Tensors;
 }
 
+/** A real model of the library, on a session that computes nothing. */
 export interface LibraryModel {
   model: HubModel;
   fed: Fed[];
