@@ -116,6 +116,53 @@ describe('batches and streams', () => {
     expect(result.report.keptGroup).toBeLessThan(0.8);
   });
 
+  test('the mask of a single prompt grows in one array, that of a batch has its padding, and both are stock while disabled', async () => {
+    const result = await session.page.evaluate(async (text) => {
+      const { loadSmall, enableSift, encode, generateBatch } = window.sift;
+      const generator = await loadSmall('small');
+      type Run = (feeds: Record<string, { data: BigInt64Array }>, ...rest: unknown[]) => Promise<unknown>;
+      const decoder = Object.values(generator.model.sessions)[0] as { run: Run };
+      const run = decoder.run.bind(decoder);
+      let masks: { ones: string; room: number }[] = [];
+      decoder.run = (feeds, ...rest) => {
+        const { data } = feeds.attention_mask!;
+        masks.push({ ones: data.join(''), room: data.buffer.byteLength / data.byteLength });
+        return run(feeds, ...rest);
+      };
+      const ids = encode(generator, text);
+      const prompts = { single: [ids.slice(0, 50)], batch: [ids.slice(0, 50), ids.slice(300, 320)] };
+      const sift = await enableSift(generator, { quality: 'exact' });
+      const generations = async () => {
+        const made = [];
+        for (const rows of [prompts.single, prompts.batch]) {
+          masks = [];
+          made.push({ tokens: await generateBatch(generator, rows, 6), masks });
+        }
+        return made;
+      };
+      const on = await generations();
+      sift.disable();
+      const off = await generations();
+      const reasons = (await sift.report()).reasons.map(({ reason }) => reason);
+      sift.dispose();
+      const own = Object.hasOwn(generator.model, '_update_model_kwargs_for_generation');
+      await generator.dispose();
+      return { on, off, reasons, own };
+    }, someText());
+    const { on, off } = result;
+    const contents = ({ tokens, masks }: (typeof on)[number]) => ({
+      tokens,
+      masks: masks.map(({ ones }) => ones),
+    });
+    expect(on.map(contents)).toEqual(off.map(contents));
+    // The prompts' masks are the caller's; the steps' are views.
+    expect(on[0]!.masks.map(({ room }) => room > 1)).toEqual([false, true, true, true, true, true]);
+    for (const { masks } of [on[1]!, ...off]) expect(masks.every(({ room }) => room === 1)).toBe(true);
+    expect(on[1]!.masks.at(-1)!.ones).toBe(`${'1'.repeat(55)}${'0'.repeat(30)}${'1'.repeat(25)}`);
+    expect(result.reasons.filter((reason) => reason.includes('mask'))).toEqual([]);
+    expect(result.own).toBe(false);
+  });
+
   test('streaming, sampling and a stop in the middle leave nothing behind', async () => {
     const result = await session.page.evaluate(async (text) => {
       const { loadSmall, enableSift, encode, generate, TextStreamer, InterruptableStoppingCriteria } =

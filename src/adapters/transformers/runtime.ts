@@ -33,6 +33,26 @@ export interface HubTensor {
   dispose(): void;
 }
 
+/** The library's tensor class, which its models ask their inputs to be of. */
+export type HubTensorClass = new (type: string, data: BigInt64Array, dims: number[]) => HubTensor;
+
+/** The inputs of a model's next step. */
+export interface ModelInputs {
+  input_ids?: HubTensor;
+  attention_mask?: HubTensor;
+  /** Null: the library makes them from the mask. */
+  position_ids?: HubTensor | null;
+  past_key_values?: object | null;
+}
+
+/** What the inputs of the next step are made from. */
+export interface UpdateState {
+  generated_input_ids: bigint[][];
+  outputs: object;
+  model_inputs: ModelInputs;
+  is_encoder_decoder: boolean;
+}
+
 /** The parts of a transformers.js model that are used. */
 export interface HubModel {
   sessions: Record<string, OrtSession>;
@@ -41,12 +61,20 @@ export interface HubModel {
   forward(inputs: Record<string, unknown>): Promise<Record<string, HubTensor>>;
   generate(...args: unknown[]): Promise<unknown>;
   /** Makes the inputs of the next step: the plugin takes the library's tensor class from them. */
-  _update_model_kwargs_for_generation(state: {
-    generated_input_ids: bigint[][];
-    outputs: object;
-    model_inputs: object;
-    is_encoder_decoder: boolean;
-  }): { input_ids: HubTensor };
+  _update_model_kwargs_for_generation(state: UpdateState): ModelInputs & { input_ids: HubTensor };
+  /** Completes the inputs of a step before `forward` gets them. */
+  prepare_inputs_for_generation?(...args: unknown[]): unknown;
+}
+
+/** The tensor class without an import of the library, which may be there more than once: of a tensor that the model makes. */
+export function tensorClassOf(model: HubModel): HubTensorClass {
+  const made = model._update_model_kwargs_for_generation({
+    generated_input_ids: [[1n]],
+    outputs: {},
+    model_inputs: {},
+    is_encoder_decoder: true,
+  });
+  return made.input_ids.constructor as unknown as HubTensorClass;
 }
 
 /** Name of the past key tensor of a layer: the hub's convention for decoder exports. */

@@ -14,6 +14,7 @@ import type { DeviceHook } from './device-hook.ts';
 import { generationBound } from './kv/capacity.ts';
 import type { SharedCache, SharedRun } from './kv/shared-cache.ts';
 import { viewOf } from './kv/views.ts';
+import { MaskHook } from './mask/mask-hook.ts';
 import type { TrialTarget } from './observe.ts';
 import { layerOfPastKey, type OrtTensor, presentName } from './runtime.ts';
 import type { SessionHook, Tensors } from './session-hook.ts';
@@ -59,6 +60,7 @@ export class TransformersSift extends LivingSift {
   private readonly sessionHook: SessionHook;
   private readonly shared: SharedCache | undefined;
   private readonly conversations: Conversations;
+  private readonly masks: MaskHook;
   /** The next run begins a prompt, however short: `generate` was called. */
   private promptNext = false;
   /** Name of the first past key of the session. */
@@ -82,9 +84,11 @@ export class TransformersSift extends LivingSift {
       if (interception.active) this.beginGeneration(generationBound(model, args[0]));
       return original.apply(model, args);
     });
+    this.masks = new MaskHook(model, () => this.enabled);
     sessionHook.route = (feeds, rest) => this.run(feeds, rest);
     life.defer(() => {
       sessionHook.route = undefined;
+      this.masks.remove();
       generate.remove();
       this.conversations.destroy();
     });
@@ -92,6 +96,7 @@ export class TransformersSift extends LivingSift {
 
   report(): Promise<SiftReport> {
     const { reasons, crossover, sharedCache } = this.findings;
+    const { unknown } = this.masks;
     const versions = onnxruntimeWeb.tested[this.findings.interface];
     return buildReport({
       state: this.life.state,
@@ -109,6 +114,7 @@ export class TransformersSift extends LivingSift {
         ...this.withoutShadow().map(
           (shape) => `all of K is read: there is no shadow for ${shape} on this device`,
         ),
+        ...(unknown === undefined ? [] : [`the library copies the attention mask at every step: ${unknown}`]),
       ],
       crossover,
       kvCache: this.shared?.report() ?? stockCacheReport(String(sharedCache)),
@@ -130,6 +136,7 @@ export class TransformersSift extends LivingSift {
     const prompt = this.promptNext;
     this.promptNext = false;
     if (!this.enabled) return this.sessionHook.run(feeds, ...rest);
+    this.masks.observe(feeds);
     const shared = await this.shared?.begin(feeds, rest);
     const newTokens = (feeds.input_ids ?? feeds.inputs_embeds)?.dims[1] ?? 0;
     const past = this.pastOf(feeds, shared, newTokens);

@@ -1,6 +1,6 @@
 import { SiftError } from '../../errors.ts';
 import type { TensorClass } from './kv/views.ts';
-import { type HubModel, type HubTensor, type OrtTensor, pastName } from './runtime.ts';
+import { type HubModel, type OrtTensor, pastName, tensorClassOf } from './runtime.ts';
 import type { SessionHook, Tensors } from './session-hook.ts';
 
 /** Decode steps that there is room for in a trial. */
@@ -45,20 +45,6 @@ function trialTokens(config: Config): bigint[] {
   // Low numbers are bytes and common tokens, special ones (an image's place) come last or first.
   const span = Math.max(1, Math.min(vocabulary - 8, 1000));
   return Array.from({ length: count }, (_, i) => BigInt(Math.min(vocabulary - 1, 8) + ((i * 37) % span)));
-}
-
-/** The library's tensor class, which its models ask their inputs to be of. */
-type HubTensorClass = new (type: string, data: BigInt64Array, dims: number[]) => HubTensor;
-
-/** The tensor class without an import of the library, which may be there more than once: of a tensor that the model makes. */
-function tensorClassOf(model: HubModel): HubTensorClass {
-  const made = model._update_model_kwargs_for_generation({
-    generated_input_ids: [[1n]],
-    outputs: {},
-    model_inputs: {},
-    is_encoder_decoder: true,
-  });
-  return made.input_ids.constructor as unknown as HubTensorClass;
 }
 
 /** The tensors of one axis that is as long as the whole text, cut to some of its places. */
