@@ -4,6 +4,7 @@ import { env } from '@huggingface/transformers';
 import wasmUrl from 'onnxruntime-web/ort-wasm-simd-threaded.asyncify.wasm?url';
 import type uPlot from 'uplot';
 import type { BrowserBench } from '../../../bench/browser/format.ts';
+import { runtimeDevice } from '../../../lab/decoding/decoder.ts';
 import { hideNarrowSubgroups } from '../../../lab/narrow-subgroups.ts';
 import { byId, create } from '../../demo/src/dom.ts';
 import { findGpu } from '../../demo/src/gpu.ts';
@@ -126,11 +127,11 @@ function drawPlots(found: BrowserBench): void {
 
 /** Runs plans, and shows what is found as it comes. What was found stays if the run ends early. */
 async function measure(planned: readonly ModelPlan[], options: Partial<Parameters<typeof runPlans>[1]> = {}) {
+  abort = new AbortController();
+  run.disabled = true;
   const found = await emptyResults();
   results = found;
-  abort = new AbortController();
   showProblem('');
-  run.disabled = true;
   stop.disabled = false;
   const begin = performance.now();
   try {
@@ -240,6 +241,8 @@ const api = {
   /** Stops the run under way, after the step that it is at. */
   stop: () => abort?.abort(),
   results: () => results,
+  /** The runtime's device, once a model has been loaded. */
+  device: () => runtimeDevice(env.backends.onnx),
 };
 
 declare global {

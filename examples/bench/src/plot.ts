@@ -7,7 +7,16 @@ const COLORS: Record<string, string> = { stock: '--stock', default: '--sift', ex
 const HEIGHT = 260;
 
 const keys = (count: number): string => (count >= 1024 ? `${Math.round(count / 1024)}K` : String(count));
-const color = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name);
+
+/** A colour of the page's. A canvas does not know `light-dark()`: only an element's computed colour says which of the two it is. */
+function color(name: string): string {
+  const probe = document.createElement('span');
+  probe.style.color = `var(${name})`;
+  document.body.append(probe);
+  const { color } = getComputedStyle(probe);
+  probe.remove();
+  return color;
+}
 
 /** Milliseconds a token against the context, one line for each variant; both axes are logarithmic. */
 export function plotRows(box: HTMLElement, title: string, rows: readonly BenchRow[]): uPlot {
@@ -64,7 +73,7 @@ export async function pictureOf(plots: readonly uPlot[]): Promise<Blob> {
   canvas.width = Math.max(...pictures.map(({ width }) => width));
   canvas.height = pictures.reduce((sum, { height }) => sum + height + LINE, 0);
   const context = canvas.getContext('2d')!;
-  context.fillStyle = color('--card') || '#fff';
+  context.fillStyle = color('--card');
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.font = '20px system-ui, sans-serif';
   let top = 0;

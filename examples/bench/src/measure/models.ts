@@ -73,7 +73,7 @@ async function embeddedModel(): Promise<Pick<RandomModel, 'files'>> {
 
 const embedded: BenchModelChoice = {
   name: 'embedded',
-  title: 'the embedded language model, 4.7M',
+  title: 'The embedded language model, 4.7M',
   bytes: () => 7e6,
   positions: 8192,
   shape: { layers: 3, queryHeads: 8, kvHeads: 2, headSize: 64 },
@@ -84,7 +84,7 @@ const embedded: BenchModelChoice = {
 };
 
 export const MODELS: readonly BenchModelChoice[] = [
-  random('small', 'a small one, for software adapters'),
+  random('small', 'Small, for software adapters'),
   random('qwen3-0.6b', 'Qwen3-0.6B, random weights'),
   random('llama-3.2-1b', 'Llama-3.2-1B, random weights'),
   embedded,

@@ -25,10 +25,7 @@ export interface RunOptions {
   onProgress: (progress: Progress) => void;
   /** Called when `found` has more. */
   onFound?: () => void;
-  /**
-   * Called around the timed steps of one more generation of each variant, for those who measure the main thread from outside.
-   * `begin` and `end` are called once.
-   */
+  /** For those who measure the main thread from outside: called once in one more generation of each variant. */
   observer?: { begin: () => Promise<void>; end: (steps: number) => Promise<Record<string, number>> };
 }
 
@@ -240,7 +237,7 @@ class ModelRun {
     return this.guarded(() =>
       this.as(model, variant, async () => {
         const result: Pick<BenchRow, 'gpuMs' | 'mainThreadMs'> = {};
-        const { warm, steps } = plan;
+        const { warm } = plan;
         if (gpu) {
           const times = new GpuTimes(model.device);
           // One step in two, so that reading a step's times does not disturb the next.
@@ -254,14 +251,31 @@ class ModelRun {
             result.gpuMs = await times.finish();
           }
         }
-        if (observer) {
-          await observer.begin();
-          await model.generate({ context, past, steps, signal });
-          result.mainThreadMs = await observer.end(steps);
-        }
+        if (observer) result.mainThreadMs = await this.observe(model, { context, past }, observer);
         return result;
       }),
     );
+  }
+
+  /** What the main thread does in the steps after the warm ones, as somebody outside the page sees it. */
+  private async observe(
+    model: LoadedModel,
+    { context, past }: Pick<LengthPlan, 'context' | 'past'>,
+    observer: NonNullable<RunOptions['observer']>,
+  ): Promise<Record<string, number>> {
+    const { warm, steps } = this.plan;
+    let first = 0;
+    let last = 0;
+    const onStep = (step: number) => {
+      last = step;
+      // The steps are not held up until it has begun: what they do meanwhile is not seen, and they are not counted.
+      if (step === warm)
+        void observer.begin().then(() => {
+          first = last;
+        });
+    };
+    await model.generate({ context, past, steps: warm + 2 * steps, signal: this.options.signal, onStep });
+    return observer.end(Math.max(1, last - first));
   }
 
   /** Does work, and says so if it failed because the device was lost. */
