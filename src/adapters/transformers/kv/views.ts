@@ -22,7 +22,25 @@ export interface TensorClass {
   ): OrtTensor;
 }
 
-const views = new WeakMap<OrtTensor, KvView>();
+/** A view, and what became of it. */
+interface LivingView extends KvView {
+  /** The rows without gaps, once somebody has asked for them. */
+  own: GPUBuffer | undefined;
+  disposed: boolean;
+}
+
+const views = new WeakMap<OrtTensor, LivingView>();
+
+/** One function for all views: with a getter of its own, every tensor would have a shape of its own for the JavaScript engine. */
+const GPU_BUFFER: PropertyDescriptor & ThisType<OrtTensor> = {
+  configurable: true,
+  get() {
+    const view = views.get(this)!;
+    if (view.disposed) throw new Error('The tensor is disposed.');
+    view.own ??= view.cache.contiguous(view.index, view.length);
+    return view.own;
+  },
+};
 
 /** The view that a tensor is, unless it is none or was disposed of. */
 export function viewOf(tensor: OrtTensor | undefined): KvView | undefined {
@@ -35,28 +53,20 @@ export function viewOf(tensor: OrtTensor | undefined): KvView | undefined {
  */
 export function createView(Tensor: TensorClass, cache: KvCache, index: number, length: number): OrtTensor {
   const { type, batch, heads, headSize } = cache.shapes[index]!;
-  let own: GPUBuffer | undefined;
-  let disposed = false;
+  const view: LivingView = { cache, index, length, own: undefined, disposed: false };
   const tensor = Tensor.fromGpuBuffer(cache.buffer(index), {
     dataType: type,
     dims: [batch, heads, length, headSize],
     download: async () => typedArray(type, await cache.download(index, length)),
     dispose: () => {
-      disposed = true;
-      own?.destroy();
+      view.disposed = true;
+      view.own?.destroy();
       cache.release(length);
     },
   });
   cache.hold(length);
-  Object.defineProperty(tensor, 'gpuBuffer', {
-    configurable: true,
-    get: () => {
-      if (disposed) throw new Error('The tensor is disposed.');
-      own ??= cache.contiguous(index, length);
-      return own;
-    },
-  });
-  views.set(tensor, { cache, index, length });
+  views.set(tensor, view);
+  Object.defineProperty(tensor, 'gpuBuffer', GPU_BUFFER);
   return tensor;
 }
 
