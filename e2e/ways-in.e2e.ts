@@ -10,7 +10,7 @@ import { pluginPage } from './plugin-page.ts';
 
 const models = { plain: smallDecoder(), 'too-short': smallDecoder({ positions: 3 }) };
 
-const SERVED = { same: true, steps: { sifted: 0, dense: 4 }, layers: 2, tested: true };
+const SERVED = { same: true, steps: { sifted: 0, dense: 4 }, layers: 2, tested: true, crossover: 'given' };
 
 const LIBRARY = '/node_modules/@huggingface/transformers/dist';
 const IMPORT_MAP = JSON.stringify({
@@ -41,16 +41,22 @@ const latePage = (register: string) => `<!doctype html><link rel="icon" href="da
   window.result = [await outcome(), await outcome()];
 </script>`;
 
+/** The page measures, and then has a worker do the same. The policy keeps every row, so that one measurement settles the record. */
 const WORKER_PAGE = `<!doctype html><link rel="icon" href="data:,"><script type="module">
+  import * as library from '${LIBRARY}/transformers.js';
+  import { enableSift } from '/dist/index.js';
+  import { decode } from '/e2e/page/decode.js';
+  library.env.backends.onnx.wasm.wasmPaths = '/node_modules/onnxruntime-web/dist/';
+  const own = await decode(library, enableSift, false, 'auto').catch(String);
   const worker = new Worker('/worker.js', { type: 'module' });
-  worker.onmessage = ({ data }) => { window.result = data; };
+  worker.onmessage = ({ data }) => { window.result = [own, data]; };
 </script>`;
 const WORKER = `
   import * as library from '${LIBRARY}/transformers.js';
   import { enableSift } from '/dist/index.js';
   import { decode } from '/e2e/page/decode.js';
   library.env.backends.onnx.wasm.wasmPaths = '/node_modules/onnxruntime-web/dist/';
-  postMessage(await decode(library, enableSift).catch(String));
+  postMessage(await decode(library, enableSift, false, 'auto').catch(String));
 `;
 
 const SERVICE_PAGE = `<!doctype html><link rel="icon" href="data:,"><script type="module">
@@ -130,8 +136,11 @@ describe('without a bundler, and in workers', () => {
     expect(await resultOf('late.html')).toEqual([late, late]);
   });
 
-  test('a worker that imports by URL', async () => {
-    expect(await resultOf('worker.html')).toEqual(SERVED);
+  test('a worker that imports by URL; it finds what its page has measured', async () => {
+    expect(await resultOf('worker.html')).toEqual([
+      { ...SERVED, crossover: 'measured' },
+      { ...SERVED, crossover: 'remembered' },
+    ]);
   });
 
   test('a service worker, where no module can be imported later', async () => {
