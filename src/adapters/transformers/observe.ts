@@ -6,8 +6,8 @@ import { DeviceSearch } from './find-device.ts';
 import { Observer } from './observer.ts';
 import type { DispatchHandler } from './pass-hook.ts';
 import { type HubModel, layerOfPastKey, type OrtSession } from './runtime.ts';
-import type { SessionHook } from './session-hook.ts';
-import { Trial } from './trial.ts';
+import type { SessionHook, Tensors } from './session-hook.ts';
+import { disposeAll, Trial } from './trial.ts';
 
 /** A model that is being enabled. */
 export interface TrialTarget {
@@ -22,6 +22,8 @@ export interface Observation {
   /** Installed on the device that the model runs on; the life takes it away. */
   deviceHook: DeviceHook;
   observer: Observer;
+  /** What the trial's prompt left, which later decode steps go on from. It is on the GPU until the second trial or the life is over. */
+  prompt: Tensors;
 }
 
 /** Gives a handler the dispatches of a run. */
@@ -54,10 +56,9 @@ export function layerCount(session: OrtSession): number {
  */
 export async function observe(target: TrialTarget, given: GPUDevice | undefined): Promise<Observation> {
   const { model, sessionHook } = target;
-  const { deviceHook, observer } = await Trial.hold(model, sessionHook, (trial) =>
-    look(target, trial, given),
-  );
-  if (observer.layers.size > 0) return { deviceHook, observer };
+  const observation = await Trial.hold(model, sessionHook, (trial) => look(target, trial, given));
+  const { observer } = observation;
+  if (observer.layers.size > 0) return observation;
   if (observer.late) {
     throw new SiftError(
       'LATE_ENABLE',
@@ -90,27 +91,25 @@ async function look({ life }: TrialTarget, trial: Trial, given: GPUDevice | unde
   let observer: Observer | undefined;
   const search = new DeviceSearch(given);
   try {
-    await trial.decode(
-      [
-        (run, feeds) => {
-          observer = new Observer(deviceHook!, feeds);
-          return withHandler(deviceHook!, observer, run);
-        },
-      ],
-      undefined,
-      (outputs) => {
-        const hook = DeviceHook.of(search.found(outputs), onnxruntimeWeb);
-        hook.acquire();
-        life.defer(() => hook.release());
-        life.watch(hook.device);
-        deviceHook = hook;
+    const prompt = await trial.prompt(undefined, (outputs) => {
+      const hook = DeviceHook.of(search.found(outputs), onnxruntimeWeb);
+      hook.acquire();
+      life.defer(() => hook.release());
+      life.watch(hook.device);
+      deviceHook = hook;
+    });
+    life.defer(() => disposeAll(prompt));
+    await trial.decode(prompt, [
+      (run, feeds) => {
+        observer = new Observer(deviceHook!, feeds);
+        return withHandler(deviceHook!, observer, run);
       },
-    );
+    ]);
+    return { deviceHook: deviceHook!, observer: observer!, prompt };
   } catch (error) {
     await search.watchAll(life);
     throw error;
   } finally {
     search.end();
   }
-  return { deviceHook: deviceHook!, observer: observer! };
 }
