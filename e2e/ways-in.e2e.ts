@@ -151,22 +151,52 @@ describe('without a bundler, and in workers', () => {
 describe('what enableSift takes', () => {
   const session = pluginPage('', models);
 
-  test('a pipeline, its model, or an object that has the model', async () => {
+  test('a pipeline, its model, or an object that has the model; what was proved on it is not proved again', async () => {
     const result = await session.page.evaluate(async () => {
       const { loadSmall, enableSift, generate } = window.sift;
       const generator = await loadSmall('plain');
       const { model, tokenizer } = generator;
-      const steps = [];
-      for (const target of [generator, model, { model, tokenizer }, { model, processor: { tokenizer } }]) {
-        const sift = await enableSift(target as never, { quality: 'exact', siftFrom: 0 });
+      const session = (model as unknown as { sessions: { model: { run(...args: unknown[]): unknown } } })
+        .sessions.model;
+      let runs = 0;
+      const run = session.run.bind(session);
+      session.run = (...args) => {
+        runs++;
+        return run(...args);
+      };
+      const found: object[] = [];
+      const exact = { quality: 'exact', siftFrom: 0 } as const;
+      for (const [target, options] of [
+        [generator, exact],
+        [model, exact],
+        [
+          { model, tokenizer },
+          { ...exact, cache: 'stock' },
+        ],
+        [{ model, processor: { tokenizer } }, { siftFrom: 0 }],
+      ]) {
+        runs = 0;
+        const sift = await enableSift(target as never, options as never);
+        const enabling = runs;
         await generate(generator, [30, 31, 32, 33], 3);
-        steps.push((await sift.report()).steps.dense);
+        const { steps, cache } = await sift.report();
+        found.push({ enabling, steps: steps.dense + steps.sifted, cache: cache.kind });
         sift.dispose();
       }
       await generator.dispose();
-      return steps;
+      const gone = await window.sift.failure(() => enableSift(generator, exact));
+      return { found, gone: gone.code };
     });
-    expect(result).toEqual([2, 2, 2, 2]);
+    expect(result.found).toEqual([
+      // A prompt and a step; two steps on that prompt; and as much on the shared cache.
+      { enabling: 7, steps: 2, cache: 'shared' },
+      // One token, to see that the session still works.
+      { enabling: 1, steps: 2, cache: 'shared' },
+      // Without the shared cache it was not proved before.
+      { enabling: 4, steps: 2, cache: 'stock' },
+      { enabling: 1, steps: 2, cache: 'shared' },
+    ]);
+    expect(result.gone).toBe('UNSUPPORTED_MODEL');
   });
 
   test('where nothing can be gained: an error, or on demand a sift that is off and says why', async () => {

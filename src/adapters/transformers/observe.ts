@@ -22,8 +22,11 @@ export interface Observation {
   /** Installed on the device that the model runs on; the life takes it away. */
   deviceHook: DeviceHook;
   observer: Observer;
-  /** What the trial's prompt left, which later decode steps go on from. It is on the GPU until the second trial or the life is over. */
-  prompt: Tensors;
+  /**
+   * What the trial's prompt left, which later decode steps go on from. It is on the GPU until the second trial or the life is over.
+   * Undefined: this was known, and no whole prompt was run.
+   */
+  prompt?: Tensors;
 }
 
 /** Gives a handler the dispatches of a run. */
@@ -50,13 +53,19 @@ export function layerCount(session: OrtSession): number {
  * Runs a short text through the model. Its prompt shows which device the model runs on, its first decode step which attention the
  * runtime uses.
  *
+ * @param known what an earlier enabling found out about the session. Then a prompt of one token is run, which shows that the session
+ * still works, and on the same device; its programs are what they were.
  * @throws {SiftError} `LATE_ENABLE` if the attention was compiled before the plugin listened; `UNSUPPORTED_MODEL` if it is none
  * that can be sifted; `DISPOSED` if the pipeline was disposed of meanwhile; as {@link DeviceSearch.found}. If the life's device is lost,
  * its error counts instead.
  */
-export async function observe(target: TrialTarget, given: GPUDevice | undefined): Promise<Observation> {
+export async function observe(
+  target: TrialTarget,
+  given: GPUDevice | undefined,
+  known?: Observation,
+): Promise<Observation> {
   const { model, sessionHook } = target;
-  const observation = await Trial.hold(model, sessionHook, (trial) => look(target, trial, given));
+  const observation = await Trial.hold(model, sessionHook, (trial) => look(target, trial, given, known));
   const { observer } = observation;
   if (observer.layers.size > 0) return observation;
   if (observer.late) {
@@ -86,19 +95,31 @@ function whyNone({ reasons, labels }: Observer): string {
   return `none of the programs that a decode step runs on the GPU computes attention; the runtime has some operators on the CPU alone, such as Attention of opset 23. ${EXPORT}`;
 }
 
-async function look({ life }: TrialTarget, trial: Trial, given: GPUDevice | undefined): Promise<Observation> {
+async function look(
+  target: TrialTarget,
+  trial: Trial,
+  given: GPUDevice | undefined,
+  known?: Observation,
+): Promise<Observation> {
+  const { life } = target;
   let deviceHook: DeviceHook | undefined;
   let observer: Observer | undefined;
   const search = new DeviceSearch(given);
   try {
-    const prompt = await trial.prompt(undefined, (outputs) => {
+    const seen = (outputs: Tensors) => {
       const hook = DeviceHook.of(search.found(outputs), onnxruntimeWeb);
       hook.acquire();
       life.defer(() => hook.release());
       life.watch(hook.device);
       deviceHook = hook;
-    });
+    };
+    const prompt = await trial.prompt(undefined, seen, known && 1);
     life.defer(() => disposeAll(prompt));
+    if (known) {
+      disposeAll(prompt);
+      // What was found out on another device does not count.
+      return known.deviceHook === deviceHook ? known : await look(target, trial, given);
+    }
     await trial.decode(prompt, [
       (run, feeds) => {
         observer = new Observer(deviceHook!, feeds);

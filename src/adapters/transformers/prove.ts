@@ -48,20 +48,21 @@ export async function prove(
 async function compare(
   { session, sessionHook }: TrialTarget,
   trial: Trial,
-  { deviceHook, observer, prompt }: Observation,
+  { deviceHook, observer, prompt: kept }: Observation,
   { comparisons, windows }: { comparisons: Comparisons; windows: Comparisons },
   wantsSharedCache: boolean,
 ): Promise<Proof> {
   let compared: ComparingHandler | undefined;
   // The prompt of the first trial serves again: no kernel of ours took part in it, and nothing has written what it put out.
-  const stock = await trial.decode(prompt, [
+  const prompt = kept ?? (await trial.prompt());
+  const decoding = trial.decode(prompt, [
     (run, feeds) => {
       compared = new ComparingHandler(deviceHook, comparisons, windows, feeds);
       return withHandler(deviceHook, compared, run);
     },
     (run) => run(),
   ]);
-  disposeAll(prompt);
+  const stock = await decoding.finally(() => disposeAll(prompt));
   const both = compared!.layers;
   const layers = new Map([...observer.layers].filter(([layer]) => both.has(layer)));
   if (layers.size === 0) {

@@ -140,11 +140,16 @@ export class Trial {
    *
    * @param run how the session is run; default: as it is
    * @param seen sees all that the prompt puts out
+   * @param tokens of the text that make the prompt; default: all but those of the steps, as {@link decode} needs it
    * @returns what decode steps go on from, in this trial or in a later one on the same session; the caller disposes of it by
    * {@link disposeAll}
    */
-  async prompt(run: RunSession = this.stock, seen?: (outputs: Tensors) => void): Promise<Tensors> {
-    const outputs = await run(this.stepFeeds(0, this.length - TRIAL_STEPS));
+  async prompt(
+    run: RunSession = this.stock,
+    seen?: (outputs: Tensors) => void,
+    tokens = this.length - TRIAL_STEPS,
+  ): Promise<Tensors> {
+    const outputs = await run(this.stepFeeds(0, tokens));
     try {
       seen?.(outputs);
     } catch (error) {
