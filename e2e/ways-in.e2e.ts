@@ -10,7 +10,7 @@ import { pluginPage } from './plugin-page.ts';
 
 const models = { plain: smallDecoder(), 'too-short': smallDecoder({ positions: 3 }) };
 
-const SERVED = { same: true, steps: { sifted: 0, dense: 4 }, layers: 2, tested: true };
+const SERVED = { same: true, steps: { sifted: 0, dense: 4 }, layers: 2, tested: true, crossover: 'given' };
 
 const LIBRARY = '/node_modules/@huggingface/transformers/dist';
 const IMPORT_MAP = JSON.stringify({
@@ -41,16 +41,22 @@ const latePage = (register: string) => `<!doctype html><link rel="icon" href="da
   window.result = [await outcome(), await outcome()];
 </script>`;
 
+/** The page measures, and then has a worker do the same. The policy keeps every row, so that one measurement settles the record. */
 const WORKER_PAGE = `<!doctype html><link rel="icon" href="data:,"><script type="module">
+  import * as library from '${LIBRARY}/transformers.js';
+  import { enableSift } from '/dist/index.js';
+  import { decode } from '/e2e/page/decode.js';
+  library.env.backends.onnx.wasm.wasmPaths = '/node_modules/onnxruntime-web/dist/';
+  const own = await decode(library, enableSift, false, 'auto').catch(String);
   const worker = new Worker('/worker.js', { type: 'module' });
-  worker.onmessage = ({ data }) => { window.result = data; };
+  worker.onmessage = ({ data }) => { window.result = [own, data]; };
 </script>`;
 const WORKER = `
   import * as library from '${LIBRARY}/transformers.js';
   import { enableSift } from '/dist/index.js';
   import { decode } from '/e2e/page/decode.js';
   library.env.backends.onnx.wasm.wasmPaths = '/node_modules/onnxruntime-web/dist/';
-  postMessage(await decode(library, enableSift).catch(String));
+  postMessage(await decode(library, enableSift, false, 'auto').catch(String));
 `;
 
 const SERVICE_PAGE = `<!doctype html><link rel="icon" href="data:,"><script type="module">
@@ -130,8 +136,11 @@ describe('without a bundler, and in workers', () => {
     expect(await resultOf('late.html')).toEqual([late, late]);
   });
 
-  test('a worker that imports by URL', async () => {
-    expect(await resultOf('worker.html')).toEqual(SERVED);
+  test('a worker that imports by URL; it finds what its page has measured', async () => {
+    expect(await resultOf('worker.html')).toEqual([
+      { ...SERVED, crossover: 'measured' },
+      { ...SERVED, crossover: 'remembered' },
+    ]);
   });
 
   test('a service worker, where no module can be imported later', async () => {
@@ -142,22 +151,52 @@ describe('without a bundler, and in workers', () => {
 describe('what enableSift takes', () => {
   const session = pluginPage('', models);
 
-  test('a pipeline, its model, or an object that has the model', async () => {
+  test('a pipeline, its model, or an object that has the model; what was proved on it is not proved again', async () => {
     const result = await session.page.evaluate(async () => {
       const { loadSmall, enableSift, generate } = window.sift;
       const generator = await loadSmall('plain');
       const { model, tokenizer } = generator;
-      const steps = [];
-      for (const target of [generator, model, { model, tokenizer }, { model, processor: { tokenizer } }]) {
-        const sift = await enableSift(target as never, { quality: 'exact', siftFrom: 0 });
+      const session = (model as unknown as { sessions: { model: { run(...args: unknown[]): unknown } } })
+        .sessions.model;
+      let runs = 0;
+      const run = session.run.bind(session);
+      session.run = (...args) => {
+        runs++;
+        return run(...args);
+      };
+      const found: object[] = [];
+      const exact = { quality: 'exact', siftFrom: 0 } as const;
+      for (const [target, options] of [
+        [generator, exact],
+        [model, exact],
+        [
+          { model, tokenizer },
+          { ...exact, cache: 'stock' },
+        ],
+        [{ model, processor: { tokenizer } }, { siftFrom: 0 }],
+      ]) {
+        runs = 0;
+        const sift = await enableSift(target as never, options as never);
+        const enabling = runs;
         await generate(generator, [30, 31, 32, 33], 3);
-        steps.push((await sift.report()).steps.dense);
+        const { steps, cache } = await sift.report();
+        found.push({ enabling, steps: steps.dense + steps.sifted, cache: cache.kind });
         sift.dispose();
       }
       await generator.dispose();
-      return steps;
+      const gone = await window.sift.failure(() => enableSift(generator, exact));
+      return { found, gone: gone.code };
     });
-    expect(result).toEqual([2, 2, 2, 2]);
+    expect(result.found).toEqual([
+      // A prompt and a step; two steps on that prompt; and as much on the shared cache.
+      { enabling: 7, steps: 2, cache: 'shared' },
+      // One token, to see that the session still works.
+      { enabling: 1, steps: 2, cache: 'shared' },
+      // Without the shared cache it was not proved before.
+      { enabling: 4, steps: 2, cache: 'stock' },
+      { enabling: 1, steps: 2, cache: 'shared' },
+    ]);
+    expect(result.gone).toBe('UNSUPPORTED_MODEL');
   });
 
   test('where nothing can be gained: an error, or on demand a sift that is off and says why', async () => {

@@ -57,7 +57,7 @@ export interface CrossoverReport {
   shape: string;
   /** Keys from which steps sift; null: at none. */
   siftFrom: number | null;
-  /** The option's number, measured in this page, or by an earlier load of it. */
+  /** The option's number, measured by this load, or by an earlier one of a page or worker of this origin. */
   source: 'given' | 'measured' | 'remembered';
   /** Microseconds of one layer's attention, dense and sifted, that it was found from. */
   samples: { length: number; dense: number; sift: number }[];

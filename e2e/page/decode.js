@@ -5,8 +5,9 @@
  * @param {typeof import('@huggingface/transformers')} library
  * @param {typeof import('../../src/index.ts').enableSift} enableSift
  * @param {boolean} late the model generates before sift is enabled
+ * @param {number | 'auto'} siftFrom as in the options
  */
-export async function decode({ env, AutoModelForCausalLM, Tensor }, enableSift, late = false) {
+export async function decode({ env, AutoModelForCausalLM, Tensor }, enableSift, late = false, siftFrom = 0) {
   env.allowRemoteModels = false;
   env.allowLocalModels = true;
   env.localModelPath = new URL('/models/', self.location.origin).href;
@@ -23,9 +24,15 @@ export async function decode({ env, AutoModelForCausalLM, Tensor }, enableSift, 
     );
   };
   if (late) await generate();
-  const sift = await enableSift(model, { quality: 'exact', siftFrom: 0 });
+  const sift = await enableSift(model, { quality: 'exact', siftFrom });
   const ours = await generate();
-  const { steps, layers, runtime } = await sift.report();
+  const { steps, layers, runtime, crossover } = await sift.report();
   sift.dispose();
-  return { same: ours === (await generate()), steps, layers: layers.length, tested: runtime.tested };
+  return {
+    same: ours === (await generate()),
+    steps,
+    layers: layers.length,
+    tested: runtime.tested,
+    crossover: crossover[0]?.source,
+  };
 }

@@ -22,8 +22,9 @@ import { queued } from '../shared/enabling-queue.ts';
 import { LifeCycle } from '../shared/life-cycle.ts';
 import type { Sift } from '../shared/sift.ts';
 import { checkDevice } from './find-device.ts';
+import { knownSession, rememberSession, subjectOf } from './known-sessions.ts';
 import { observe, type TrialTarget } from './observe.ts';
-import { prove } from './prove.ts';
+import { type Proof, prove } from './prove.ts';
 import { findDecoder, findModel } from './runtime.ts';
 import { SessionHook } from './session-hook.ts';
 import { TransformersSift } from './transformers-sift.ts';
@@ -72,14 +73,19 @@ async function enable(
   target: TrialTarget,
   { policy, siftFrom, cache, device: given }: Wanted,
 ): Promise<Sift> {
-  const { life } = target;
+  const { life, session } = target;
   life.check();
-  const observation = await observe(target, given);
+  const known = knownSession(session);
+  const observation = await observe(target, given, known?.observation);
   const { deviceHook, observer } = observation;
   const resources = createStepResources(deviceHook.device);
   life.defer(() => destroyStepResources(resources));
   const encoders = await createEncoders(resources, observer.layers.values(), policy, life);
-  const proof = await prove(target, observation, encoders, cache !== 'stock');
+  const wantsSharedCache = cache !== 'stock';
+  const subject = subjectOf(encoders, wantsSharedCache);
+  const proved = observation === known?.observation ? known.proofs.get(subject) : undefined;
+  const proof = proved ? again(proved) : await prove(target, observation, encoders, wantsSharedCache);
+  if (!proved) rememberSession(session, observation, subject, proof, wantsSharedCache);
   if (typeof proof.sharedCache === 'string' && cache === 'shared') {
     throw invalidOption('cache', `'shared', but ${proof.sharedCache}`, "'stock', or leaving the option out");
   }
@@ -89,6 +95,12 @@ async function enable(
   const sift = new TransformersSift(target, deviceHook, resources, findings);
   life.start();
   return sift;
+}
+
+/** A proof of before, with a shared cache that has served nobody. */
+function again(proof: Proof): Proof {
+  const { sharedCache } = proof;
+  return typeof sharedCache === 'string' ? proof : { ...proof, sharedCache: sharedCache.anew() };
 }
 
 /** Compiles and tests the kernels of each shape, while the page's other pipelines may run. */

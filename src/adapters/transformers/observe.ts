@@ -6,8 +6,8 @@ import { DeviceSearch } from './find-device.ts';
 import { Observer } from './observer.ts';
 import type { DispatchHandler } from './pass-hook.ts';
 import { type HubModel, layerOfPastKey, type OrtSession } from './runtime.ts';
-import type { SessionHook } from './session-hook.ts';
-import { Trial } from './trial.ts';
+import type { SessionHook, Tensors } from './session-hook.ts';
+import { disposeAll, Trial } from './trial.ts';
 
 /** A model that is being enabled. */
 export interface TrialTarget {
@@ -22,6 +22,11 @@ export interface Observation {
   /** Installed on the device that the model runs on; the life takes it away. */
   deviceHook: DeviceHook;
   observer: Observer;
+  /**
+   * What the trial's prompt left, which later decode steps go on from. It is on the GPU until the second trial or the life is over.
+   * Undefined: this was known, and no whole prompt was run.
+   */
+  prompt?: Tensors;
 }
 
 /** Gives a handler the dispatches of a run. */
@@ -48,16 +53,21 @@ export function layerCount(session: OrtSession): number {
  * Runs a short text through the model. Its prompt shows which device the model runs on, its first decode step which attention the
  * runtime uses.
  *
+ * @param known what an earlier enabling found out about the session. Then a prompt of one token is run, which shows that the session
+ * still works, and on the same device; its programs are what they were.
  * @throws {SiftError} `LATE_ENABLE` if the attention was compiled before the plugin listened; `UNSUPPORTED_MODEL` if it is none
  * that can be sifted; `DISPOSED` if the pipeline was disposed of meanwhile; as {@link DeviceSearch.found}. If the life's device is lost,
  * its error counts instead.
  */
-export async function observe(target: TrialTarget, given: GPUDevice | undefined): Promise<Observation> {
+export async function observe(
+  target: TrialTarget,
+  given: GPUDevice | undefined,
+  known?: Observation,
+): Promise<Observation> {
   const { model, sessionHook } = target;
-  const { deviceHook, observer } = await Trial.hold(model, sessionHook, (trial) =>
-    look(target, trial, given),
-  );
-  if (observer.layers.size > 0) return { deviceHook, observer };
+  const observation = await Trial.hold(model, sessionHook, (trial) => look(target, trial, given, known));
+  const { observer } = observation;
+  if (observer.layers.size > 0) return observation;
   if (observer.late) {
     throw new SiftError(
       'LATE_ENABLE',
@@ -85,32 +95,42 @@ function whyNone({ reasons, labels }: Observer): string {
   return `none of the programs that a decode step runs on the GPU computes attention; the runtime has some operators on the CPU alone, such as Attention of opset 23. ${EXPORT}`;
 }
 
-async function look({ life }: TrialTarget, trial: Trial, given: GPUDevice | undefined): Promise<Observation> {
+async function look(
+  target: TrialTarget,
+  trial: Trial,
+  given: GPUDevice | undefined,
+  known?: Observation,
+): Promise<Observation> {
+  const { life } = target;
   let deviceHook: DeviceHook | undefined;
   let observer: Observer | undefined;
   const search = new DeviceSearch(given);
   try {
-    await trial.decode(
-      [
-        (run, feeds) => {
-          observer = new Observer(deviceHook!, feeds);
-          return withHandler(deviceHook!, observer, run);
-        },
-      ],
-      undefined,
-      (outputs) => {
-        const hook = DeviceHook.of(search.found(outputs), onnxruntimeWeb);
-        hook.acquire();
-        life.defer(() => hook.release());
-        life.watch(hook.device);
-        deviceHook = hook;
+    const seen = (outputs: Tensors) => {
+      const hook = DeviceHook.of(search.found(outputs), onnxruntimeWeb);
+      hook.acquire();
+      life.defer(() => hook.release());
+      life.watch(hook.device);
+      deviceHook = hook;
+    };
+    const prompt = await trial.prompt(undefined, seen, known && 1);
+    life.defer(() => disposeAll(prompt));
+    if (known) {
+      disposeAll(prompt);
+      // What was found out on another device does not count.
+      return known.deviceHook === deviceHook ? known : await look(target, trial, given);
+    }
+    await trial.decode(prompt, [
+      (run, feeds) => {
+        observer = new Observer(deviceHook!, feeds);
+        return withHandler(deviceHook!, observer, run);
       },
-    );
+    ]);
+    return { deviceHook: deviceHook!, observer: observer!, prompt };
   } catch (error) {
     await search.watchAll(life);
     throw error;
   } finally {
     search.end();
   }
-  return { deviceHook: deviceHook!, observer: observer! };
 }

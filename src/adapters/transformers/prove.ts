@@ -7,7 +7,7 @@ import { ComparingHandler, type Comparisons, createComparisons } from './compari
 import { proveSharedCache } from './kv/proof.ts';
 import { SharedCache, sharedCacheObstacle } from './kv/shared-cache.ts';
 import { layerCount, type Observation, type TrialTarget, withHandler } from './observe.ts';
-import { Trial } from './trial.ts';
+import { disposeAll, Trial } from './trial.ts';
 
 /** What was found out on the user's model before the first real use. */
 export interface Proof {
@@ -22,7 +22,7 @@ export interface Proof {
 }
 
 /**
- * Runs a short text through the model again, ours beside the runtime's on the same data, in every layer that was recognised; then once
+ * Decodes the short text again, ours beside the runtime's on the same data, in every layer that was recognised; then once
  * more on a shared KV cache, if one is wanted, which must give the same logits.
  *
  * @throws {SiftError} `UNSUPPORTED_MODEL` if the attention is not what it was; `SELF_TEST_FAILED` if ours computes something else;
@@ -48,18 +48,21 @@ export async function prove(
 async function compare(
   { session, sessionHook }: TrialTarget,
   trial: Trial,
-  { deviceHook, observer }: Observation,
+  { deviceHook, observer, prompt: kept }: Observation,
   { comparisons, windows }: { comparisons: Comparisons; windows: Comparisons },
   wantsSharedCache: boolean,
 ): Promise<Proof> {
   let compared: ComparingHandler | undefined;
-  const stock = await trial.decode([
+  // The prompt of the first trial serves again: no kernel of ours took part in it, and nothing has written what it put out.
+  const prompt = kept ?? (await trial.prompt());
+  const decoding = trial.decode(prompt, [
     (run, feeds) => {
       compared = new ComparingHandler(deviceHook, comparisons, windows, feeds);
       return withHandler(deviceHook, compared, run);
     },
     (run) => run(),
   ]);
+  const stock = await decoding.finally(() => disposeAll(prompt));
   const both = compared!.layers;
   const layers = new Map([...observer.layers].filter(([layer]) => both.has(layer)));
   if (layers.size === 0) {

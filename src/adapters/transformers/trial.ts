@@ -72,6 +72,9 @@ function cut(tensor: OrtTensor, whole: number, from: number, to: number, Tensor:
 /** Inputs of a decoder that say how long the past is, besides the tokens. */
 const WHOLE_TEXT = 'attention_mask';
 
+/** Runs the session on inputs, and gives its outputs. */
+type RunSession = (feeds: Tensors) => Promise<Tensors>;
+
 /** A short text on the user's model: its prompt and a few decode steps, with exactly the inputs that the library would feed. */
 export class Trial {
   private constructor(
@@ -112,41 +115,70 @@ export class Trial {
    */
   outputClass: TensorClass | undefined;
 
+  private readonly stock: RunSession = (feeds) => this.hook.trial(feeds);
+
   private get InputTensor(): TensorClass {
     return Object.values(this.feeds)[0]!.constructor as unknown as TensorClass;
   }
 
   /**
-   * Runs the prompt and then decode steps, each inside its function.
+   * Runs the prompt.
    *
+   * @param run how the session is run; default: as it is
+   * @param seen sees all that the prompt puts out
+   * @param tokens of the text that make the prompt; default: all but those of the steps, as {@link decode} needs it
+   * @returns what decode steps go on from, in this trial or in a later one on the same session; the caller disposes of it by
+   * {@link disposeAll}
+   */
+  async prompt(
+    run: RunSession = this.stock,
+    seen?: (outputs: Tensors) => void,
+    tokens = this.length - TRIAL_STEPS,
+  ): Promise<Tensors> {
+    const outputs = await run(this.stepFeeds(0, tokens));
+    try {
+      seen?.(outputs);
+    } catch (error) {
+      disposeAll(outputs);
+      throw error;
+    }
+    this.outputClass = outputs.logits?.constructor as unknown as TensorClass;
+    // The logits of a whole prompt can be large, and are not needed.
+    const states = Object.entries(outputs).filter(([name]) => name.startsWith('present'));
+    disposeAll(Object.fromEntries(Object.entries(outputs).filter(([name]) => !name.startsWith('present'))));
+    return Object.fromEntries(states);
+  }
+
+  /**
+   * Runs decode steps, each inside its function.
+   *
+   * @param prompt as {@link prompt} gave it; it stays as it is
    * @param around for each step: gets the inputs of the session and what runs it
    * @param run how the session is run; default: as it is
-   * @param afterPrompt sees what the prompt put out
-   * @returns the logits of the decode steps, [steps][vocabulary]
+   * @returns the logits of the steps, [steps][vocabulary]
    */
   async decode(
+    prompt: Tensors,
     around: readonly ((run: () => Promise<void>, feeds: Tensors) => Promise<void>)[],
-    run: (feeds: Tensors) => Promise<Tensors> = (feeds) => this.hook.trial(feeds),
-    afterPrompt?: (outputs: Tensors) => void,
+    run: RunSession = this.stock,
   ): Promise<Float32Array[]> {
     const first = this.length - TRIAL_STEPS;
     const logits: Float32Array[] = [];
-    let outputs = await run(this.stepFeeds(0, first));
-    afterPrompt?.(outputs);
-    this.outputClass = outputs.logits?.constructor as unknown as TensorClass;
+    let outputs = prompt;
     try {
       for (const [i, step] of around.entries()) {
         const feeds = this.stepFeeds(first + i, first + i + 1, outputs);
         await step(async () => {
           const before = outputs;
           outputs = await run(feeds);
-          disposeAll(before);
+          if (before !== prompt) disposeAll(before);
         }, feeds);
         logits.push(logitsOf(outputs));
       }
+      this.outputClass = outputs.logits?.constructor as unknown as TensorClass;
       return logits;
     } finally {
-      disposeAll(outputs);
+      if (outputs !== prompt) disposeAll(outputs);
     }
   }
 
@@ -184,7 +216,8 @@ async function onCpu(feeds: Tensors): Promise<Tensors> {
   return Object.fromEntries(await Promise.all(entries));
 }
 
-function disposeAll(outputs: Tensors): void {
+/** Disposes of the tensors that lie on the GPU. It may be called again. */
+export function disposeAll(outputs: Tensors): void {
   for (const tensor of Object.values(outputs)) if (tensor.location === 'gpu-buffer') tensor.dispose();
 }
 

@@ -13,7 +13,9 @@ import { AttentionEncoder, createStepResources, type StepResources } from '../st
 import { pagedKv } from '../text/kv-paged.ts';
 import { CALIBRATION_BUDGET, calibrate } from './calibrate.ts';
 import { CalibrationInputs } from './calibration-inputs.ts';
-import { applyCalibration, calibration, forgetCalibrations, storeCalibration } from './calibration-store.ts';
+import { applyCalibration, calibration, calibrationKey, forgetCalibrations } from './calibration-store.ts';
+import type { CalibrationRecord } from './record.ts';
+import { sharedValue } from './shared-store.ts';
 
 const SHAPE = { queryHeads: 8, kvHeads: 2, headSize: 32, dtype: 'f32' } as const;
 const POLICY = uniformPolicy({ c: 1 });
@@ -80,6 +82,7 @@ describe('calibration', () => {
       expect(dense).toBeGreaterThan(0);
       expect(sift).toBeGreaterThan(0);
     }
+    expect(found.times.map(({ length }) => length)).toEqual(found.samples.map(({ length }) => length));
     expect(found.siftFrom).toBeGreaterThanOrEqual(0);
   });
 
@@ -127,24 +130,23 @@ describe('calibration', () => {
     if (passTime > CALIBRATION_BUDGET) expect(found.steady).toBe(false);
   });
 
-  test('is measured once a device, and remembered if nothing else ran beside', async () => {
-    localStorage.clear();
+  test('is measured once a device, and remembered by later loads', async () => {
+    const key = calibrationKey(encoder, POLICY, undefined);
+    await sharedValue(key, () => undefined);
     const [first, again] = await Promise.all([calibration(encoder, POLICY), calibration(encoder, POLICY)]);
     expect(again).toBe(first);
     expect(first.source).toBe('measured');
-    const stored = () =>
-      Object.keys(localStorage).filter((key) => key.startsWith('sift-attention/calibration/'));
-    expect(stored()).toHaveLength(first.steady ? 1 : 0);
+    const { source, ...choice } = first;
+    expect(await sharedValue(key)).toMatchObject({ choice, loads: 1 });
 
-    // A machine that is never quiet stores nothing, so that the test stores something itself.
-    storeCalibration(encoder, POLICY, { ...first, siftFrom: Number.POSITIVE_INFINITY });
-    expect(stored()).toHaveLength(1);
+    // A busy machine would have to measure again, so that the test settles the record itself.
+    const settle = (stored: unknown) => ({ ...(stored as CalibrationRecord), settled: true });
+    await sharedValue(key, settle);
     forgetCalibrations(device);
-    const recalled = await calibration(encoder, POLICY);
-    expect(recalled).toEqual({ ...first, siftFrom: Number.POSITIVE_INFINITY, source: 'remembered' });
+    expect(await calibration(encoder, POLICY)).toEqual({ ...choice, source: 'remembered' });
 
     // A record that cannot be read is measured again.
-    localStorage.setItem(stored()[0]!, '{"version":1,"siftFrom":"soon"}');
+    await sharedValue(key, () => ({ choice: { siftFrom: 'soon' } }));
     forgetCalibrations(device);
     expect((await calibration(encoder, POLICY)).source).toBe('measured');
   });

@@ -1,24 +1,42 @@
 import { isDense, planStep, type ThresholdPolicy } from '../../policy/index.ts';
 import type { AttentionEncoder } from '../step/encoder.ts';
+import type { Tuning } from '../step/tuning.ts';
 import { CalibrationInputs, measuringPolicy, memoryLength } from './calibration-inputs.ts';
-import { type CrossoverSample, clearlyApart, crossover, SHORTEST, sampleOf } from './crossover.ts';
+import {
+  type CrossoverSample,
+  clearlyApart,
+  crossover,
+  type LengthTimes,
+  SHORTEST,
+  sampleOf,
+} from './crossover.ts';
 import { StepTimer } from './step-timer.ts';
 
+/** The number of workgroups of the dense and of the sifted steps' kernel, as in `Tuning`. */
+export interface Workgroups {
+  workgroups: number;
+  siftWorkgroups: number;
+}
+
 /**
- * What was measured for the kernels of a shape on a device. It changes how fast they are, and nothing else.
+ * What a calibration chooses for the kernels of a shape on a device. It changes how fast they are, and nothing
+ * else.
  */
-export interface Calibration {
+export interface Choice extends Workgroups {
   /**
    * Keys from which a step sifts. Infinity: sifting is not faster at any length that was measured or is near.
    */
   siftFrom: number;
-  /** The number of workgroups of the dense and of the sifted steps' kernel, as in `Tuning`. */
-  workgroups: number;
-  siftWorkgroups: number;
   /** The times that `siftFrom` follows from. */
   samples: CrossoverSample[];
   /** How long measuring took. */
   milliseconds: number;
+}
+
+/** A choice, and the measurement that it was made by. */
+export interface Calibration extends Choice {
+  /** All times that were measured, in ascending order of their lengths. The samples are made of them. */
+  times: LengthTimes[];
   /**
    * Whether the times of each length were near each other, as they are if nothing else runs on the machine.
    */
@@ -39,10 +57,10 @@ const MAX_CALLS = 64;
 /** The most samples of each kind at one length. */
 const ROUNDS = 5;
 /** The numbers of workgroups to try, relative to the default. */
-const FACTORS = [0.25, 0.5, 2];
+const FACTORS = [0.25, 0.5, 1, 2];
 /** The share of the time that another number of workgroups must save. */
 const GAIN = 0.04;
-/** How often in a row it must save that against the default. */
+/** How often in a row it must save that against the usual number. */
 const CONFIRMATIONS = 4;
 
 type Kind = 'dense' | 'sift';
@@ -50,6 +68,15 @@ type Kind = 'dense' | 'sift';
 /** Where the tuning has the number of workgroups of a policy's sifted steps. */
 export function siftedWorkgroups({ keys }: ThresholdPolicy): 'siftWorkgroups' | 'shadowWorkgroups' {
   return keys === 'shadow' ? 'shadowWorkgroups' : 'siftWorkgroups';
+}
+
+/** A tuning with other numbers of workgroups, for the kernels that a policy uses. */
+export function withWorkgroups(
+  tuning: Tuning,
+  policy: ThresholdPolicy,
+  { workgroups, siftWorkgroups }: Workgroups,
+): Tuning {
+  return { ...tuning, workgroups, [siftedWorkgroups(policy)]: siftWorkgroups };
 }
 
 /**
@@ -60,15 +87,17 @@ export function siftedWorkgroups({ keys }: ThresholdPolicy): 'siftWorkgroups' | 
  * @param policy the policy whose kernels are measured; the encoder must have been made for it
  * @param pageSize keys of a page, if the encoder's cache is paged
  * @param budget milliseconds that measuring may take
+ * @param usual the numbers of workgroups that stay unless others are clearly better; default: the encoder's
  */
 export async function calibrate(
   encoder: AttentionEncoder,
   policy: ThresholdPolicy,
   pageSize?: number,
   budget = CALIBRATION_BUDGET,
+  usual?: Workgroups,
 ): Promise<Calibration> {
   const measured = new Measurement(encoder, policy, pageSize, budget);
-  return measured.run();
+  return measured.run(usual);
 }
 
 /** One calibration in progress. */
@@ -93,26 +122,28 @@ class Measurement {
     this.kinds = isDense(policy) ? ['dense'] : ['dense', 'sift'];
   }
 
-  async run(): Promise<Calibration> {
+  async run(usual?: Workgroups): Promise<Calibration> {
     const { encoder } = this;
     const before = { siftFrom: encoder.siftFrom, tuning: encoder.tuning };
     encoder.siftFrom = 0;
-    const samples: CrossoverSample[] = [];
+    if (usual) encoder.tuning = withWorkgroups(before.tuning, this.policy, usual);
+    const times: LengthTimes[] = [];
     try {
       const limit = memoryLength(encoder.resources.device, encoder.shape);
       const within = LENGTHS.filter((length) => length <= limit);
       const lengths = within.length > 0 ? within : [limit];
       await this.firstLook(lengths[0]!);
-      const variants = FACTORS.length + 1;
-      const longest = lengths.filter((length) => this.fits(length, variants, TUNING_SHARE)).at(-1);
-      if (longest !== undefined) await this.tune(longest);
-      if (this.kinds.length > 1) samples.push(...(await this.compareAll(lengths)));
+      const longest = lengths.filter((length) => this.fits(length, FACTORS.length, TUNING_SHARE)).at(-1);
+      if (longest !== undefined) await this.tune(longest, before.tuning);
+      if (this.kinds.length > 1) times.push(...(await this.compareAll(lengths)));
+      const samples = times.map((each) => sampleOf(each).sample);
       const { workgroups, [siftedWorkgroups(this.policy)]: siftWorkgroups } = encoder.tuning;
       return {
         siftFrom: this.kinds.length > 1 ? crossover(samples) : 0,
         workgroups,
         siftWorkgroups,
         samples,
+        times,
         milliseconds: performance.now() - this.started,
         steady: this.steady,
       };
@@ -158,8 +189,11 @@ class Measurement {
     });
   }
 
-  /** Chooses the number of workgroups of each kind, among a few around the default. */
-  private async tune(length: number): Promise<void> {
+  /**
+   * Chooses the number of workgroups of each kind, among a few around the device's default. The encoder's own
+   * stays unless another is clearly better.
+   */
+  private async tune(length: number, defaults: Tuning): Promise<void> {
     const { encoder } = this;
     const names = { dense: 'workgroups', sift: siftedWorkgroups(this.policy) } as const;
     const chosen = { ...encoder.tuning };
@@ -175,7 +209,8 @@ class Measurement {
         const best = { count: usual, time: await time(usual) };
         this.known[kind] = { length, time: best.time };
         for (const factor of FACTORS) {
-          const count = Math.max(1, Math.round(factor * usual));
+          const count = Math.max(1, Math.round(factor * defaults[name]));
+          if (count === usual) continue;
           const candidate = Math.min(await time(count), await time(count));
           if (candidate < (1 - GAIN) * best.time) Object.assign(best, { count, time: candidate });
         }
@@ -193,7 +228,7 @@ class Measurement {
     encoder.tuning = chosen;
   }
 
-  /** Whether a change saves time against the default every time it is tried. */
+  /** Whether a change saves time against the usual number every time it is tried. */
   private async confirmed(usual: () => Promise<number>, changed: () => Promise<number>): Promise<boolean> {
     for (let i = 0; i < CONFIRMATIONS; i++) {
       if (this.left() < 0 || (await changed()) > (1 - GAIN) * (await usual())) return false;
@@ -206,24 +241,27 @@ class Measurement {
    * sifting is slower, since shorter steps are dense in any case. If sifting is slower at the longest length,
    * the next shorter one shows whether it would gain at longer ones.
    */
-  private async compareAll(lengths: readonly number[]): Promise<CrossoverSample[]> {
+  private async compareAll(lengths: readonly number[]): Promise<LengthTimes[]> {
     const cost = (i: number) => (i < 0 ? 0 : 2 * this.round(lengths[i]!));
     let longest = lengths.length - 1;
     while (longest > 0 && cost(longest) + cost(longest - 1) > this.left()) longest--;
-    const samples: CrossoverSample[] = [];
+    const all: LengthTimes[] = [];
     for (let i = longest; i >= 0; i--) {
-      const sample = await this.compare(lengths[i]!);
-      if (sample) samples.unshift(sample);
-      else if (samples.length > 0) break;
-      if (samples.length > 1 && samples[0]!.sift > samples[0]!.dense) break;
+      const times = await this.compare(lengths[i]!);
+      if (times) all.unshift(times);
+      else if (all.length > 0) break;
+      else continue;
+      const { sample, steady } = sampleOf(times);
+      this.steady &&= steady;
+      if (all.length > 1 && sample.sift > sample.dense) break;
     }
     const { dense, sift } = this.known;
-    if (samples.length === 0 && sift.length > 0) {
+    if (all.length === 0 && sift.length > 0) {
       // The device is slow or busy. The first look is all there is.
       this.steady = false;
-      samples.push({ length: sift.length, dense: 1000 * dense.time, sift: 1000 * sift.time });
+      all.push({ length: sift.length, dense: [1000 * dense.time], sift: [1000 * sift.time] });
     }
-    return samples;
+    return all;
   }
 
   /** Milliseconds that one sample of every kind should take. */
@@ -232,8 +270,8 @@ class Measurement {
   }
 
   /** Measures both kinds in turns at one length. Undefined if there is not the time or the memory. */
-  private async compare(length: number): Promise<CrossoverSample | undefined> {
-    const times: Record<Kind, number[]> = { dense: [], sift: [] };
+  private async compare(length: number): Promise<LengthTimes | undefined> {
+    const times: LengthTimes = { length, dense: [], sift: [] };
     if (2 * this.round(length) > this.left()) return undefined;
     await this.on(length, async (inputs) => {
       for (let i = 0; i < ROUNDS; i++) {
@@ -244,15 +282,12 @@ class Measurement {
         const calls = Math.min(...this.kinds.map((kind) => this.calls(kind, length)));
         for (const kind of i % 2 ? [...this.kinds].reverse() : this.kinds) {
           const time = await this.sample(inputs, kind, calls);
-          times[kind].push(time);
+          times[kind].push(1000 * time);
           this.known[kind] = { length, time };
         }
       }
     });
-    if (times.sift.length < 2) return undefined;
-    const { sample, steady } = sampleOf(length, times.dense, times.sift);
-    this.steady &&= steady;
-    return sample;
+    return times.sift.length < 2 ? undefined : times;
   }
 
   /** Calls in one sample. */

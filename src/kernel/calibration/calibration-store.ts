@@ -3,27 +3,26 @@ import type { AttentionEncoder } from '../step/encoder.ts';
 import { policyKernels } from '../step/step-kinds.ts';
 import { assemble } from '../text/assemble.ts';
 import { kernelOf } from '../text/kernels.ts';
-import { type Calibration, calibrate, siftedWorkgroups } from './calibrate.ts';
+import { type Calibration, type Choice, calibrate, siftedWorkgroups, withWorkgroups } from './calibrate.ts';
+import { asRecord, isFinal, revise } from './record.ts';
+import { sharedValue } from './shared-store.ts';
 
-/** A calibration, and where it comes from. */
-export interface KnownCalibration extends Calibration {
-  /** `measured` in this page or process, or `remembered` from an earlier load of a page. */
+/** What is used, and where it comes from. */
+export interface KnownCalibration extends Choice {
+  /** `measured` in this page or process, or `remembered` from an earlier load of a page or worker. */
   source: 'measured' | 'remembered';
 }
 
-/** The version of the stored records. Records of another version are not used. */
-const VERSION = 1;
-const PREFIX = 'sift-attention/calibration/';
-/** Milliseconds after which a record is not used any more, because drivers and browsers change. */
-const MAX_AGE = 30 * 24 * 3600 * 1000;
+/** The version of the stored records. Another version has other keys. */
+const VERSION = 2;
 
 /** The calibrations of each device that are measured or being measured, by their key. */
 const known = new WeakMap<GPUDevice, Map<string, Promise<KnownCalibration>>>();
 
 /**
  * The calibration of an encoder. It is measured once for each device, shape, element type, KV layout and
- * policy; what a policy learns makes no difference. Where there is a `localStorage`, which workers lack, it
- * is measured once for all loads of a page.
+ * policy; what a policy learns makes no difference. What was measured is shared with all pages and workers of
+ * the origin, and with their later loads (`revise` has the rule).
  *
  * It never rejects. What cannot be measured stays dense, with the default numbers of workgroups.
  *
@@ -37,26 +36,10 @@ export function calibration(
   const { device } = encoder.resources;
   const onDevice = known.get(device) ?? new Map<string, Promise<KnownCalibration>>();
   known.set(device, onDevice);
-  const key = keyOf(encoder, policy, pageSize);
+  const key = calibrationKey(encoder, policy, pageSize);
   const found = onDevice.get(key) ?? find(encoder, policy, pageSize, key);
   onDevice.set(key, found);
   return found;
-}
-
-/** @internal Stores a calibration for the next load of the page. */
-export function storeCalibration(
-  encoder: AttentionEncoder,
-  policy: ThresholdPolicy,
-  { siftFrom, workgroups, siftWorkgroups, samples, milliseconds, steady }: Calibration,
-): void {
-  remember(keyOf(encoder, policy, undefined), {
-    siftFrom,
-    workgroups,
-    siftWorkgroups,
-    samples,
-    milliseconds,
-    steady,
-  });
 }
 
 /** @internal Forgets what was measured on a device in this page. What is stored stays. */
@@ -65,45 +48,68 @@ export function forgetCalibrations(device: GPUDevice): void {
 }
 
 /** Sets an encoder's `siftFrom` and numbers of workgroups as calibrated. */
-export function applyCalibration(
-  encoder: AttentionEncoder,
-  policy: ThresholdPolicy,
-  found: Calibration,
-): void {
-  const { workgroups, siftWorkgroups, siftFrom } = found;
-  encoder.tuning = { ...encoder.tuning, workgroups, [siftedWorkgroups(policy)]: siftWorkgroups };
-  encoder.siftFrom = siftFrom;
+export function applyCalibration(encoder: AttentionEncoder, policy: ThresholdPolicy, found: Choice): void {
+  encoder.tuning = withWorkgroups(encoder.tuning, policy, found);
+  encoder.siftFrom = found.siftFrom;
 }
 
-/** The stored calibration, or else a new one. */
+/** The stored calibration if it is final, or else a measurement, in the light of what is stored. */
 async function find(
   encoder: AttentionEncoder,
   policy: ThresholdPolicy,
   pageSize: number | undefined,
   key: string,
 ): Promise<KnownCalibration> {
-  const stored = recall(key);
-  if (stored) return { ...stored, source: 'remembered' };
+  const before = asRecord(await sharedValue(key));
+  if (before && isFinal(before, Date.now())) return { ...before.choice, source: 'remembered' };
+  let measured: Calibration;
   try {
-    const measured = await calibrate(encoder, policy, pageSize);
-    // A record that is not steady is not stored, so that later loads of the page measure again.
-    if (measured.steady) remember(key, measured);
-    return { ...measured, source: 'measured' };
+    measured = await calibrate(encoder, policy, pageSize, undefined, before?.choice);
   } catch {
+    if (before) return { ...before.choice, source: 'remembered' };
     const { workgroups, [siftedWorkgroups(policy)]: siftWorkgroups } = encoder.tuning;
-    const nothing = { siftFrom: Number.POSITIVE_INFINITY, samples: [], milliseconds: 0, steady: false };
+    const nothing = { siftFrom: Number.POSITIVE_INFINITY, samples: [], milliseconds: 0 };
     return { ...nothing, workgroups, siftWorkgroups, source: 'measured' };
+  }
+  const revised = revise(before, measured, Date.now());
+  let found = revised;
+  await sharedValue(key, (stored) => {
+    const other = asRecord(stored);
+    // Another page or worker has measured meanwhile. The first to write decides, so that all use the same. What
+    // was measured here was not measured in the light of that, and is dropped.
+    if (other && other.date !== before?.date) found = other;
+    return found;
+  });
+  if (!before) forgetOldRecords();
+  const isNew = found === revised && found.choice.samples !== before?.choice.samples;
+  return { ...found.choice, source: isNew ? 'measured' : 'remembered' };
+}
+
+/** Removes what versions of the plugin before the shared records kept in `localStorage`. */
+function forgetOldRecords(): void {
+  try {
+    // Node has no IndexedDB, and had no records.
+    const storage = typeof indexedDB === 'undefined' ? {} : localStorage;
+    for (const key of Object.keys(storage))
+      if (key.startsWith('sift-attention/calibration/')) localStorage.removeItem(key);
+  } catch {
+    // Workers have no such storage, and a page's may be switched off.
   }
 }
 
-/** All that the times depend on, but the driver. */
-function keyOf(encoder: AttentionEncoder, policy: ThresholdPolicy, pageSize: number | undefined): string {
+/** @internal The key of a record: all that the times depend on, but the driver. */
+export function calibrationKey(
+  encoder: AttentionEncoder,
+  policy: ThresholdPolicy,
+  pageSize: number | undefined,
+): string {
   const { device } = encoder.resources;
   const { vendor, architecture, device: chip, description } = device.adapterInfo;
   const { queryHeads, kvHeads, headSize, dtype } = encoder.shape;
   // What a policy learns, and from how many steps, does not change how long a step takes.
   const { name, target, axis, exponent, warmup, refitEvery, guard, ...judging } = policy;
   return JSON.stringify([
+    VERSION,
     [vendor, architecture, chip, description],
     [queryHeads, kvHeads, headSize, dtype, pageSize ?? null],
     isDense(policy) ? 'dense' : judging,
@@ -120,48 +126,4 @@ function textHash({ shape, variant }: AttentionEncoder, policy: ThresholdPolicy)
     for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193);
   }
   return (value >>> 0).toString(16);
-}
-
-/** A calibration as it is stored. JSON has no Infinity, hence null. */
-interface Stored extends Omit<Calibration, 'siftFrom'> {
-  version: number;
-  date: number;
-  siftFrom: number | null;
-}
-
-function storage(): Storage | undefined {
-  try {
-    return globalThis.localStorage;
-  } catch {
-    // The page has no origin, or storage is switched off.
-    return undefined;
-  }
-}
-
-function recall(key: string): Calibration | undefined {
-  try {
-    const text = storage()?.getItem(PREFIX + key);
-    if (!text) return undefined;
-    const { version, date, ...found } = JSON.parse(text) as Stored;
-    const { workgroups, siftWorkgroups, samples } = found;
-    const usable =
-      version === VERSION &&
-      Date.now() - date < MAX_AGE &&
-      [workgroups, siftWorkgroups].every((count) => Number.isInteger(count) && count > 0) &&
-      (found.siftFrom === null || found.siftFrom >= 0) &&
-      Array.isArray(samples);
-    return usable ? { ...found, siftFrom: found.siftFrom ?? Number.POSITIVE_INFINITY } : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function remember(key: string, found: Calibration): void {
-  try {
-    const siftFrom = Number.isFinite(found.siftFrom) ? found.siftFrom : null;
-    const stored: Stored = { ...found, siftFrom, version: VERSION, date: Date.now() };
-    storage()?.setItem(PREFIX + key, JSON.stringify(stored));
-  } catch {
-    // Storage is full or not allowed. The next load measures again.
-  }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type CrossoverSample, clearlyApart, crossover, sampleOf } from './crossover.ts';
+import { type CrossoverSample, clearlyApart, clearlyLonger, crossover, sampleOf } from './crossover.ts';
 
 /** Samples on two lines, each given by microseconds at 0 keys and microseconds for each thousand keys. */
 function lines(dense: [number, number], sift: [number, number], lengths: number[]): CrossoverSample[] {
@@ -88,7 +88,7 @@ describe('crossover', () => {
 
 describe('a sample', () => {
   test('is made of medians', () => {
-    expect(sampleOf(64, [0.001, 0.0012, 0.0011], [0.002, 0.0021, 0.0022])).toEqual({
+    expect(sampleOf({ length: 64, dense: [1, 1.2, 1.1], sift: [2, 2.1, 2.2] })).toEqual({
       sample: { length: 64, dense: 1.1, sift: 2.1 },
       steady: true,
     });
@@ -96,7 +96,11 @@ describe('a sample', () => {
 
   test('of times that are not steady takes the quickest dense one', () => {
     // The dense steps came first, at a low clock. By medians alone sifting would seem faster.
-    const { sample, steady } = sampleOf(4096, [0.033, 0.031, 0.0191], [0.0262, 0.025, 0.0245]);
+    const { sample, steady } = sampleOf({
+      length: 4096,
+      dense: [33, 31, 19.1],
+      sift: [26.2, 25, 24.5],
+    });
     expect(steady).toBe(false);
     expect(sample.dense).toBeCloseTo(19.1);
     expect(crossover([sample, { length: 65_536, dense: 100, sift: 80 }])).toBeGreaterThan(4096);
@@ -108,4 +112,11 @@ test('times are clearly apart if none of one kind comes near any of the other', 
   expect(clearlyApart([12.2, 15], [10, 11])).toBe(true);
   expect(clearlyApart([10, 11], [12, 15])).toBe(false);
   expect(clearlyApart([10, 15], [12, 13])).toBe(false);
+});
+
+test('a time is clearly longer if neither a slow nor a quick one alone makes it so', () => {
+  expect(clearlyLonger([12, 12, 13], [10, 10, 11])).toBe(true);
+  expect(clearlyLonger([10, 12, 13], [10, 10, 11])).toBe(false);
+  expect(clearlyLonger([12, 12, 13], [10, 12, 12])).toBe(false);
+  expect(clearlyLonger([10, 10, 11], [12, 12, 13])).toBe(false);
 });

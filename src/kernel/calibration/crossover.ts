@@ -6,6 +6,14 @@ export interface CrossoverSample {
   sift: number;
 }
 
+/** Microseconds that one layer's attention took at one length, each time that it was measured. */
+export interface LengthTimes {
+  /** Keys. */
+  length: number;
+  dense: number[];
+  sift: number[];
+}
+
 /**
  * The share of the dense time that sifting must save to count as faster. Less is noise, and dense is exact.
  */
@@ -26,7 +34,7 @@ export const SHORTEST = 1024;
  */
 const STEADY = 1.5;
 
-/** If all times of one kind are shorter than all of the other by this factor, no more need be measured. */
+/** Times that are apart by this factor are clearly apart. */
 const CLEAR = 1.1;
 
 /**
@@ -34,24 +42,25 @@ const CLEAR = 1.1;
  * dense time counts instead. A disturbance can only add to a time, so that it cannot make sifting seem faster
  * than it is.
  *
- * @param length keys
- * @param dense milliseconds
- * @param sift milliseconds
- * @returns the sample in microseconds, and whether the times were steady
+ * @returns the sample, and whether the times were steady
  */
-export function sampleOf(
-  length: number,
-  dense: readonly number[],
-  sift: readonly number[],
-): { sample: CrossoverSample; steady: boolean } {
+export function sampleOf({ length, dense, sift }: LengthTimes): { sample: CrossoverSample; steady: boolean } {
   const steady = [dense, sift].every((times) => Math.max(...times) <= STEADY * Math.min(...times));
   const denseTime = steady ? median(dense) : Math.min(...dense);
-  return { sample: { length, dense: 1000 * denseTime, sift: 1000 * median(sift) }, steady };
+  return { sample: { length, dense: denseTime, sift: median(sift) }, steady };
 }
 
 /** Whether every time of one kind is shorter than every time of the other by a tenth. */
 export function clearlyApart(a: readonly number[], b: readonly number[]): boolean {
   return CLEAR * Math.max(...a) < Math.min(...b) || CLEAR * Math.max(...b) < Math.min(...a);
+}
+
+/**
+ * Whether a time is clearly longer than another, each of them measured several times: by a tenth, both by the
+ * medians and by the shortest times. A disturbance seldom lengthens both.
+ */
+export function clearlyLonger(a: readonly number[], b: readonly number[]): boolean {
+  return median(a) > CLEAR * median(b) && Math.min(...a) > CLEAR * Math.min(...b);
 }
 
 /** The median of a list that is not empty. */

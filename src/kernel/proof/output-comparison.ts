@@ -3,6 +3,9 @@ import { assembleComparison } from '../text/assemble.ts';
 
 const WORKGROUP_SIZE = 64;
 
+/** The comparisons that each device has compiled, by their text. */
+const compiled = new WeakMap<GPUDevice, Map<string, GPUComputePipeline>>();
+
 /**
  * Compares attention outputs of one sequence on the GPU. It proves that our kernels and the runtime's agree
  * on the model's real data.
@@ -15,18 +18,22 @@ export class OutputComparison {
   ) {}
 
   /**
-   * Compiles the comparison for a shape.
+   * Compiles the comparison for a shape, once on a device.
    * @throws {GPUPipelineError} if the device rejects it
    */
   static async create(device: GPUDevice, shape: AttentionShape): Promise<OutputComparison> {
-    const module = device.createShaderModule({
-      label: 'sift compare',
-      code: assembleComparison(shape, WORKGROUP_SIZE),
-    });
-    const pipeline = await device.createComputePipelineAsync({
-      layout: 'auto',
-      compute: { module, entryPoint: 'main' },
-    });
+    const onDevice = compiled.get(device) ?? new Map<string, GPUComputePipeline>();
+    compiled.set(device, onDevice);
+    const code = assembleComparison(shape, WORKGROUP_SIZE);
+    let pipeline = onDevice.get(code);
+    if (!pipeline) {
+      const module = device.createShaderModule({ label: 'sift compare', code });
+      pipeline = await device.createComputePipelineAsync({
+        layout: 'auto',
+        compute: { module, entryPoint: 'main' },
+      });
+      onDevice.set(code, pipeline);
+    }
     const result = device.createBuffer({
       size: 8,
       usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC,

@@ -1,6 +1,6 @@
 import { SiftError } from '../../../errors.ts';
-import type { SessionHook } from '../session-hook.ts';
-import type { Trial } from '../trial.ts';
+import type { SessionHook, Tensors } from '../session-hook.ts';
+import { disposeAll, type Trial } from '../trial.ts';
 import type { SharedCache } from './shared-cache.ts';
 
 /**
@@ -17,12 +17,12 @@ export async function proveSharedCache(
   bound: number,
 ): Promise<string | undefined> {
   try {
-    const ours = await trial.decode(
-      stock.map(() => (run) => run()),
-      (feeds) => sharedCache.run((...args) => hook.trial(...args), feeds, []),
-    );
-    const { steps, reasons } = sharedCache.report();
-    if (steps !== stock.length + 1) return reasons[0]?.reason ?? 'the runtime did not take it';
+    const inPlace = (feeds: Tensors) => sharedCache.run((...args) => hook.trial(...args), feeds, []);
+    const prompt = await trial.prompt(inPlace);
+    const steps = stock.map(() => (run: () => Promise<void>) => run());
+    const ours = await trial.decode(prompt, steps, inPlace).finally(() => disposeAll(prompt));
+    const { steps: shared, reasons } = sharedCache.report();
+    if (shared !== stock.length + 1) return reasons[0]?.reason ?? 'the runtime did not take it';
     const same = stock.every((row, step) => {
       const largest = row.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
       return row.every((value, i) => Math.abs(value - ours[step]![i]!) <= bound * largest);

@@ -56,6 +56,11 @@ export class SharedCache {
     this.pasts = session.inputNames.filter((name) => PAST.test(name));
   }
 
+  /** One of the same session that has served no run yet. */
+  anew(): SharedCache {
+    return new SharedCache(this.device, this.session, this.Tensor);
+  }
+
   /** Plans a run in place; undefined if the runtime's own cache must serve it. */
   async begin(feeds: Tensors, rest: readonly unknown[]): Promise<SharedRun | undefined> {
     // Nothing of the plugin's may end a generation.
