@@ -60,6 +60,12 @@ test('a run gives a table, a plot and results in the documented format, and leav
   expect(sift!.enableMs).toBeGreaterThan(0);
   expect(stock!.firstTokenMs).toBeGreaterThan(0);
   expect(bench.models).toMatchObject([{ name: 'embedded', layers: 3, dtype: 'q4' }]);
+  expect(Object.keys(bench.models[0]!.enableStages)).toEqual([
+    'observing',
+    'compiling',
+    'comparing',
+    'calibrating',
+  ]);
   // Such figures say nothing about GPUs.
   expect(implausible(bench)).toBe('they are those of a software adapter');
   expect(await page.locator('#stage').textContent()).toMatch(/^Done in /);

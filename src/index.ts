@@ -57,6 +57,7 @@ export function isSupported(target: SiftTarget): { supported: boolean; reason: s
   }
 }
 
+export type { EnableProgress, EnableStage } from './adapters/shared/progress.ts';
 export type { Sift } from './adapters/shared/sift.ts';
 export { SiftError, type SiftErrorCode } from './errors.ts';
 export type { AttentionShape, DType } from './kernel/shape.ts';

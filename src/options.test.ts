@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { SiftError } from './errors.ts';
-import { resolvePolicy, resolveSiftFrom, type SiftOptions } from './options.ts';
+import { resolvePolicy, resolveProgress, resolveSiftFrom, type SiftOptions } from './options.ts';
 import { isDense, learnedPolicy, paperPolicy, presetPolicy, uniformPolicy } from './policy/index.ts';
 
 function failure(options: unknown): SiftError {
@@ -74,5 +74,14 @@ describe('resolveSiftFrom', () => {
 
   test.each([-1, 0.5, Number.NaN, '4096', null])('%s is refused', (siftFrom) => {
     expect(() => resolveSiftFrom({ siftFrom } as SiftOptions)).toThrow(/`siftFrom`.*'auto'/);
+  });
+});
+
+describe('resolveProgress', () => {
+  test('a function or nothing', () => {
+    const onProgress = () => {};
+    expect(resolveProgress({ onProgress })).toBe(onProgress);
+    expect(resolveProgress({})).toBeUndefined();
+    expect(() => resolveProgress({ onProgress: 'yes' as never })).toThrow(/`onProgress`.*"yes".*a function/);
   });
 });

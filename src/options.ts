@@ -1,3 +1,4 @@
+import type { EnableProgress } from './adapters/shared/progress.ts';
 import { invalidOption } from './errors.ts';
 import {
   KEYS,
@@ -53,6 +54,8 @@ export interface SiftOptions {
    * pipeline stays as it is, and the {@link Sift} that is returned is off and says why in `unsupported`.
    */
   onUnsupported?: 'throw' | 'ignore';
+  /** Is told what `enableSift` is doing, for a bar of progress: it may take seconds where nothing has been compiled before. */
+  onProgress?: (progress: EnableProgress) => void;
 }
 
 /** A number of keys, or measured. */
@@ -69,6 +72,7 @@ const NAMES: readonly (keyof SiftOptions)[] = [
   'siftFrom',
   'device',
   'onUnsupported',
+  'onProgress',
 ];
 
 /**
@@ -146,4 +150,13 @@ export function resolveSiftFrom({ siftFrom = 'auto' }: SiftOptions): SiftFrom {
 export function resolveUnsupported({ onUnsupported = 'throw' }: SiftOptions): 'throw' | 'ignore' {
   if (onUnsupported === 'throw' || onUnsupported === 'ignore') return onUnsupported;
   throw invalidOption('onUnsupported', onUnsupported, "'throw' or 'ignore'");
+}
+
+/**
+ * Who is told how far `enableSift` has come.
+ * @throws {SiftError} `INVALID_OPTION`
+ */
+export function resolveProgress({ onProgress }: SiftOptions): SiftOptions['onProgress'] {
+  if (onProgress === undefined || typeof onProgress === 'function') return onProgress;
+  throw invalidOption('onProgress', onProgress, 'a function');
 }

@@ -49,6 +49,8 @@ const model = z.strictObject({
   /** `enableSift` the first time in a browser with an empty profile, where that was measured, and the first time in the page. */
   coldEnableMs: milliseconds.optional(),
   firstEnableMs: milliseconds,
+  /** What the last of these two was made of, by the stages that `onProgress` tells. */
+  enableStages: z.record(z.string(), z.number().nonnegative()),
   /** Keys from which steps sift by default; null: at no length. */
   siftFrom: z.number().nonnegative().nullable(),
 });
@@ -104,4 +106,27 @@ export function parseBench(text: string): BrowserBench {
   const result = browserBench.safeParse(value);
   if (!result.success) throw new Error(`The file is not of the format:\n${z.prettifyError(result.error)}`);
   return result.data;
+}
+
+/**
+ * Results of two runs in one: the later ones take the place of those of the same model, length and variant.
+ *
+ * @throws {Error} if they are not of the same adapter, browser and version
+ */
+export function mergeBench(earlier: BrowserBench, later: BrowserBench): BrowserBench {
+  const of = ({ adapter, browser, version }: BrowserBench) => JSON.stringify([adapter, browser, version]);
+  if (of(earlier) !== of(later))
+    throw new Error(`The results are of different machines or versions: ${of(earlier)} and ${of(later)}.`);
+  const keep = <T>(before: readonly T[], now: readonly T[], key: (each: T) => string): T[] => {
+    const measured = new Set(now.map(key));
+    return [...before.filter((each) => !measured.has(key(each))), ...now];
+  };
+  const place = (each: { model: string; context: number; variant: string; past?: boolean }) =>
+    JSON.stringify([each.model, each.context, each.past, each.variant]);
+  return {
+    ...later,
+    models: keep(earlier.models, later.models, (each) => each.name),
+    rows: keep(earlier.rows, later.rows, place),
+    missing: keep(earlier.missing, later.missing, place),
+  };
 }

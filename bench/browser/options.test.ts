@@ -3,12 +3,13 @@ import { readOptions } from './options.ts';
 
 describe('the options of the whole-step benchmark', () => {
   test('lengths are prompts, or pasts that are given', () => {
-    const options = readOptions(['--lengths', '512,32768p', '--turns', '3'], true);
+    const options = readOptions(['--lengths', '512,32768p,2048x9', '--turns', '3'], true);
     if (!options || !('plans' in options)) throw new Error('not a run');
     expect(options.plans.map(({ model }) => model)).toEqual(['qwen3-0.6b', 'llama-3.2-1b']);
     expect(options.plans[0]!.lengths.map(({ context, past, turns }) => [context, past, turns])).toEqual([
       [512, false, 3],
       [32_768, true, 3],
+      [2048, false, 9],
     ]);
   });
 

@@ -8,7 +8,7 @@ SIFT_GPU=1 on the GPU. Models have real shapes and random weights, which are mad
   --models NAME,...     small, qwen3-0.6b, llama-3.2-1b, embedded (default: small; on the GPU qwen3-0.6b and llama-3.2-1b)
   --dtype NAME          q4 or q4f16 (default: q4; on the GPU q4f16)
   --lengths N,...       tokens in the context. N is a prompt, and Np a past of random keys and values that is given
-                        (512,1024; on the GPU 512,2048,8192,32768p,65536p,131072p)
+                        and either may end in xT, the number of turns (512,1024; on the GPU 512,2048,8192,32768p,65536p,131072p)
   --variants NAME,...   stock, default, exact, "default, stock cache", "exact, stock cache", high, "default, always sifting", shadow
                         (stock,default,exact): separated by semicolons where a name has a comma
   --turns N             times that each variant is measured, in alternating order (5; without a GPU 2)
@@ -16,6 +16,7 @@ SIFT_GPU=1 on the GPU. Models have real shapes and random weights, which are mad
   --gpu-times           also what the GPU does in a step; --main-thread: also what the page's main thread does
   --seconds N           after which no more is measured (3600)
   --vendor NAME         end with 1 if the adapter is another vendor's: a browser that finds no GPU takes the software adapter silently
+  --add                 the rows of the file named by --json stay, but for those that are measured anew
   --json FILE           the results; the table (FILE.md) and the plot (FILE.svg) are written beside it
   --render FILE         only writes the table and the plot of results that are there
   --community FILE      only checks a file that somebody sent, copies it to bench/results/community, and makes the table there anew`;
@@ -26,6 +27,7 @@ export interface RunOptions {
   seconds: number;
   vendor: string | null;
   json: string | null;
+  add: boolean;
 }
 
 export type Options = RunOptions | { render: string } | { community: string };
@@ -53,6 +55,7 @@ export function readOptions(argv: readonly string[], gpu: boolean): Options | nu
       'main-thread': { type: 'boolean', default: false },
       seconds: text('3600'),
       vendor: { type: 'string' },
+      add: { type: 'boolean', default: false },
       json: { type: 'string' },
       render: { type: 'string' },
       community: { type: 'string' },
@@ -66,8 +69,14 @@ export function readOptions(argv: readonly string[], gpu: boolean): Options | nu
   const variants = namesOf(values.variants) as VariantName[];
   const turns = whole('turns', values.turns);
   const lengths = values.lengths.split(',').map((each): LengthPlan => {
-    const past = each.endsWith('p');
-    return { context: whole('lengths', past ? each.slice(0, -1) : each), past, variants, turns };
+    const [length = '', own] = each.split('x');
+    const past = length.endsWith('p');
+    return {
+      context: whole('lengths', past ? length.slice(0, -1) : length),
+      past,
+      variants,
+      turns: own === undefined ? turns : whole('lengths', own),
+    };
   });
   const plan = {
     dtype,
@@ -82,6 +91,7 @@ export function readOptions(argv: readonly string[], gpu: boolean): Options | nu
     seconds: whole('seconds', values.seconds),
     vendor: values.vendor ?? null,
     json: values.json ?? null,
+    add: values.add,
   };
 }
 

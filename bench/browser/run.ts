@@ -1,11 +1,11 @@
 // npm run bench:browser -- --help
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import type { Page } from 'playwright';
 import type {} from '../../examples/bench/src/main.ts';
 import type { ModelPlan } from '../../examples/bench/src/measure/plan.ts';
 import { NO_RELOAD, openServedPage } from '../../lab/browser.ts';
 import { addCommunity } from './community.ts';
-import { type BrowserBench, parseBench } from './format.ts';
+import { type BrowserBench, mergeBench, parseBench } from './format.ts';
 import { MainThread } from './main-thread.ts';
 import { type RunOptions, readOptions, USAGE } from './options.ts';
 import { benchPlot } from './plot.ts';
@@ -107,15 +107,15 @@ async function measure(options: RunOptions): Promise<BrowserBench> {
       if (coldEnableMs !== undefined) for (const model of found.models) model.coldEnableMs = coldEnableMs;
       return found;
     });
-    if (all) {
-      all.models.push(...results.models);
-      all.rows.push(...results.rows);
-      all.missing.push(...results.missing);
-    } else all = results;
-    if (options.json) save(options.json, all);
+    all = all ? mergeBench(all, results) : results;
+    if (options.json) save(options.json, options.add ? withEarlier(options.json, all) : all);
   }
   return all!;
 }
+
+/** The results of a file, with those that are new. */
+const withEarlier = (path: string, results: BrowserBench): BrowserBench =>
+  existsSync(path) ? mergeBench(parseBench(readFileSync(path, 'utf8')), results) : results;
 
 function checkVendor({ adapter }: BrowserBench, vendor: string | null): void {
   if (vendor !== null && adapter.vendor !== vendor)

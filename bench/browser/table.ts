@@ -28,8 +28,17 @@ const stockOf = (rows: readonly BenchRow[], { model, context, past }: BenchRow):
     (row) => row.variant === 'stock' && row.model === model && row.context === context && row.past === past,
   );
 
+/** Rows by model and length; those of one length stay in the order in which they were measured. */
+function inOrder({ models, rows }: BrowserBench): BenchRow[] {
+  const place = (row: BenchRow) => models.findIndex(({ name }) => name === row.model);
+  return [...rows].sort(
+    (a, b) => place(a) - place(b) || a.context - b.context || Number(a.past) - Number(b.past),
+  );
+}
+
 /** The results as a Markdown table. */
-export function benchTable({ rows }: BrowserBench): string {
+export function benchTable(results: BrowserBench): string {
+  const rows = inOrder(results);
   const cells = rows.map((row) => {
     const stock = stockOf(rows, row);
     return [
@@ -68,7 +77,8 @@ function parts(rows: readonly BenchRow[], of: 'gpuMs' | 'mainThreadMs'): string 
 
 /** A page about one file of results. */
 export function benchMarkdown(results: BrowserBench, command: string): string {
-  const { date, version, libraries, models, isolated, threads, missing, rows } = results;
+  const { date, version, libraries, models, isolated, threads, missing } = results;
+  const rows = inOrder(results);
   const list = Object.entries(libraries)
     .map(([name, of]) => `${name} ${of}`)
     .join(', ');
@@ -81,6 +91,9 @@ export function benchMarkdown(results: BrowserBench, command: string): string {
     `${(model.loadMs / 1000).toFixed(1)} s`,
     model.coldEnableMs === undefined ? '–' : `${(model.coldEnableMs / 1000).toFixed(2)} s`,
     `${(model.firstEnableMs / 1000).toFixed(2)} s`,
+    Object.entries(model.enableStages)
+      .map(([stage, of]) => `${stage} ${(of / 1000).toFixed(2)}`)
+      .join(', '),
     model.siftFrom === null ? 'never' : `${keys(model.siftFrom)} keys`,
   ]);
   const sections = [
@@ -95,6 +108,7 @@ export function benchMarkdown(results: BrowserBench, command: string): string {
         'load',
         'enableSift, new browser',
         'enableSift, page loaded again',
+        'of which, in s',
         'sifts from',
       ],
       modelCells,

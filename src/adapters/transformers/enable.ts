@@ -11,6 +11,7 @@ import {
 import {
   resolveCache,
   resolvePolicy,
+  resolveProgress,
   resolveSiftFrom,
   type SiftFrom,
   type SiftOptions,
@@ -20,6 +21,7 @@ import type { CrossoverReport } from '../../report.ts';
 import { setCrossover } from '../shared/crossover.ts';
 import { queued } from '../shared/enabling-queue.ts';
 import { LifeCycle } from '../shared/life-cycle.ts';
+import { EnablingProgress } from '../shared/progress.ts';
 import type { Sift } from '../shared/sift.ts';
 import { checkDevice } from './find-device.ts';
 import { knownSession, rememberSession, subjectOf } from './known-sessions.ts';
@@ -35,6 +37,7 @@ interface Wanted {
   siftFrom: SiftFrom;
   cache: SiftOptions['cache'];
   device: GPUDevice | undefined;
+  progress: EnablingProgress;
 }
 
 /**
@@ -47,6 +50,7 @@ export async function enableTransformers(target: unknown, options: SiftOptions):
     cache: resolveCache(options),
     siftFrom: resolveSiftFrom(options),
     device: options.device,
+    progress: new EnablingProgress(resolveProgress(options)),
   };
   const model = findModel(target);
   checkDevice(options.device);
@@ -57,6 +61,8 @@ export async function enableTransformers(target: unknown, options: SiftOptions):
     return await queued(() => enable({ model, session, sessionHook, life }, wanted));
   } catch (error) {
     throw life.fail(error);
+  } finally {
+    wanted.progress.end();
   }
 }
 
@@ -71,16 +77,19 @@ export function checkModel(target: unknown): void {
 
 async function enable(
   target: TrialTarget,
-  { policy, siftFrom, cache, device: given }: Wanted,
+  { policy, siftFrom, cache, device: given, progress }: Wanted,
 ): Promise<Sift> {
   const { life, session } = target;
   life.check();
+  progress.begin('observing');
   const known = knownSession(session);
   const observation = await observe(target, given, known?.observation);
   const { deviceHook, observer } = observation;
   const resources = createStepResources(deviceHook.device);
   life.defer(() => destroyStepResources(resources));
+  progress.begin('compiling');
   const encoders = await createEncoders(resources, observer.layers.values(), policy, life);
+  progress.begin('comparing');
   const wantsSharedCache = cache !== 'stock';
   const subject = subjectOf(encoders, wantsSharedCache);
   const proved = observation === known?.observation ? known.proofs.get(subject) : undefined;
@@ -89,11 +98,13 @@ async function enable(
   if (typeof proof.sharedCache === 'string' && cache === 'shared') {
     throw invalidOption('cache', `'shared', but ${proof.sharedCache}`, "'stock', or leaving the option out");
   }
+  progress.begin('calibrating');
   const crossover: CrossoverReport[] = [];
   for (const encoder of encoders.values()) crossover.push(await setCrossover(encoder, policy, siftFrom));
   const findings = { ...proof, interface: observer.interface!, encoders, policy, siftFrom, crossover };
   const sift = new TransformersSift(target, deviceHook, resources, findings);
   life.start();
+  progress.begin('done');
   return sift;
 }
 

@@ -3,6 +3,7 @@ import { SiftError } from '../../errors.ts';
 import {
   resolveCache,
   resolvePolicy,
+  resolveProgress,
   resolveSiftFrom,
   type SiftFrom,
   type SiftOptions,
@@ -11,6 +12,7 @@ import { type ThresholdPolicy, withExactKeys } from '../../policy/index.ts';
 import type { SiftReport } from '../../report.ts';
 import { intercept } from '../shared/interception.ts';
 import { LifeCycle } from '../shared/life-cycle.ts';
+import { EnablingProgress } from '../shared/progress.ts';
 import { buildReport, stockCacheReport } from '../shared/report.ts';
 import { LivingSift, type Sift } from '../shared/sift.ts';
 import { type ChatPipeline, type Engine, findContext, findEngine } from './engine.ts';
@@ -33,17 +35,23 @@ export async function enableWebLlm(target: unknown, options: SiftOptions): Promi
   if (resolveCache(options) === 'shared') {
     throw new SiftError('INVALID_OPTION', `${IN_PLACE}; leave \`cache\` out.`, { option: 'cache' });
   }
+  const progress = new EnablingProgress(resolveProgress(options));
   const engine = findEngine(target);
   const life = LifeCycle.begin(engine, 'engine');
   try {
     const sift = new WebLlmSift(engine, policy, siftFrom, life, asked === policy ? [] : [NO_SHADOW]);
+    // web-llm's models are attached to side by side, and each of them is compiled for, compared and calibrated by itself.
+    progress.begin('compiling');
     sift.attachLoaded(options.device);
     life.start();
     await sift.checkLoaded();
     life.check();
+    progress.begin('done');
     return sift;
   } catch (error) {
     throw life.fail(error);
+  } finally {
+    progress.end();
   }
 }
 

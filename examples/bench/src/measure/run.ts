@@ -1,7 +1,7 @@
 import { env } from '@huggingface/transformers';
 import type { BenchModel, BenchRow, BrowserBench } from '../../../../bench/browser/format.ts';
 import { quantile } from '../../../../lab/statistics.ts';
-import { enableSift, type Sift, type SiftReport } from '../../../../src/index.ts';
+import { type EnableProgress, enableSift, type Sift, type SiftReport } from '../../../../src/index.ts';
 import { GpuTimes } from './gpu-times.ts';
 import { LoadedModel } from './loaded-model.ts';
 import { MODELS } from './models.ts';
@@ -47,7 +47,11 @@ interface Turn {
  */
 export async function runPlans(plans: readonly ModelPlan[], options: RunOptions): Promise<void> {
   const weights = plans.flatMap((plan) => plan.lengths.map((length) => weightOf(length, plan)));
-  const whole = weights.reduce((sum, weight) => sum + weight, 0);
+  // A plan without lengths only enables the plugin.
+  const whole = Math.max(
+    1,
+    weights.reduce((sum, weight) => sum + weight, 0),
+  );
   let done = 0;
   for (const plan of plans) {
     const model = new ModelRun(plan, options, (stage, ahead) =>
@@ -93,9 +97,10 @@ class ModelRun {
 
   /** Enables the plugin once, which calibrates, before anything is timed. */
   private async enableFirst(model: LoadedModel): Promise<BenchModel> {
-    this.progress('Enabling the plugin: self-test and calibration', 0);
     const begin = performance.now();
-    const sift = await this.guarded(() => enableSift(model.generator));
+    performance.clearMeasures();
+    const onProgress = ({ stage }: EnableProgress) => this.progress(`Enabling the plugin: ${stage}`, 0);
+    const sift = await this.guarded(() => enableSift(model.generator, { onProgress }));
     const firstEnableMs = performance.now() - begin;
     const { crossover } = await sift.report();
     sift.dispose();
@@ -105,6 +110,7 @@ class ModelRun {
       ...{ name, dtype: model.dtype, layers, queryHeads, kvHeads, headSize },
       loadMs: model.loadMs,
       firstEnableMs,
+      enableStages: stagesOfTimeline(),
       siftFrom: crossover[0]?.siftFrom ?? null,
     };
   }
@@ -295,6 +301,15 @@ class ModelRun {
     this.options.onFound?.();
   }
 }
+
+/** Milliseconds of each stage of enabling, from the browser's performance timeline. */
+const stagesOfTimeline = (): Record<string, number> =>
+  Object.fromEntries(
+    performance
+      .getEntriesByType('measure')
+      .filter(({ name }) => name.startsWith('sift-attention: '))
+      .map(({ name, duration }) => [name.slice('sift-attention: '.length), duration]),
+  );
 
 /** Versions of the libraries, by their names. */
 export const libraryVersions = (): Record<string, string> => ({
