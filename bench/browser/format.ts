@@ -80,6 +80,8 @@ export const browserBench = z.strictObject({
     /** It computes on the processor. */
     software: z.boolean(),
   }),
+  /** What whoever ran it says of the machine: browsers seldom tell the name of a GPU. */
+  machine: z.string().max(200).optional(),
   /** Whether the page may have shared memory, without which the runtime has one thread; and its threads. */
   isolated: z.boolean(),
   threads: z.int().nonnegative(),

@@ -15,6 +15,7 @@ SIFT_GPU=1 on the GPU. Models have real shapes and random weights, which are mad
   --warm N --steps N    decode steps that are not timed, and that are (16 and 48; without a GPU 4 and 16)
   --gpu-times           also what the GPU does in a step; --main-thread: also what the page's main thread does
   --seconds N           after which no more is measured (3600)
+  --machine TEXT        what the results say of the machine, such as the name of the GPU, which browsers seldom tell
   --vendor NAME         end with 1 if the adapter is another vendor's: a browser that finds no GPU takes the software adapter silently
   --add                 the rows of the file named by --json stay, but for those that are measured anew
   --json FILE           the results; the table (FILE.md) and the plot (FILE.svg) are written beside it
@@ -26,6 +27,7 @@ export interface RunOptions {
   mainThread: boolean;
   seconds: number;
   vendor: string | null;
+  machine: string | null;
   json: string | null;
   add: boolean;
 }
@@ -55,6 +57,7 @@ export function readOptions(argv: readonly string[], gpu: boolean): Options | nu
       'main-thread': { type: 'boolean', default: false },
       seconds: text('3600'),
       vendor: { type: 'string' },
+      machine: { type: 'string' },
       add: { type: 'boolean', default: false },
       json: { type: 'string' },
       render: { type: 'string' },
@@ -90,6 +93,7 @@ export function readOptions(argv: readonly string[], gpu: boolean): Options | nu
     mainThread: values['main-thread'],
     seconds: whole('seconds', values.seconds),
     vendor: values.vendor ?? null,
+    machine: values.machine ?? null,
     json: values.json ?? null,
     add: values.add,
   };

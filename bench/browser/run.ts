@@ -107,6 +107,7 @@ async function measure(options: RunOptions): Promise<BrowserBench> {
       if (coldEnableMs !== undefined) for (const model of found.models) model.coldEnableMs = coldEnableMs;
       return found;
     });
+    if (options.machine) results.machine = options.machine;
     all = all ? mergeBench(all, results) : results;
     if (options.json) save(options.json, options.add ? withEarlier(options.json, all) : all);
   }

@@ -6,8 +6,11 @@ const times = (value: number): string => value.toFixed(value < 9.95 ? 2 : 1);
 const keys = (count: number): string => count.toLocaleString('en');
 
 /** The name of the adapter as results call it. */
-export const adapterName = ({ adapter }: BrowserBench): string =>
-  adapter.description || [adapter.vendor, adapter.architecture].filter(Boolean).join(' ') || 'unknown';
+export const adapterName = ({ adapter, machine }: BrowserBench): string =>
+  machine ||
+  adapter.description ||
+  [adapter.vendor, adapter.architecture].filter(Boolean).join(' ') ||
+  'unknown';
 
 /** `Chromium 156`, of what the browser calls itself. */
 export function browserName({ browser }: BrowserBench): string {

@@ -13,7 +13,7 @@ import { type BenchModelChoice, type Dtype, MODELS } from './measure/models.ts';
 import { type DeviceLimits, lengthObstacle, type ModelPlan, planFor } from './measure/plan.ts';
 import { DeviceLostError, runPlans } from './measure/run.ts';
 import { pictureOf, plotRows } from './plot.ts';
-import { addRuntime, byLength, emptyResults, gain, issueText } from './results.ts';
+import { addRuntime, byLength, emptyResults, gain, issueText, nameMachine } from './results.ts';
 
 env.backends.onnx.wasm!.wasmPaths = { wasm: wasmUrl };
 env.useBrowserCache = false;
@@ -27,6 +27,7 @@ const LENGTHS = [2048, 8192, 32_768, 65_536, 131_072];
 
 const controls = byId('controls', HTMLFormElement);
 const memory = byId('memory', HTMLSelectElement);
+const machine = byId('machine', HTMLInputElement);
 const longest = byId('longest', HTMLSelectElement);
 const run = byId('run', HTMLButtonElement);
 const stop = byId('stop', HTMLButtonElement);
@@ -129,7 +130,7 @@ function drawPlots(found: BrowserBench): void {
 async function measure(planned: readonly ModelPlan[], options: Partial<Parameters<typeof runPlans>[1]> = {}) {
   abort = new AbortController();
   run.disabled = true;
-  const found = await emptyResults();
+  const found = await emptyResults(machine.value.trim());
   results = found;
   showProblem('');
   stop.disabled = false;
@@ -190,6 +191,10 @@ function listen(): void {
     void measure(plans());
   });
   controls.addEventListener('change', showFits);
+  // The name may be written while the run goes on, or after it.
+  machine.addEventListener('change', () => {
+    if (results) nameMachine(results, machine.value.trim());
+  });
   stop.addEventListener('click', () => abort?.abort());
   const actions: (() => Promise<void> | void)[] = [
     () => copy(JSON.stringify(results), 'The JSON'),

@@ -3,8 +3,14 @@ import { libraryVersions } from './measure/run.ts';
 
 declare const SIFT_VERSION: string;
 
+/** Notes what somebody says of the machine; nothing, if the text is empty. */
+export function nameMachine(results: BrowserBench, text: string): void {
+  if (text) results.machine = text;
+  else delete results.machine;
+}
+
 /** Results of this browser, with no rows yet. */
-export async function emptyResults(): Promise<BrowserBench> {
+export async function emptyResults(machine: string): Promise<BrowserBench> {
   const adapter = await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' });
   const { vendor = '', architecture = '', description = '', isFallbackAdapter } = adapter?.info ?? {};
   const software =
@@ -17,6 +23,7 @@ export async function emptyResults(): Promise<BrowserBench> {
     libraries: {},
     browser: navigator.userAgent,
     adapter: { vendor, architecture, description, software },
+    ...(machine && { machine }),
     isolated: crossOriginIsolated,
     threads: 0,
     models: [],
@@ -51,8 +58,9 @@ export function gain(variants: ReadonlyMap<string, BenchRow>): number | undefine
 
 /** The text of an issue that brings the results in. */
 export function issueText(results: BrowserBench): string {
-  const { adapter, browser } = results;
-  const name = adapter.description || [adapter.vendor, adapter.architecture].join(' ');
+  const { adapter, browser, machine } = results;
+  const name =
+    machine || adapter.description || [adapter.vendor, adapter.architecture].filter(Boolean).join(' ');
   const lines = results.rows.map(
     ({ model, context, variant, msMedian, msP90 }) =>
       `| ${model} | ${context} | ${variant} | ${msMedian.toFixed(1)} | ${msP90.toFixed(1)} |`,
