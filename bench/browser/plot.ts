@@ -11,7 +11,7 @@ const keys = (count: number): string => (count >= 1024 ? `${Math.round(count / 1
 export function benchPlot({ models, rows }: BrowserBench): string {
   const variants = [...new Set(rows.map(({ variant }) => variant))];
   const plots = models
-    .map(({ name }) => ({ name, of: rows.filter(({ model }) => model === name) }))
+    .map(({ name }) => ({ name, of: onePerPlace(rows.filter(({ model }) => model === name)) }))
     .filter(({ of }) => of.length > 0);
   const parts = plots.map(
     ({ name, of }, i) =>
@@ -24,6 +24,18 @@ ${parts.join('\n')}
 </svg>
 `;
 }
+
+/** A length that was measured both with a prompt and with a given past has one point: that of more turns. */
+const onePerPlace = (rows: readonly BenchRow[]): BenchRow[] =>
+  rows.filter(
+    (row) =>
+      !rows.some(
+        (other) =>
+          other.context === row.context &&
+          other.variant === row.variant &&
+          other.turns.length > row.turns.length,
+      ),
+  );
 
 function modelPlot(name: string, rows: readonly BenchRow[], variants: readonly string[]): string[] {
   const contexts = [...new Set(rows.map(({ context }) => context))].sort((a, b) => a - b);
