@@ -35,6 +35,7 @@ export default defineConfig({
         overhead: 'bench/overhead.ts',
         crossover: 'bench/crossover.ts',
         ab: 'bench/ab.ts',
+        repeat: 'bench/repeat.ts',
       },
       output: { entryFileNames: '[name].mjs' },
     },
