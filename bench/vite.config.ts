@@ -36,6 +36,7 @@ export default defineConfig({
         crossover: 'bench/crossover.ts',
         ab: 'bench/ab.ts',
         repeat: 'bench/repeat.ts',
+        capture: 'bench/capture.ts',
       },
       output: { entryFileNames: '[name].mjs' },
     },
