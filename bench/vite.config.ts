@@ -35,6 +35,8 @@ export default defineConfig({
         overhead: 'bench/overhead.ts',
         crossover: 'bench/crossover.ts',
         ab: 'bench/ab.ts',
+        repeat: 'bench/repeat.ts',
+        capture: 'bench/capture.ts',
       },
       output: { entryFileNames: '[name].mjs' },
     },

@@ -4,7 +4,7 @@ import { runtimeDevice } from '../../lab/decoding/decoder.ts';
 import { type DecoderConfig, SessionDecoder } from '../../lab/decoding/session-decoder.ts';
 import { markdownTable } from '../../lab/markdown.ts';
 import type { OrtModule } from '../../lab/node/onnxruntime.ts';
-import { replay, replayPass } from '../../lab/webgpu-calls/replay.ts';
+import { heldCalls, replay, replayPass } from '../../lab/webgpu-calls/replay.ts';
 import { enableSift, learnedPolicy, probabilityPolicy, uniformPolicy } from '../../src/index.ts';
 import { passCalls, recordStep } from './recorded-step.ts';
 import { RunTimer } from './run-timer.ts';
@@ -30,6 +30,10 @@ export interface RoutingFigures {
   own: number;
   /** The plugin's JavaScript around the runtime's `session.run`, where it finds the cache and makes views of it. It is not part of `own`. */
   around: number;
+  /** The runtime's `session.run` with the plugin, from its call until all is submitted. */
+  encoding: number;
+  /** The runtime's calls on its passes alone, with bind groups that were made before. */
+  held: number;
   /** Calls of the runtime that go through the plugin. */
   seen: number;
   /** Bind groups and buffers that the plugin made in a step. */
@@ -88,8 +92,11 @@ export async function measureRouting(
     }
     sift.dispose();
     inner.remove();
+    const held = heldCalls(device, step.calls);
+    const heldTimes: number[] = [];
     for (let i = 0; i < steps; i++) {
       times.stock.push(replay(device, step.calls));
+      heldTimes.push(replayPass(device, held));
       await device.queue.onSubmittedWorkDone();
     }
     const us = (list: readonly number[]) => (1000 * quick(list)) / layers;
@@ -99,6 +106,8 @@ export async function measureRouting(
       oursCalls: pass.ours.length / layers,
       replacedCalls: pass.replaced.length / layers,
       around: us(step.around),
+      encoding: us(step.encoding),
+      held: us(heldTimes),
       seen: step.calls.length / layers,
       created: pass.created,
     });
@@ -114,6 +123,8 @@ export function routingMarkdown(figures: readonly RoutingFigures[]): string {
   const rows = figures.map((r) => [
     ...[r.name, `${f(r.stock)} (${f(r.seen)})`, f(r.plugin), `${f(r.ours)} (${f(r.oursCalls)})`],
     ...[`${f(r.replaced)} (${f(r.replacedCalls)})`, `**${f(r.own)}**`, f(r.around), r.created],
+    ...[f(r.encoding), f(r.held)],
   ]);
-  return markdownTable([...head, ...others, 'bind groups and buffers made'], rows);
+  const made = 'bind groups and buffers made';
+  return markdownTable([...head, ...others, made, 'session.run until submitted', 'bind groups held'], rows);
 }

@@ -18,6 +18,8 @@ export interface RecordedStep {
   calls: Call[];
   /** Milliseconds that the plugin took around `session.run`, in steps before the recorded one. */
   around: number[];
+  /** Milliseconds of the runtime's `session.run` until all was submitted, in the same steps. */
+  encoding: number[];
   /** Runs something while the plugin routes dispatches as it did in the step. */
   route<T>(run: () => T): T;
 }
@@ -29,14 +31,19 @@ export async function recordStep(
   timer: RunTimer,
 ): Promise<RecordedStep> {
   const around: number[] = [];
+  const encoding: number[] = [];
+  const queue = timer.coverQueue(device.queue);
   let handler: StepHandler | undefined;
   const sequence = new Sequence(decoder);
   await sequence.feed(Array.from({ length: PROMPT }, (_, i) => 1 + i));
   const tokenOf = (step: number) => 1 + ((step * 131) % 8000);
   for (let step = 0; step < SETTLE; step++) {
     await sequence.feed([tokenOf(step)]);
-    if (step > SETTLE / 2) around.push(timer.milliseconds);
+    if (step <= SETTLE / 2) continue;
+    around.push(timer.milliseconds);
+    encoding.push(timer.encoding);
   }
+  queue.remove();
   const recording = record(device);
   const dispatches = observe(StepHandler.prototype, 'dispatch', (_, __, self) => {
     handler = self;
@@ -46,7 +53,7 @@ export async function recordStep(
   dispatches.remove();
   sequence.dispose();
   if (!handler) throw new Error('The step was not routed.');
-  return { calls: recording.calls, around, route: routeAs(handler) };
+  return { calls: recording.calls, around, encoding, route: routeAs(handler) };
 }
 
 /** A handler serves one step. To route a step again, another one is made from the parts of the one that was seen. */

@@ -1,14 +1,27 @@
+import { observe } from '../../lab/webgpu-calls/observe.ts';
 import { type Interception, intercept } from '../../src/adapters/shared/interception.ts';
 import type { OrtSession } from '../../src/adapters/transformers/runtime.ts';
 
 /** Times what is put around the runtime's `session.run`. */
 export class RunTimer {
-  private readonly at = { start: 0, enter: 0, exit: 0, end: 0 };
+  private readonly at = { start: 0, enter: 0, submitted: 0, exit: 0, end: 0 };
 
   /** Milliseconds of the last run outside the runtime's own method, before it and after it. */
   get milliseconds(): number {
     const { start, enter, exit, end } = this.at;
     return enter - start + (end - exit);
+  }
+
+  /** Milliseconds of the last run from the call of the runtime's own method until its last commands were submitted. */
+  get encoding(): number {
+    return this.at.submitted - this.at.enter;
+  }
+
+  /** Notes when commands are submitted. */
+  coverQueue(queue: GPUQueue): Interception {
+    return observe(queue, 'submit', () => {
+      this.at.submitted = performance.now();
+    });
   }
 
   /**

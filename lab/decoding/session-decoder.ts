@@ -50,18 +50,24 @@ export class SessionDecoder implements Decoder {
     this.model = model;
   }
 
-  /** Loads a model on WebGPU. Its KV cache stays on the GPU. */
+  /**
+   * Loads a model on WebGPU. Its KV cache stays on the GPU.
+   *
+   * @param more - further options of the session, such as where its weights are
+   */
   static async open(
     ort: OrtModule,
     model: Uint8Array,
     config: DecoderConfig,
     cacheType: 'float16' | 'float32',
+    more: InferenceSession.SessionOptions = {},
   ): Promise<SessionDecoder> {
     const layers = Array.from({ length: config.num_hidden_layers }, (_, layer) => layer);
     const presents = layers.flatMap((layer) => [`present.${layer}.key`, `present.${layer}.value`]);
     const session = await ort.InferenceSession.create(model, {
       executionProviders: ['webgpu'],
       preferredOutputLocation: Object.fromEntries(presents.map((name) => [name, 'gpu-buffer'])),
+      ...more,
     });
     return new SessionDecoder(ort, session, config, cacheType);
   }
@@ -81,11 +87,12 @@ export class SessionDecoder implements Decoder {
   async forward(inputs: Record<string, unknown>): Promise<Outputs> {
     const { session } = this;
     const past = inputs.past_key_values as Outputs | undefined;
-    const { num_key_value_heads: heads, head_dim: size } = this.config;
     const feeds: Record<string, unknown> = {};
     for (const name of session.inputNames) {
       const given = (inputs[name] as HubTensor | undefined) ?? past?.[name];
-      feeds[name] = given?.ort_tensor ?? this.empty([1, heads, 0, size]);
+      // Some exports ask of how many positions logits are wanted.
+      const missing = name === 'num_logits_to_keep' ? () => this.int64(1n).ort_tensor : this.noPast;
+      feeds[name] = given?.ort_tensor ?? missing();
     }
     const outputs = await session.run(feeds as never);
     return Object.fromEntries(
@@ -105,13 +112,18 @@ export class SessionDecoder implements Decoder {
     return this.session.release();
   }
 
-  private empty(dims: number[]): Tensor {
+  /** The past keys or values of a layer before the first token. */
+  private readonly noPast = (): Tensor => {
+    const dims = [1, this.config.num_key_value_heads, 0, this.config.head_dim];
     const data = this.cacheType === 'float16' ? new Uint16Array(0) : new Float32Array(0);
     return new this.ort.Tensor(this.cacheType, data as never, dims) as Tensor;
-  }
+  };
 
-  private int64(values: BigInt64Array): HubTensor {
-    return this.wrap(new this.ort.Tensor('int64', values, [1, values.length]) as Tensor);
+  /** A row of values, or a single one without dims. */
+  private int64(values: BigInt64Array | bigint): HubTensor {
+    const row = typeof values === 'bigint' ? BigInt64Array.of(values) : values;
+    const dims = typeof values === 'bigint' ? [] : [1, values.length];
+    return this.wrap(new this.ort.Tensor('int64', row, dims) as Tensor);
   }
 
   private wrap(tensor: Tensor): HubTensor {

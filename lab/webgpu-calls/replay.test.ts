@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { record, replay } from './replay.ts';
+import { heldCalls, record, replay } from './replay.ts';
 
 /** Notes the calls that reach it. */
 class Log {
@@ -9,11 +9,12 @@ class Log {
   }
 }
 
+class Group {
+  constructor(readonly entries: unknown) {}
+}
+
 /** As much of a device as a decode step uses. */
 function fakeDevice(log: Log): GPUDevice {
-  class Group {
-    constructor(readonly entries: unknown) {}
-  }
   class FakePass {
     setPipeline(pipeline: unknown): void {
       log.note('setPipeline', pipeline);
@@ -82,4 +83,11 @@ test('a recorded step makes the same calls again, and leaves the device as it wa
   expect(replay(device, calls)).toBeGreaterThanOrEqual(0);
   expect(log.calls).toEqual(made);
   expect(made).toContainEqual(['writeBuffer', 'uniforms', 4, [1, 2]]);
+
+  // With its bind groups held, nothing is left but the calls on the pass.
+  const held = heldCalls(device, calls).map(({ name, args }) =>
+    name === 'setBindGroup' ? [name, args[0], (args[1] as Group).entries] : [name, ...args],
+  );
+  const onPass = ['setPipeline', 'setBindGroup', 'dispatchWorkgroups'];
+  expect(held).toEqual(made.filter(([name]) => onPass.includes(name as string)));
 });

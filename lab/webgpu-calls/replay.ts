@@ -102,6 +102,18 @@ export interface PassCall {
   args: unknown[];
 }
 
+/** The calls of a step on its passes, with bind groups that are made once: what is left of it if all its buffers are held. */
+export function heldCalls(device: GPUDevice, calls: readonly Call[]): PassCall[] {
+  const groups = calls.flatMap((call) =>
+    call.kind === 'group' ? [device.createBindGroup(call.descriptor)] : [],
+  );
+  return calls.flatMap((call): PassCall[] => {
+    if (call.kind === 'pipeline') return [{ name: 'setPipeline', args: [call.pipeline] }];
+    if (call.kind === 'bind') return [{ name: 'setBindGroup', args: [0, groups[call.group]] }];
+    return call.kind === 'dispatch' ? [{ name: 'dispatchWorkgroups', args: [call.x, call.y, call.z] }] : [];
+  });
+}
+
 /** Makes calls on a pass of their own, by WebGPU's methods alone. Returns the milliseconds. */
 export function replayPass(device: GPUDevice, calls: readonly PassCall[]): number {
   const encoder = GPUDevice.prototype.createCommandEncoder.call(device);
