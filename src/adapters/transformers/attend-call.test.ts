@@ -172,17 +172,18 @@ describe('the geometry of a call', () => {
   });
 
   test('lengths come from the buffer, or are all the same', () => {
-    expect(stepGeometry(call, zeros)).toMatchObject({
+    expect(stepGeometry(call, zeros, false)).toMatchObject({
       lengths: call.seqlens,
       lengthBias: 1,
       maxLength: 40,
       firstKey: 0,
     });
-    expect(stepGeometry({ ...call, seqlens: undefined }, zeros)).toMatchObject({
+    expect(stepGeometry({ ...call, seqlens: undefined }, zeros, false)).toMatchObject({
       lengths: { buffer: zeros },
       lengthBias: 40,
     });
-    expect(stepGeometry({ ...call, window: 10, seqlens: undefined }, zeros)).toMatchObject({
+    expect(stepGeometry(call, zeros, true)).toMatchObject({ lengths: { buffer: zeros }, lengthBias: 40 });
+    expect(stepGeometry({ ...call, window: 10, seqlens: undefined }, zeros, false)).toMatchObject({
       lengthBias: 10,
       maxLength: 10,
       firstKey: 30,

@@ -166,16 +166,22 @@ export function geometryObstacle({ window, batch, seqlens }: AttendCall): string
   return undefined;
 }
 
-/** The keys of a call as our kernels are told them. */
+/**
+ * The keys of a call as our kernels are told them.
+ *
+ * @param allKeys the one sequence sees all of its keys: their number is told without the runtime's tensor
+ */
 export function stepGeometry(
   { batch, seqlens, maxLength, window, capacity, scale }: AttendCall,
   zeros: GPUBuffer,
+  allKeys: boolean,
 ): Omit<StepInputs, 'policy' | 'plan'> & { firstKey: number } {
   const firstKey = window > 0 ? maxLength - window : 0;
+  const told = allKeys ? undefined : seqlens;
   return {
     batch,
-    lengths: seqlens ?? { buffer: zeros },
-    lengthBias: (seqlens ? 1 : maxLength) - firstKey,
+    lengths: told ?? { buffer: zeros },
+    lengthBias: (told ? 1 : maxLength) - firstKey,
     maxLength: maxLength - firstKey,
     firstKey,
     capacity,

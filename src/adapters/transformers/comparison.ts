@@ -82,8 +82,11 @@ export class ComparingHandler implements DispatchHandler {
     if (!comparison || attention.newTokens !== 1 || attention.batch !== 1) return false;
     if (!this.compareWindow(dispatch, attention)) this.unwindowed = true;
     dispatch.encodeStock();
-    comparison.attend(pass, stepGeometry(attention, comparison.zeros), attention);
-    comparison.compare(pass, attention.output);
+    // Steps tell the number of keys in one of two ways (step-handler.ts); both must be right.
+    for (const allKeys of [false, true]) {
+      comparison.attend(pass, stepGeometry(attention, comparison.zeros, allKeys), attention);
+      comparison.compare(pass, attention.output);
+    }
     this.layers.add(this.layer);
     return true;
   }
@@ -131,7 +134,11 @@ export class ComparingHandler implements DispatchHandler {
     const { pass } = dispatch;
     this.encode(pass, [first, ...held.slice(1)]);
     dispatch.encodeStock();
-    comparison.attend(pass, stepGeometry({ ...attention, window: WINDOW }, comparison.zeros), attention);
+    comparison.attend(
+      pass,
+      stepGeometry({ ...attention, window: WINDOW }, comparison.zeros, false),
+      attention,
+    );
     comparison.compare(pass, attention.output);
     this.windowed.add(comparison);
     this.encode(pass, held);

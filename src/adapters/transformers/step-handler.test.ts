@@ -67,7 +67,7 @@ const REDUCE = program('reduce', ['output']);
 const SINKS = program('reduce', ['output', 'head_sink']);
 const REJECTED: RejectedProgram = { role: 'reduce', reason: 'the reduction has an unknown binding' };
 
-function setUp({ windows = true } = {}) {
+function setUp({ windows = true, mask = [] as readonly bigint[] } = {}) {
   const log: string[] = [];
   const keys = new FakeBuffer('keys');
   const uniformBuffer = new FakeBuffer('uniforms', 4 * Object.keys(UNIFORMS).length + 4);
@@ -116,6 +116,7 @@ function setUp({ windows = true } = {}) {
   const account = new StepAccount(planStep(policy, 1, LENGTH), LENGTH);
   const feeds = {
     'past_key_values.0.key': { location: 'gpu-buffer', gpuBuffer: keys },
+    attention_mask: { location: 'cpu', dims: [1, mask.length], data: BigInt64Array.from(mask) },
   } as unknown as Tensors;
   const sunk: LayerInputs[] = [];
   const encoders = new Map([['4/2 heads of 32, f32', encoder]]);
@@ -178,6 +179,18 @@ describe('StepHandler', () => {
     for (const each of [SCORES, VALUES]) broken.handler.dispatch(broken.dispatch(each));
     expect(broken.handler.dispatch(broken.dispatch(undefined))).toBe(false);
     expect(broken.log.filter((line) => line.startsWith('stock'))).toEqual(['stock scores', 'stock values']);
+  });
+
+  test('where the mask hides no key their number is told without the buffer of the runtime, which changes at every step', () => {
+    const lengths = (mask: readonly bigint[]) => {
+      const { handler, dispatch, prepared } = setUp({ mask });
+      for (const each of [ATTEND, REDUCE]) handler.dispatch(dispatch(each));
+      const { lengths, lengthBias } = prepared[0]!;
+      return [(lengths.buffer as unknown as FakeBuffer).label, lengthBias];
+    };
+    const all = new Array<bigint>(LENGTH).fill(1n);
+    expect(lengths(all)).toEqual(['zeros', LENGTH]);
+    expect(lengths([0n, ...all.slice(1)])).toEqual(['seqlens_k', 1]);
   });
 
   test('the keys of a window are those from its first on', () => {

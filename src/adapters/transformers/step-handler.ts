@@ -6,6 +6,7 @@ import { AttentionAssembler, type WholeAttention } from './attention-assembler.t
 import type { DeviceHook } from './device-hook.ts';
 import { encodeHeld, type HeldDispatch, holdDispatch } from './held-dispatch.ts';
 import { LayerLocator } from './layer-locator.ts';
+import { seesAllKeys } from './mask/whole-mask.ts';
 import type { Dispatch, DispatchHandler } from './pass-hook.ts';
 import { indirectReason, isMatched, type MatchedProgram, type Program } from './program.ts';
 import type { Tensors } from './session-hook.ts';
@@ -38,6 +39,8 @@ export class StepHandler implements DispatchHandler {
   private readonly shapes: ShapeSteps[] = [];
   private last: ShapeSteps | undefined;
   private pending: Pending | undefined;
+  /** The one sequence sees all of its keys. */
+  private readonly allKeys: boolean;
   /** Buffers that live until the run is over. */
   private readonly spare: GPUBuffer[] = [];
 
@@ -54,6 +57,7 @@ export class StepHandler implements DispatchHandler {
     feeds: Tensors,
   ) {
     this.locator = new LayerLocator(feeds);
+    this.allKeys = seesAllKeys(feeds.attention_mask, account.length);
     this.assembler = new AttentionAssembler(hook);
   }
 
@@ -185,7 +189,7 @@ export class StepHandler implements DispatchHandler {
 
   /** One set of parameters serves all layers of the same geometry. */
   private prepare({ encoder, steps }: ShapeSteps, call: AttendCall): PreparedStep {
-    const geometry = stepGeometry(call, encoder.resources.zeros);
+    const geometry = stepGeometry(call, encoder.resources.zeros, this.allKeys);
     for (const known of steps) {
       // The bindings of a step differ only in seqlens, which is one tensor for all layers.
       const same =

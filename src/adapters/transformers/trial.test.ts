@@ -48,7 +48,7 @@ test('a session that captures its graph refuses the trial: the error says so, an
   const life = LifeCycle.begin(model, 'pipeline');
   const hook = new SessionHook(session, life);
 
-  const trial = Trial.hold(model, hook, (trial) => trial.decode([]));
+  const trial = Trial.hold(model, hook, async (trial) => trial.decode(await trial.prompt(), []));
   await expect(trial).rejects.toMatchObject({
     code: 'UNSUPPORTED_MODEL',
     message: `The model could not be tried on a short text: ${REFUSAL}`,

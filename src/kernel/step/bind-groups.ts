@@ -14,13 +14,14 @@ interface Entry {
 }
 
 /**
- * Bind groups to keep of each kernel: a runtime may alternate between two sets of buffers for q and output.
+ * Bind groups to keep of each kernel. A runtime takes q and output from a pool, and has the same buffers again
+ * after up to six steps.
  */
-const KEPT = 2;
+const KEPT = 8;
 
 /**
  * Keeps the bind groups of one layer's kernels, and makes one only when a buffer has changed. It keeps few,
- * since a bind group keeps its buffers alive.
+ * since a bind group keeps its buffers alive, and each is looked through.
  */
 export class BindGroupCache {
   private readonly entries = new Map<CompiledKernel, Entry[]>();
