@@ -1,5 +1,6 @@
 import { webLlm } from '../../../patches/web-llm.ts';
 import { SiftError } from '../../errors.ts';
+import { type Engine, isEngine } from './target.ts';
 
 /** A kernel launch: handles, scalars, then the launch dimensions, as plain numbers. */
 export type Launch = (...args: number[]) => void;
@@ -42,34 +43,7 @@ export interface ChatPipeline {
   dispose(): void;
 }
 
-/** The parts of an MLCEngine that are used. */
-export interface Engine {
-  loadedModelIdToPipeline: Map<string, unknown>;
-  reload(...args: unknown[]): Promise<void>;
-}
-
 type Loose = Record<string, unknown> | null | undefined;
-
-function isEngine(target: unknown): target is Engine {
-  const engine = target as Loose;
-  return engine?.loadedModelIdToPipeline instanceof Map && typeof engine.reload === 'function';
-}
-
-/** An engine of web-llm's that lives elsewhere: its methods send messages. */
-function isProxy(target: unknown): boolean {
-  const engine = target as Loose;
-  return (
-    typeof engine?.reload === 'function' &&
-    typeof engine.interruptGenerate === 'function' &&
-    typeof engine.chat === 'object' &&
-    !isEngine(target)
-  );
-}
-
-/** Whether `enableSift` was given something of web-llm's. */
-export function isWebLlm(target: unknown): boolean {
-  return isEngine(target) || isEngine((target as Loose)?.engine) || isProxy(target);
-}
 
 /**
  * The engine of an engine or of a worker's handler.
