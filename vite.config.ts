@@ -1,8 +1,6 @@
 import { defineConfig } from 'vite';
+import { ENTRIES } from './tools/package/entries.ts';
 import { strippedWgsl } from './tools/package/strip-wgsl.ts';
-
-/** The entries of the package: each has its name in `exports` of package.json. */
-const ENTRIES = ['index', 'transformers', 'web-llm', 'kernel', 'register'];
 
 /**
  * What several entries share, by purpose: few files, whose names say what they are. A group takes along what its modules import, so that
