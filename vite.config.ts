@@ -1,5 +1,6 @@
 import { defineConfig } from 'vite';
 import { ENTRIES } from './tools/package/entries.ts';
+import { strippedComments } from './tools/package/strip-comments.ts';
 import { strippedWgsl } from './tools/package/strip-wgsl.ts';
 
 /**
@@ -19,7 +20,7 @@ const CHUNKS = [
 
 // Library build: minified ES modules with the WGSL inlined. The runtimes stay outside (peer dependencies).
 export default defineConfig({
-  plugins: [strippedWgsl()],
+  plugins: [strippedWgsl(), strippedComments()],
   build: {
     target: 'es2022',
     sourcemap: true,

@@ -35,6 +35,16 @@ export default defineConfig({
           exclude: ['**/*.gpu.test.ts', '**/node_modules/**'],
         },
       },
+      // The package as `npm pack` makes it of the latest build.
+      {
+        test: {
+          name: 'package',
+          environment: 'node',
+          include: ['tools/**/*.pack.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+        },
+      },
       // Kernels on a WebGPU device, in the browser (software adapter without a GPU).
       {
         test: {
