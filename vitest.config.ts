@@ -45,6 +45,16 @@ export default defineConfig({
           hookTimeout: 60_000,
         },
       },
+      // The packed file in new projects, by `npm run test:package`.
+      {
+        test: {
+          name: 'install',
+          environment: 'node',
+          include: ['tools/**/*.install.ts'],
+          testTimeout: 600_000,
+          hookTimeout: 120_000,
+        },
+      },
       // Kernels on a WebGPU device, in the browser (software adapter without a GPU).
       {
         test: {
