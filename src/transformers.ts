@@ -2,6 +2,8 @@
 import type { Sift } from './adapters/shared/sift.ts';
 import { checkModel, enableTransformers } from './adapters/transformers/enable.ts';
 import { enabling, type Support, supportOf } from './enabling.ts';
+import { provideTexts } from './kernel/text/later.ts';
+import { LATER_TEXTS } from './kernel/text/later-texts.ts';
 import type { SiftOptions } from './options.ts';
 import type { TransformersTarget } from './target.ts';
 
@@ -11,6 +13,7 @@ import type { TransformersTarget } from './target.ts';
  * @throws {SiftError} with the codes of that function
  */
 export function enableSift(target: TransformersTarget, options: SiftOptions = {}): Promise<Sift> {
+  provideTexts(LATER_TEXTS);
   return enabling(options, () => enableTransformers(target, options));
 }
 

@@ -3,6 +3,8 @@ import type { Sift } from './adapters/shared/sift.ts';
 import { enableWebLlm } from './adapters/web-llm/enable.ts';
 import { checkEngine } from './adapters/web-llm/engine.ts';
 import { enabling, type Support, supportOf } from './enabling.ts';
+import { provideTexts } from './kernel/text/later.ts';
+import { LATER_TEXTS } from './kernel/text/later-texts.ts';
 import type { SiftOptions } from './options.ts';
 import type { WebLlmTarget } from './target.ts';
 
@@ -12,6 +14,7 @@ import type { WebLlmTarget } from './target.ts';
  * @throws {SiftError} with the codes of that function
  */
 export function enableSift(target: WebLlmTarget, options: SiftOptions = {}): Promise<Sift> {
+  provideTexts(LATER_TEXTS);
   return enabling(options, () => enableWebLlm(target, options));
 }
 

@@ -25,7 +25,7 @@ describe.each(Object.entries(BUNDLERS))('%s', (bundler, bundle) => {
     const { loaded, later } = await bundle(project(`${bundler} ${name}`, code));
     console.log(`${bundler}: ${name}: ${loaded} bytes, ${later} files later`);
     expect(loaded).toBeLessThanOrEqual(limit);
-    // What is for web-llm comes when it is needed, and only where it can be.
-    expect(later > 0).toBe(code.includes("'sift-attention'"));
+    // What is for web-llm comes when it is needed, and so do the kernels that few options need.
+    if (code.includes("'sift-attention'")) expect(later).toBeGreaterThanOrEqual(2);
   });
 });

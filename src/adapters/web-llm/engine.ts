@@ -1,4 +1,4 @@
-import { webLlm } from '../../../patches/web-llm.ts';
+import { webLlmMembers } from '../../../patches/web-llm-members.ts';
 import { SiftError } from '../../errors.ts';
 import { type Engine, isEngine } from './target.ts';
 
@@ -77,13 +77,13 @@ export function findContext(pipeline: unknown): WebGpuContext {
   const loose = pipeline as Loose;
   if (typeof loose?.embedStep === 'function')
     throw new SiftError('UNSUPPORTED_MODEL', 'This is an embedding model: it has no decode steps.');
-  for (const member of webLlm.members.pipeline) {
+  for (const member of webLlmMembers.members.pipeline) {
     const names = typeof member === 'string' ? [member] : member;
     if (!names.some((name) => loose?.[name] !== undefined))
       throw unknownBuild(`its pipeline has no ${names.join(' or ')}`);
   }
   const context = (pipeline as ChatPipeline).tvm.lib?.webGPUContext;
-  for (const name of webLlm.members.context) {
+  for (const name of webLlmMembers.members.context) {
     if (context?.[name as keyof WebGpuContext] === undefined)
       throw unknownBuild(`the WebGPU context of its runtime has no ${name}`);
   }
@@ -93,6 +93,6 @@ export function findContext(pipeline: unknown): WebGpuContext {
 function unknownBuild(reason: string): SiftError {
   return new SiftError(
     'UNSUPPORTED_RUNTIME',
-    `This version of web-llm is not one that sift-attention knows: ${reason}. It was tried on ${webLlm.testedVersions.join(', ')}.`,
+    `This version of web-llm is not one that sift-attention knows: ${reason}. It was tried on ${webLlmMembers.testedVersions.join(', ')}.`,
   );
 }
