@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig } from 'vitest/config';
+import { strippedWgsl } from './tools/package/strip-wgsl.ts';
 import { launchOptions } from './tools/setup/browser.mjs';
 
 /**
@@ -22,6 +23,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           environment: 'node',
+          setupFiles: ['src/testing/all-kernels.ts'],
           // Only what hangs is ended: a busy machine takes many times as long.
           testTimeout: 120_000,
           include: [
@@ -35,10 +37,33 @@ export default defineConfig({
           exclude: ['**/*.gpu.test.ts', '**/node_modules/**'],
         },
       },
+      // The package as `npm pack` makes it of the latest build.
+      {
+        test: {
+          name: 'package',
+          environment: 'node',
+          include: ['tools/**/*.pack.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+        },
+      },
+      // The packed file in new projects, and the kernels as the build strips them, by `npm run test:package`.
+      {
+        plugins: [strippedWgsl()],
+        test: {
+          name: 'install',
+          environment: 'node',
+          setupFiles: ['src/testing/all-kernels.ts'],
+          include: ['tools/**/*.install.ts', 'src/kernel/text/compile.test.ts'],
+          testTimeout: 600_000,
+          hookTimeout: 120_000,
+        },
+      },
       // Kernels on a WebGPU device, in the browser (software adapter without a GPU).
       {
         test: {
           name: 'gpu',
+          setupFiles: ['src/testing/all-kernels.ts'],
           include: ['src/**/*.gpu.test.ts'],
           ...SIDE_BY_SIDE,
           testTimeout: 1_200_000,

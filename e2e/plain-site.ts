@@ -26,8 +26,13 @@ export interface PlainSite {
  * Serves the files of the repository as they are.
  * @param texts further files by path, such as `index.html`
  * @param models served under /models, beside those of the repository
+ * @param headers that every answer has, such as those with which a CDN lets other sites have its files
  */
-export async function servePlain(texts: Record<string, string>, models: Models = {}): Promise<PlainSite> {
+export async function servePlain(
+  texts: Record<string, string>,
+  models: Models = {},
+  headers: Record<string, string> = {},
+): Promise<PlainSite> {
   const find = (path: string) => {
     const text = texts[path];
     if (text !== undefined) return fileInMemory(new TextEncoder().encode(text));
@@ -38,6 +43,7 @@ export async function servePlain(texts: Record<string, string>, models: Models =
     return file ? fileInMemory(file) : null;
   };
   const server = createServer((request, response) => {
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
     const { pathname } = new URL(request.url ?? '/', 'http://localhost');
     const path = normalize(decodeURIComponent(pathname)).slice(1) || 'index.html';
     const file = find(path);

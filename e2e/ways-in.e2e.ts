@@ -77,7 +77,7 @@ async function bundle(file: string): Promise<string> {
       write: false,
       target: 'es2022',
       minify: false,
-      rollupOptions: { input: `${ROOT}/${file}` },
+      rolldownOptions: { input: `${ROOT}/${file}`, output: { codeSplitting: false } },
     },
   });
   if (!('output' in result)) throw new Error('The worker was not built once.');

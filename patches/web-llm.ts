@@ -1,4 +1,5 @@
 import type { WebLlmPatch } from '../src/adapters/web-llm/patch.ts';
+import { webLlmMembers } from './web-llm-members.ts';
 
 /**
  * The decode attention of @mlc-ai/web-llm: TVM's paged-KV kernel for one sequence without a sliding window. The model libraries
@@ -6,25 +7,7 @@ import type { WebLlmPatch } from '../src/adapters/web-llm/patch.ts';
  */
 export const webLlm: WebLlmPatch = {
   runtime: 'web-llm',
-  testedVersions: ['0.2.79', '0.2.86'],
-  members: {
-    engine: ['loadedModelIdToPipeline', 'reload'],
-    pipeline: [
-      'tvm',
-      'vm',
-      'filledKVCacheLength',
-      'slidingWindowSize',
-      'resetKVCache',
-      'forwardTokensAndSample',
-      'dispose',
-      // One decode step: 0.2.86 also replays tokens through the first.
-      ['forwardDecodeToken', 'decodeStep'],
-      // One prompt, in chunks.
-      ['samplePrefillStep', 'prefillStep'],
-    ],
-    // pendingEncoder and flushCommands where commands are batched (0.2.86); without them every dispatch is submitted (0.2.79).
-    context: ['device', 'bufferTable', 'createShader'],
-  },
+  ...webLlmMembers,
   functions: { map: 'webgpu.get_fmap', shader: 'webgpu.get_shader', register: 'webgpu.update_prebuild' },
   attention: {
     kernel: 'batch_decode_paged_kv_kernel',

@@ -7,7 +7,7 @@
  * - `DEVICE_NOT_FOUND`: the GPU device that the pipeline runs on was not found.
  * - `LATE_ENABLE`: the model had generated before, so that its attention was compiled without the plugin seeing it.
  * - `UNSUPPORTED_MODEL`: the model has no attention that can be sifted.
- * - `UNSUPPORTED_RUNTIME`: the runtime lacks members that are needed: its version is not known.
+ * - `UNSUPPORTED_RUNTIME`: the runtime lacks members that are needed: its version is not known. Or what is for it could not be loaded.
  * - `SELF_TEST_FAILED`: the kernels do not agree with the reference on this device.
  * - `OUT_OF_MEMORY`: a buffer could not be allocated.
  * - `DEVICE_LOST`: the device was lost while it was in use.

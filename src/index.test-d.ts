@@ -7,7 +7,17 @@ import type {
   TextGenerationPipeline,
 } from '@huggingface/transformers';
 import type { MLCEngine, MLCEngineInterface, WebWorkerMLCEngineHandler } from '@mlc-ai/web-llm';
-import { enableSift, isSupported, type Sift, SiftError, type SiftOptions, type SiftReport } from './index.ts';
+import {
+  enableSift,
+  isSupported,
+  paperPolicy,
+  type Sift,
+  SiftError,
+  type SiftOptions,
+  type SiftReport,
+} from './index.ts';
+import { enableSift as enableTransformers } from './transformers.ts';
+import { enableSift as enableWebLlm } from './web-llm.ts';
 
 declare const generator: TextGenerationPipeline;
 declare const model: PreTrainedModel;
@@ -41,6 +51,18 @@ await enableSift(generator, { Quality: 'high' });
 await enableSift(generator, { quality: 'best' });
 // @ts-expect-error wrong value
 await enableSift(generator, { onUnsupported: 'warn' });
+
+// With exactOptionalPropertyTypes, too: settings of an app are often there or not.
+declare const setting: 'high' | undefined;
+await enableSift(generator, { quality: setting, keys: undefined, siftFrom: undefined, device: undefined });
+paperPolicy({ tau: undefined });
+
+await enableTransformers({ model, tokenizer }, { quality: undefined });
+// @ts-expect-error an engine of web-llm
+await enableTransformers(engine);
+await enableWebLlm(handler);
+// @ts-expect-error a pipeline of transformers.js
+await enableWebLlm(generator);
 
 const options: SiftOptions = { mode: 'paper', tau: 0.875, warmup: 64, onUnsupported: 'ignore' };
 const report: SiftReport = await (await enableSift(generator, options)).report();

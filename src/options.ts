@@ -18,44 +18,44 @@ export interface SiftOptions {
    * How much may be left out: `'exact'` reads every row, `'high'`, `'balanced'` and `'fast'` fewer and fewer V rows, from the first
    * decode step on. Default `'balanced'`.
    */
-  quality?: Quality;
+  quality?: Quality | undefined;
   /**
    * What the scores come from that decide which rows are read. `'exact'` (the default): all of K. `'shadow'`: a copy of K with 2 bits an
    * element, which takes 6.6% more memory; K and V are then read only where they count, about a sixth of their bytes. It is for long texts
    * on GPUs whose memory is slow (docs/lab/shadow.md). Beside `quality`, and with the KV caches of transformers.js.
    */
-  keys?: Keys;
+  keys?: Keys | undefined;
   /**
    * Instead of `quality`: thresholds that are learned in the first decode steps, which keep every row. `'paper'`: exactly
    * SiftAttention (arXiv 2506.05300). `'learned'`: its level alone is learned and falls as 1/S; renormalised, shared in the KV group,
    * newest and largest rows kept; the mode where `tau` or `warmup` are given without one.
    */
-  mode?: 'learned' | 'paper';
+  mode?: 'learned' | 'paper' | undefined;
   /** Share of the rows each head drops, in [0, 1), of thresholds that are learned. 0: every row is kept. Default 0.875. */
-  tau?: number;
+  tau?: number | undefined;
   /** Decode steps that learn the thresholds (w). Default 64. */
-  warmup?: number;
+  warmup?: number | undefined;
   /** A policy of your own; instead of `quality`, `mode`, `tau` and `warmup`. */
-  policy?: ThresholdPolicy;
+  policy?: ThresholdPolicy | undefined;
   /**
    * `'shared'`: the KV cache of transformers.js is written in place, instead of being copied at every step; refused where that is
    * not proved to give the same result. `'stock'`: the runtime's own. Default: shared where it is proved.
    */
-  cache?: 'shared' | 'stock';
+  cache?: 'shared' | 'stock' | undefined;
   /**
    * Keys in the cache from which steps sift; shorter ones read every row. `'auto'` (the default): measured once on this device, so that
    * sifting is not slower than our dense attention. 0: always.
    */
-  siftFrom?: SiftFrom;
+  siftFrom?: SiftFrom | undefined;
   /** The GPUDevice the runtime uses, if the plugin cannot find it itself. */
-  device?: GPUDevice;
+  device?: GPUDevice | undefined;
   /**
    * What to do where sift cannot work: with this browser, model or runtime. `'throw'` (the default): a {@link SiftError}. `'ignore'`: the
    * pipeline stays as it is, and the {@link Sift} that is returned is off and says why in `unsupported`.
    */
-  onUnsupported?: 'throw' | 'ignore';
+  onUnsupported?: 'throw' | 'ignore' | undefined;
   /** Is told what `enableSift` is doing, for a bar of progress: it may take seconds where nothing has been compiled before. */
-  onProgress?: (progress: EnableProgress) => void;
+  onProgress?: ((progress: EnableProgress) => void) | undefined;
 }
 
 /** A number of keys, or measured. */
@@ -116,8 +116,7 @@ export function resolvePolicy(options: SiftOptions): ThresholdPolicy {
   if (mode !== undefined && mode !== 'learned' && mode !== 'paper') {
     throw invalidOption('mode', mode, "'learned' or 'paper'");
   }
-  const given = { ...(tau === undefined ? {} : { tau }), ...(warmup === undefined ? {} : { warmup }) };
-  return mode === 'paper' ? paperPolicy(given) : learnedPolicy(given);
+  return mode === 'paper' ? paperPolicy({ tau, warmup }) : learnedPolicy({ tau, warmup });
 }
 
 /**

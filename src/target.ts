@@ -14,12 +14,13 @@ export interface EngineTarget {
   readonly interruptGenerate: Method;
 }
 
-/**
- * What `enableSift` takes: a pipeline or a model of @huggingface/transformers, an object with a model such as `{ model, tokenizer }` or
- * `{ model, processor }`, an engine of @mlc-ai/web-llm, or in a worker its handler.
- */
-export type SiftTarget =
+/** A pipeline or a model of @huggingface/transformers, or an object with a model, such as `{ model, tokenizer }` or `{ model, processor }`. */
+export type TransformersTarget =
   | ModelTarget
-  | { readonly model: ModelTarget; readonly tokenizer?: unknown; readonly processor?: unknown }
-  | EngineTarget
-  | { readonly engine: EngineTarget };
+  | { readonly model: ModelTarget; readonly tokenizer?: unknown; readonly processor?: unknown };
+
+/** An engine of @mlc-ai/web-llm, or in a worker its handler. */
+export type WebLlmTarget = EngineTarget | { readonly engine: EngineTarget };
+
+/** What `enableSift` takes. */
+export type SiftTarget = TransformersTarget | WebLlmTarget;

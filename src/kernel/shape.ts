@@ -19,7 +19,7 @@ export interface AttentionShape {
    * Whether the layer has attention sinks: a learned score for each query head that takes part in the sum of the softmax and has no V
    * row. Default false.
    */
-  sinks?: boolean;
+  sinks?: boolean | undefined;
 }
 
 /** The most elements of a K or V row. */

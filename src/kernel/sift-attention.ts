@@ -16,24 +16,24 @@ import type { Tuning } from './step/tuning.ts';
 /** Options of {@link createSiftAttention}. */
 export interface SiftAttentionOptions {
   /** How thresholds are found. Default: the `balanced` preset. */
-  policy?: ThresholdPolicy;
+  policy?: ThresholdPolicy | undefined;
   /** Layers. Each has thresholds and figures of its own. Default 1. */
-  layers?: number;
+  layers?: number | undefined;
   /** Sequences that are decoded side by side. Default 1. */
-  batch?: number;
+  batch?: number | undefined;
   /** Whether to use subgroup operations. Default: if the device has them. */
-  subgroups?: boolean;
+  subgroups?: boolean | undefined;
   /** Resources of the device that other instances may share. Default: resources of its own. */
-  resources?: StepResources;
+  resources?: StepResources | undefined;
   /** Keys from which steps sift. Shorter steps read every row. Default 0. */
-  siftFrom?: number;
+  siftFrom?: number | undefined;
   /**
    * Whether to hold the kernels against an f64 reference before they are used, and to fall back to a simpler variant
    * of them where they fail. It takes as long as a few decode steps. Default true.
    */
-  selfTest?: boolean;
+  selfTest?: boolean | undefined;
   /** @internal Changes to the device's tuning, for measurements. */
-  tuning?: Partial<Tuning>;
+  tuning?: Partial<Tuning> | undefined;
 }
 
 /** What a decode step has in common for all layers. */
@@ -44,13 +44,13 @@ export interface StepShape {
    */
   length: number | { buffer: GPUBufferBinding; max: number };
   /** Rows from one KV head to the next in K and V. Default: `firstKey` and the (largest) length together. */
-  capacity?: number;
+  capacity?: number | undefined;
   /**
    * The row of K and V that is the first key: those before it are outside a sliding window, and `length` does not count them. Default 0.
    */
-  firstKey?: number;
+  firstKey?: number | undefined;
   /** Factor of q · k. Default 1/sqrt(headSize). */
-  scale?: number;
+  scale?: number | undefined;
 }
 
 /** The tensors of one layer, on the GPU. */

@@ -4,9 +4,9 @@ import { validatePolicy } from './validate.ts';
 /** Options of the policies that learn a quantile. */
 export interface QuantileOptions {
   /** Share of the rows to drop, in [0, 1); 0 is dense. Default 0.875. */
-  readonly tau?: number;
+  readonly tau?: number | undefined;
   /** Warm-up in decode steps. Default 64. */
-  readonly warmup?: number;
+  readonly warmup?: number | undefined;
 }
 
 /**

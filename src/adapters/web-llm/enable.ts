@@ -15,8 +15,9 @@ import { LifeCycle } from '../shared/life-cycle.ts';
 import { EnablingProgress } from '../shared/progress.ts';
 import { buildReport, stockCacheReport } from '../shared/report.ts';
 import { LivingSift, type Sift } from '../shared/sift.ts';
-import { type ChatPipeline, type Engine, findContext, findEngine } from './engine.ts';
+import { type ChatPipeline, findContext, findEngine } from './engine.ts';
 import { type EngineSift, PipelineSift } from './pipeline-sift.ts';
+import type { Engine } from './target.ts';
 
 const IN_PLACE = "web-llm's own cache is paged and written in place: nothing is copied at a step";
 

@@ -1,5 +1,6 @@
-import { webLlm } from '../../../patches/web-llm.ts';
+import { webLlmMembers } from '../../../patches/web-llm-members.ts';
 import { SiftError } from '../../errors.ts';
+import { type Engine, isEngine } from './target.ts';
 
 /** A kernel launch: handles, scalars, then the launch dimensions, as plain numbers. */
 export type Launch = (...args: number[]) => void;
@@ -42,34 +43,7 @@ export interface ChatPipeline {
   dispose(): void;
 }
 
-/** The parts of an MLCEngine that are used. */
-export interface Engine {
-  loadedModelIdToPipeline: Map<string, unknown>;
-  reload(...args: unknown[]): Promise<void>;
-}
-
 type Loose = Record<string, unknown> | null | undefined;
-
-function isEngine(target: unknown): target is Engine {
-  const engine = target as Loose;
-  return engine?.loadedModelIdToPipeline instanceof Map && typeof engine.reload === 'function';
-}
-
-/** An engine of web-llm's that lives elsewhere: its methods send messages. */
-function isProxy(target: unknown): boolean {
-  const engine = target as Loose;
-  return (
-    typeof engine?.reload === 'function' &&
-    typeof engine.interruptGenerate === 'function' &&
-    typeof engine.chat === 'object' &&
-    !isEngine(target)
-  );
-}
-
-/** Whether `enableSift` was given something of web-llm's. */
-export function isWebLlm(target: unknown): boolean {
-  return isEngine(target) || isEngine((target as Loose)?.engine) || isProxy(target);
-}
 
 /**
  * The engine of an engine or of a worker's handler.
@@ -103,13 +77,13 @@ export function findContext(pipeline: unknown): WebGpuContext {
   const loose = pipeline as Loose;
   if (typeof loose?.embedStep === 'function')
     throw new SiftError('UNSUPPORTED_MODEL', 'This is an embedding model: it has no decode steps.');
-  for (const member of webLlm.members.pipeline) {
+  for (const member of webLlmMembers.members.pipeline) {
     const names = typeof member === 'string' ? [member] : member;
     if (!names.some((name) => loose?.[name] !== undefined))
       throw unknownBuild(`its pipeline has no ${names.join(' or ')}`);
   }
   const context = (pipeline as ChatPipeline).tvm.lib?.webGPUContext;
-  for (const name of webLlm.members.context) {
+  for (const name of webLlmMembers.members.context) {
     if (context?.[name as keyof WebGpuContext] === undefined)
       throw unknownBuild(`the WebGPU context of its runtime has no ${name}`);
   }
@@ -119,6 +93,6 @@ export function findContext(pipeline: unknown): WebGpuContext {
 function unknownBuild(reason: string): SiftError {
   return new SiftError(
     'UNSUPPORTED_RUNTIME',
-    `This version of web-llm is not one that sift-attention knows: ${reason}. It was tried on ${webLlm.testedVersions.join(', ')}.`,
+    `This version of web-llm is not one that sift-attention knows: ${reason}. It was tried on ${webLlmMembers.testedVersions.join(', ')}.`,
   );
 }

@@ -19,11 +19,11 @@ export function canUseSubgroups(device: GPUDevice): boolean {
 /** Choices for a variant that replace what follows from the device. */
 export interface VariantOptions {
   /** Whether to use subgroup operations. */
-  subgroups?: boolean;
+  subgroups?: boolean | undefined;
   /** Default: contiguous. */
-  kv?: KvLayout;
+  kv?: KvLayout | undefined;
   /** Changes to the device's tuning. */
-  tuning?: Partial<Tuning>;
+  tuning?: Partial<Tuning> | undefined;
 }
 
 /** Whether the browser's WGSL has products of four signed bytes. It is a feature of the language, which every device of a browser has. */

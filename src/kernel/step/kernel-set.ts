@@ -4,6 +4,7 @@ import { assemble } from '../text/assemble.ts';
 import { kernelConstants } from '../text/constants.ts';
 import type { Kernel, KernelName } from '../text/kernel.ts';
 import { kernelOf } from '../text/kernels.ts';
+import { loadTexts } from '../text/later.ts';
 import { BUFFERS, type BufferName, bindGroupEntries } from '../text/schema.ts';
 import type { KernelVariant } from '../text/variant.ts';
 
@@ -34,7 +35,8 @@ const compiled = new WeakMap<GPUDevice, Map<string, Promise<CompiledKernel>>>();
  * Compiles kernels of a shape and a variant. A device compiles each of them once; one that it rejected is
  * tried again at the next call.
  *
- * @throws {SiftError} `SELF_TEST_FAILED` if the device rejects a kernel, with the compiler's messages.
+ * @throws {SiftError} `SELF_TEST_FAILED` if the device rejects a kernel, with the compiler's messages; `UNSUPPORTED_RUNTIME` if its text cannot
+ *   be loaded.
  */
 export async function compileKernels(
   device: GPUDevice,
@@ -62,6 +64,7 @@ async function compile(
   variant: KernelVariant,
 ): Promise<CompiledKernel> {
   const label = `sift ${kernel.name}`;
+  await loadTexts(kernel.modules);
   const layout = device.createBindGroupLayout({ label, entries: bindGroupEntries(kernel.buffers) });
   const module = device.createShaderModule({ label, code: assemble(kernel, shape, variant) });
   try {

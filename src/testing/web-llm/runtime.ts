@@ -1,4 +1,5 @@
-import type { Engine, KernelInfo, Launch, WebGpuContext } from '../../adapters/web-llm/engine.ts';
+import type { KernelInfo, Launch, WebGpuContext } from '../../adapters/web-llm/engine.ts';
+import type { Engine } from '../../adapters/web-llm/target.ts';
 
 /** A GPU buffer of the runtime, by number. */
 export type Handle = number;

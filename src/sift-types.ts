@@ -1,0 +1,6 @@
+// What `enableSift` takes and gives, as the entries export it.
+export type { EnableProgress, EnableStage } from './adapters/shared/progress.ts';
+export type { Sift } from './adapters/shared/sift.ts';
+export type { Support } from './enabling.ts';
+export type { SiftFrom, SiftOptions } from './options.ts';
+export type { CacheReport, CrossoverReport, HeadReport, LayerReport, SiftReport } from './report.ts';
