@@ -1,4 +1,6 @@
-// The WGSL that few pages need: of thresholds that are learned, of large groups of query heads, and of the shadow of K.
+// The WGSL that few pages need: of thresholds that are learned, of large groups of query heads, of the shadow of K, of attention
+// sinks, of a cache in pages, and of devices without subgroups.
+import combineSinksReadText from '../../../wgsl/combine/sinks-read.wgsl?raw';
 import exactGatherText from '../../../wgsl/exact/gather.wgsl?raw';
 import exactScoresText from '../../../wgsl/exact/scores.wgsl?raw';
 import exactSoftmaxText from '../../../wgsl/exact/softmax.wgsl?raw';
@@ -11,6 +13,11 @@ import learnScoreCodesText from '../../../wgsl/learn/score-codes.wgsl?raw';
 import learnScoresStoredText from '../../../wgsl/learn/scores-stored.wgsl?raw';
 import learnSplitsSubgroupText from '../../../wgsl/learn/splits-subgroup.wgsl?raw';
 import learnSplitsWorkgroupText from '../../../wgsl/learn/splits-workgroup.wgsl?raw';
+import libHadamardText from '../../../wgsl/lib/hadamard.wgsl?raw';
+import libKvPagedText from '../../../wgsl/lib/kv-paged.wgsl?raw';
+import portableGatherText from '../../../wgsl/portable/gather.wgsl?raw';
+import portableScoresText from '../../../wgsl/portable/scores.wgsl?raw';
+import portableSoftmaxText from '../../../wgsl/portable/softmax.wgsl?raw';
 import shadowByteDotPackedText from '../../../wgsl/shadow/byte-dot-packed.wgsl?raw';
 import shadowByteDotUnpackedText from '../../../wgsl/shadow/byte-dot-unpacked.wgsl?raw';
 import shadowCodesX2Text from '../../../wgsl/shadow/codes-x2.wgsl?raw';
@@ -24,6 +31,7 @@ import shadowText from '../../../wgsl/shadow/shadow.wgsl?raw';
 import shadowStatisticsReadText from '../../../wgsl/shadow/statistics-read.wgsl?raw';
 
 export const LATER_TEXTS: Readonly<Record<string, string>> = {
+  'combine/sinks-read': combineSinksReadText,
   'exact/gather': exactGatherText,
   'exact/scores': exactScoresText,
   'exact/softmax': exactSoftmaxText,
@@ -36,6 +44,11 @@ export const LATER_TEXTS: Readonly<Record<string, string>> = {
   'learn/scores-stored': learnScoresStoredText,
   'learn/splits-subgroup': learnSplitsSubgroupText,
   'learn/splits-workgroup': learnSplitsWorkgroupText,
+  'lib/hadamard': libHadamardText,
+  'lib/kv-paged': libKvPagedText,
+  'portable/gather': portableGatherText,
+  'portable/scores': portableScoresText,
+  'portable/softmax': portableSoftmaxText,
   'shadow/byte-dot-packed': shadowByteDotPackedText,
   'shadow/byte-dot-unpacked': shadowByteDotUnpackedText,
   'shadow/codes-x2': shadowCodesX2Text,

@@ -36,7 +36,14 @@ function laterModules(policy: Parameters<typeof policyKernels>[0], subgroupSize:
 
 test.each(QUALITIES)("the preset '%s' needs nothing that comes later", (quality) => {
   expect(laterModules(presetPolicy(quality), 32)).toEqual([]);
-  expect(laterModules(presetPolicy(quality), 0)).toEqual([]);
+});
+
+test('a device without subgroups needs what comes later', () => {
+  expect(laterModules(presetPolicy('balanced'), 0)).toEqual([
+    'portable/scores',
+    'portable/gather',
+    'portable/softmax',
+  ]);
 });
 
 test('thresholds that are learned and the shadow of K need what comes later', () => {
