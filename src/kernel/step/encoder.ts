@@ -1,3 +1,4 @@
+import { invalidOption, SiftError } from '../../errors.ts';
 import {
   measuresWindow,
   type StepPlan,
@@ -7,6 +8,7 @@ import {
 } from '../../policy/index.ts';
 import { type AttentionShape, shapeConstants, validateShape } from '../shape.ts';
 import type { GridSize, KernelName } from '../text/kernel.ts';
+import { CHOOSING_KERNELS, kernelOf } from '../text/kernels.ts';
 import type { KernelVariant } from '../text/variant.ts';
 import type { BoundBuffers } from './bind-groups.ts';
 import { BUFFER_SLOT, type CompiledKernel, compileKernels, type KernelSet } from './kernel-set.ts';
@@ -74,6 +76,7 @@ export class AttentionEncoder {
     readonly resources: StepResources,
     readonly variant: KernelVariant,
     private readonly kernels: KernelSet,
+    private readonly noting: { kernels?: KernelSet } = {},
   ) {
     this.tuning = variant.tuning;
   }
@@ -98,10 +101,37 @@ export class AttentionEncoder {
 
   /** An encoder with the same kernels and the present tuning on other resources. */
   on(resources: StepResources): AttentionEncoder {
-    const other = new AttentionEncoder(this.shape, resources, this.variant, this.kernels);
+    const other = new AttentionEncoder(this.shape, resources, this.variant, this.kernels, this.noting);
     other.siftFrom = this.siftFrom;
     other.tuning = this.tuning;
     return other;
+  }
+
+  /**
+   * Compiles the kernels that note which V rows they read, so that steps may have `notesReads`.
+   *
+   * @throws {SiftError} `INVALID_OPTION` if steps choose their rows by the shadow of K, `UNSUPPORTED_RUNTIME` if the device binds too few buffers
+   *   or the kernels' text cannot be loaded, `SELF_TEST_FAILED` if a kernel does not compile
+   */
+  async compileNoting(policy: ThresholdPolicy): Promise<void> {
+    const { shape, resources, variant, subgroups } = this;
+    if (this.noting.kernels) return;
+    const names = policyKernels(this.effective(policy), shape, subgroups);
+    if (names.includes('shadow')) throw invalidOption('keys', 'shadow', "'exact' where steps are inspected");
+    const choosing = CHOOSING_KERNELS.filter((name) => names.includes(name));
+    const noting = { ...variant, notesReads: true };
+    const most = resources.device.limits.maxStorageBuffersPerShaderStage;
+    if (choosing.some((name) => kernelOf(name, noting, shape).buffers.length > most))
+      throw new SiftError(
+        'UNSUPPORTED_RUNTIME',
+        `Steps cannot be inspected here: a kernel may bind ${most} buffers on this device, and needs one more to note which rows it reads.`,
+      );
+    this.noting.kernels = await compileKernels(resources.device, shape, noting, choosing);
+  }
+
+  /** Whether steps may have `notesReads`. */
+  get canNote(): boolean {
+    return this.noting.kernels !== undefined;
   }
 
   private get subgroups(): boolean {
@@ -150,7 +180,7 @@ export class AttentionEncoder {
       geometry,
       size,
       measure: measures ? this.dispatchOf('moments', size) : undefined,
-      attend: names.attend.map((name) => this.dispatchOf(name, size)),
+      attend: names.attend.map((name) => this.dispatchOf(name, size, given.notesReads)),
       finish: names.finish.map((name) => this.dispatchOf(name, size)),
       encodings: new Map(),
       paramsOffset: this.resources.params.push(geometry, policy, plan),
@@ -234,6 +264,7 @@ export class AttentionEncoder {
     bound[BUFFER_SLOT.page_table] = layer.pageTable;
     // The kernels of `combine` read the sinks. They are the only input of the layer that those need, and it follows in any case.
     bound[BUFFER_SLOT.sinks] = layer.sinks;
+    if (step.notesReads) bound[BUFFER_SLOT.read_bits] = state.reads.get(step.geometry.scoreStride);
     const measured = step.kind === 'shadow' && this.encodeShadow(pass, step, state);
     if (step.measure && !measured) this.encode(pass, step.paramsOffset, [step.measure], state);
     this.encode(pass, step.paramsOffset, step.attend, state);
@@ -301,8 +332,8 @@ export class AttentionEncoder {
     return kernel;
   }
 
-  private dispatchOf(name: KernelName, size: GridSize): Dispatch {
-    const kernel = this.kernel(name);
+  private dispatchOf(name: KernelName, size: GridSize, notesReads = false): Dispatch {
+    const kernel = (notesReads ? this.noting.kernels?.[name] : undefined) ?? this.kernel(name);
     const [x, y, z] = kernel.kernel.grid(size, kernel.constants);
     return { kernel, x, y, z };
   }
