@@ -1,14 +1,15 @@
-// A/B in one call, and enabling that is given up, in transformers.js in a browser, on the embedded model: nothing is mocked.
+// A/B in one call, and enabling that is given up, in transformers.js in a browser, on a model with random weights: nothing is mocked.
 import { expect, test } from 'vitest';
+import { smallDecoder } from '../tools/models/small-decoder.ts';
 import { pluginPage } from './plugin-page.ts';
 import { someText } from './text.ts';
 
-const session = pluginPage();
+const session = pluginPage('', { small: smallDecoder({ queryHeads: 8, positions: 1024 }) });
 
 test('enabling is given up at every stage without a trace, and can be asked for again; compare tells stock and sift apart', async () => {
   const result = await session.page.evaluate(async (text) => {
-    const { load, enableSift, generate, encode, env, failure } = window.sift;
-    const generator = await load();
+    const { loadSmall, enableSift, generate, encode, env, failure, isSupported } = window.sift;
+    const generator = await loadSmall('small');
     const own = () => {
       const [run] = Object.values(generator.model.sessions as Record<string, object>);
       const device = env.backends.onnx.webgpu!.device as object;
@@ -32,6 +33,7 @@ test('enabling is given up at every stage without a trace, and can be asked for 
     const sift = await enableSift(generator, { quality: 'fast', siftFrom: 0 });
     await generate(generator, ids, 4);
     const report = await sift.report();
+    const summary = await sift.report({ summary: true });
     sift.disable();
     const apart = await sift.compare(text.slice(0, 300), { maxNewTokens: 8 });
     const { enabled } = sift;
@@ -48,9 +50,21 @@ test('enabling is given up at every stage without a trace, and can be asked for 
     const late = await left;
     exact.dispose();
     await generator.dispose();
-    return { aborted, alone, apart, close, enabled, same, unknown, disposed, late };
+    return {
+      browser: await isSupported(),
+      report,
+      summary,
+      aborted,
+      alone,
+      apart,
+      close,
+      enabled,
+      same,
+      unknown,
+      disposed,
+      late,
+    };
   }, someText());
-  console.log(JSON.stringify(result));
   expect(result.aborted).toEqual(Array(4).fill({ name: 'AbortError', same: true }));
   const { close, apart } = result;
   // The same tokens as `generate` gives, whatever ends a text.
@@ -66,6 +80,20 @@ test('enabling is given up at every stage without a trace, and can be asked for 
   expect(apart.divergence!.mean).toBeGreaterThan(1e-6);
   expect(apart.steps).toEqual({ sifted: apart.divergence!.tokens, dense: 0, stock: 0 });
   expect(result.enabled).toBe(false);
+  // Three decode steps after the prompt, of a conversation whose buffers are gone.
+  const { report, summary } = result;
+  expect(report.speed.steps).toBe(3);
+  expect(report.speed.tokensPerSecond).toBeCloseTo(1000 / report.speed.millisecondsPerToken!, 9);
+  expect(report.cache).toMatchObject({ kind: 'shared', capacity: 128, freed: true });
+  expect(report.cache.gpuBytes).toBeGreaterThan(0);
+  expect(new Set(report.layers.flatMap(({ heads }) => heads.map(({ status }) => status)))).toEqual(
+    new Set(['given']),
+  );
+  expect(summary).not.toHaveProperty('layers');
+  expect(summary.sentence).toMatch(
+    /^Sift is on: 3 steps of 3 sifted, which read \d+% of the rows of V and all of K; .* ms a token, .* tokens a second\.$/,
+  );
+  expect(result.browser).toEqual({ supported: true, reason: null });
   expect(result.same).toBe(true);
   expect(result.unknown.message).toMatch(/Unknown option `maxNewToken`.*Did you mean `maxNewTokens`\?/);
   expect(result.disposed.code).toBe('DISPOSED');

@@ -98,4 +98,27 @@ describe('LifeCycle', () => {
     await lose();
     expect(lost.fail(new Error('AbortError'))).toMatchObject({ code: 'DEVICE_LOST' });
   });
+
+  test('a signal ends the enabling, takes everything down, and what it says is what is thrown', () => {
+    const leaving = new AbortController();
+    const target = {};
+    const done: string[] = [];
+    const life = LifeCycle.begin(target, 'pipeline', leaving.signal);
+    life.defer(() => done.push('undone'));
+    life.check();
+    leaving.abort();
+    expect(() => life.check()).toThrow(expect.objectContaining({ name: 'AbortError' }));
+    expect(life.fail(new SiftError('UNSUPPORTED_MODEL', 'wrapped'))).toBe(leaving.signal.reason);
+    expect([life.state, ...done]).toEqual(['disposed', 'undone']);
+    LifeCycle.begin(target, 'pipeline').dispose();
+  });
+
+  test('once it is on, a signal does nothing', () => {
+    const leaving = new AbortController();
+    const life = LifeCycle.begin({}, 'pipeline', leaving.signal);
+    life.start();
+    leaving.abort();
+    life.check();
+    expect(life.state).toBe('on');
+  });
 });
