@@ -16,7 +16,7 @@ const CHUNKS = [
     name: 'adapters',
     test: /src\/(adapters\/shared\/(?!comparing|logits|summary)|kernel\/calibration|enabling|options)/,
   },
-  { name: 'transformers', test: /src\/adapters\/transformers\/(?!compare|greedy|prompt)/ },
+  { name: 'transformers', test: /src\/adapters\/transformers\/(?!compare|greedy|prompt|inspection)/ },
   { name: 'web-llm-target', test: /src\/adapters\/web-llm\/target/ },
   { name: 'web-llm-engine', test: /src\/adapters\/web-llm\/engine/ },
   { name: 'web-llm', test: /src\/adapters\/web-llm/ },
