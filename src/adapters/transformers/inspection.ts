@@ -7,6 +7,7 @@ import type {
   InspectOptions,
 } from '../../inspection.ts';
 import { type AttentionShape, shapeConstants } from '../../kernel/shape.ts';
+import { compileNoting } from '../../kernel/step/noting.ts';
 import { checkNames } from '../../option-checks.ts';
 import type { ThresholdPolicy } from '../../policy/index.ts';
 import type { Conversation, RoutedLayers, StepAccount } from '../shared/conversation.ts';
@@ -53,11 +54,11 @@ export class Inspection {
 
   /**
    * Compiles what notes the rows.
-   * @throws {SiftError} as `AttentionEncoder.compileNoting`
+   * @throws {SiftError} as {@link compileNoting}
    */
   static async create(inspected: Inspected): Promise<Inspection> {
     const { encoders, policy } = inspected;
-    await Promise.all([...encoders.values()].map((encoder) => encoder.compileNoting(policy)));
+    await Promise.all([...encoders.values()].map((encoder) => compileNoting(encoder, policy)));
     return new Inspection(inspected);
   }
 

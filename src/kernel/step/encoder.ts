@@ -1,4 +1,3 @@
-import { invalidOption, SiftError } from '../../errors.ts';
 import {
   measuresWindow,
   type StepPlan,
@@ -8,7 +7,6 @@ import {
 } from '../../policy/index.ts';
 import { type AttentionShape, shapeConstants, validateShape } from '../shape.ts';
 import type { GridSize, KernelName } from '../text/kernel.ts';
-import { CHOOSING_KERNELS, kernelOf } from '../text/kernels.ts';
 import type { KernelVariant } from '../text/variant.ts';
 import type { BoundBuffers } from './bind-groups.ts';
 import { BUFFER_SLOT, type CompiledKernel, compileKernels, type KernelSet } from './kernel-set.ts';
@@ -76,7 +74,8 @@ export class AttentionEncoder {
     readonly resources: StepResources,
     readonly variant: KernelVariant,
     private readonly kernels: KernelSet,
-    private readonly noting: { kernels?: KernelSet } = {},
+    /** Kernels that note which V rows they read, once they are compiled (noting.ts): steps may then have `notesReads`. */
+    readonly noting: { kernels?: KernelSet } = {},
   ) {
     this.tuning = variant.tuning;
   }
@@ -105,33 +104,6 @@ export class AttentionEncoder {
     other.siftFrom = this.siftFrom;
     other.tuning = this.tuning;
     return other;
-  }
-
-  /**
-   * Compiles the kernels that note which V rows they read, so that steps may have `notesReads`.
-   *
-   * @throws {SiftError} `INVALID_OPTION` if steps choose their rows by the shadow of K, `UNSUPPORTED_RUNTIME` if the device binds too few buffers
-   *   or the kernels' text cannot be loaded, `SELF_TEST_FAILED` if a kernel does not compile
-   */
-  async compileNoting(policy: ThresholdPolicy): Promise<void> {
-    const { shape, resources, variant, subgroups } = this;
-    if (this.noting.kernels) return;
-    const names = policyKernels(this.effective(policy), shape, subgroups);
-    if (names.includes('shadow')) throw invalidOption('keys', 'shadow', "'exact' where steps are inspected");
-    const choosing = CHOOSING_KERNELS.filter((name) => names.includes(name));
-    const noting = { ...variant, notesReads: true };
-    const most = resources.device.limits.maxStorageBuffersPerShaderStage;
-    if (choosing.some((name) => kernelOf(name, noting, shape).buffers.length > most))
-      throw new SiftError(
-        'UNSUPPORTED_RUNTIME',
-        `Steps cannot be inspected here: a kernel may bind ${most} buffers on this device, and needs one more to note which rows it reads.`,
-      );
-    this.noting.kernels = await compileKernels(resources.device, shape, noting, choosing);
-  }
-
-  /** Whether steps may have `notesReads`. */
-  get canNote(): boolean {
-    return this.noting.kernels !== undefined;
   }
 
   private get subgroups(): boolean {

@@ -315,9 +315,6 @@ const MAKE: Record<KernelName, (variant: KernelVariant, layer: Layer) => Kernel>
 /** All kernels by name. */
 export const KERNEL_NAMES = Object.keys(MAKE) as KernelName[];
 
-/** Kernels that choose V rows, and can note which they read. */
-export const CHOOSING_KERNELS: readonly KernelName[] = ['sift', 'gather'];
-
 /** Kernels that need subgroups. Without subgroups a dense step is an exact step that keeps every row. */
 const NEEDS_SUBGROUPS: readonly KernelName[] = ['dense', 'denseLearn', 'encode', 'sift', 'shadow'];
 
