@@ -29,11 +29,12 @@ export class StockComparison {
     private readonly state: LayerState,
     private readonly output: GPUBuffer,
     private readonly lse: GPUBuffer,
+    private readonly owned: readonly { destroy(): void }[],
   ) {}
 
   /**
    * @param tested an encoder that has the dense kernels; the comparison has resources of its own, so that it disturbs nobody's
-   * @throws {SiftError} `OUT_OF_MEMORY`
+   * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`, `SELF_TEST_FAILED` if the comparison does not compile
    */
   static async create(tested: AttentionEncoder): Promise<StockComparison> {
     const { shape } = tested;
@@ -44,10 +45,28 @@ export class StockComparison {
       device.createBuffer({ label: 'sift comparison', size: bytes, usage }),
       device.createBuffer({ label: 'sift comparison lse', size: shape.queryHeads * 4, usage }),
     ]);
-    const resources = createStepResources(device);
-    const comparison = await OutputComparison.create(device, shape);
-    const state = new LayerState(device, shape, 1, EXACT);
-    return new StockComparison(tested.on(resources), resources, comparison, state, output!, lse!);
+    const owned: { destroy(): void }[] = [output!, lse!];
+    try {
+      const resources = await createStepResources(device);
+      owned.push({ destroy: () => destroyStepResources(resources) });
+      const comparison = await OutputComparison.create(device, shape);
+      owned.push(comparison);
+      const [state] = await LayerState.allocate(device, [shape], 1, EXACT);
+      owned.push(state!);
+      const encoder = tested.on(resources);
+      return new StockComparison(encoder, resources, comparison, state!, output!, lse!, owned);
+    } catch (error) {
+      for (const each of owned) each.destroy();
+      throw error;
+    }
+  }
+
+  /**
+   * Has the memory that comparisons on so many keys need, so that encoding them creates no buffer.
+   * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
+   */
+  reserve(maxLength: number): Promise<void> {
+    return this.encoder.reserve({ ...EXACT_STEP, batch: 1, maxLength }, [this.state]);
   }
 
   /** Zeros, for lengths that are given without a buffer. */
@@ -95,9 +114,6 @@ export class StockComparison {
   }
 
   destroy(): void {
-    this.state.destroy();
-    this.output.destroy();
-    this.lse.destroy();
-    destroyStepResources(this.resources);
+    for (const each of this.owned) each.destroy();
   }
 }

@@ -9,6 +9,7 @@ import { LayerLocator } from './layer-locator.ts';
 import type { Dispatch, DispatchHandler } from './pass-hook.ts';
 import { indirectReason, isMatched, type MatchedProgram, type Program, windowOffset } from './program.ts';
 import type { Tensors } from './session-hook.ts';
+import { TRIAL_LENGTH } from './trial.ts';
 
 /** Comparisons by the key of their shapes. */
 export type Comparisons = ReadonlyMap<string, StockComparison>;
@@ -18,8 +19,17 @@ export async function createComparisons(
   encoders: ReadonlyMap<string, AttentionEncoder>,
 ): Promise<Comparisons> {
   const comparisons = new Map<string, StockComparison>();
-  for (const [key, encoder] of encoders) comparisons.set(key, await StockComparison.create(encoder));
-  return comparisons;
+  try {
+    for (const [key, encoder] of encoders) {
+      const comparison = await StockComparison.create(encoder);
+      comparisons.set(key, comparison);
+      await comparison.reserve(TRIAL_LENGTH);
+    }
+    return comparisons;
+  } catch (error) {
+    for (const comparison of comparisons.values()) comparison.destroy();
+    throw error;
+  }
 }
 
 /**
@@ -45,8 +55,6 @@ export class ComparingHandler implements DispatchHandler {
   private held: HeldDispatch[] | undefined;
   /** Where that uniform is, in bytes. */
   private windowOffset = 0;
-  /** Buffers that live until the run is over. */
-  private readonly spare: GPUBuffer[] = [];
 
   /**
    * @param windows what compares attentions over a window; none: windows are not compared
@@ -103,7 +111,6 @@ export class ComparingHandler implements DispatchHandler {
    * @returns what is wrong with them; undefined: nothing
    */
   async windowFault(): Promise<string | undefined> {
-    for (const buffer of this.spare) buffer.destroy();
     if (this.windowed.size === 0 || this.unwindowed) return 'not every layer could be compared over a window';
     const faults: string[] = [];
     for (const comparison of this.windowed) {
@@ -131,6 +138,7 @@ export class ComparingHandler implements DispatchHandler {
     const comparison = this.windows.get(describeShape(attention.shape));
     const first = held?.[0] && withUniform(held[0], windowOffset, WINDOW);
     if (!held || !first || !comparison || attention.maxLength <= WINDOW) return false;
+    if (!this.hook.held?.hasRoom) return false;
     const { pass } = dispatch;
     this.encode(pass, [first, ...held.slice(1)]);
     dispatch.encodeStock();
@@ -146,9 +154,6 @@ export class ComparingHandler implements DispatchHandler {
   }
 
   private encode(pass: GPUComputePassEncoder, dispatches: readonly HeldDispatch[]): void {
-    for (const each of dispatches) {
-      const uniforms = encodeHeld(this.hook.device, pass, each);
-      if (uniforms) this.spare.push(uniforms);
-    }
+    for (const each of dispatches) encodeHeld(this.hook, pass, each);
   }
 }

@@ -1,6 +1,7 @@
 import { type Interception, intercept } from '../shared/interception.ts';
 import { BindGroupRecord } from './bind-group-record.ts';
 import { noteBindGroup } from './device-finder.ts';
+import { HeldUniforms } from './held-dispatch.ts';
 import { type DispatchHandler, type HookState, PassHook } from './pass-hook.ts';
 import type { RuntimePatch } from './patch.ts';
 import { matchProgram, type Program } from './program.ts';
@@ -33,6 +34,8 @@ export class DeviceHook implements HookState {
   private users = 0;
   private interceptions: Interception[] = [];
   private readonly uniforms = new UniformRecord();
+  /** Where the uniforms of dispatches go that were held back; see {@link reserve}. */
+  held: HeldUniforms | undefined;
 
   private constructor(
     readonly device: GPUDevice,
@@ -54,7 +57,17 @@ export class DeviceHook implements HookState {
     this.handler = undefined;
     for (const interception of this.interceptions) interception.remove();
     this.interceptions = [];
+    this.held?.destroy();
+    this.held = undefined;
     return true;
+  }
+
+  /**
+   * Has the memory that is needed before dispatches can be held back.
+   * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
+   */
+  async reserve(): Promise<void> {
+    this.held ??= await HeldUniforms.create(this.device);
   }
 
   /**
@@ -64,6 +77,7 @@ export class DeviceHook implements HookState {
   claim(handler: DispatchHandler): boolean {
     if (this.handler) return false;
     this.handler = handler;
+    this.held?.begin();
     return true;
   }
 

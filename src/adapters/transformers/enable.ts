@@ -85,8 +85,9 @@ async function enable(
   const known = knownSession(session);
   const observation = await observe(target, given, known?.observation);
   const { deviceHook, observer } = observation;
-  const resources = createStepResources(deviceHook.device);
+  const resources = await createStepResources(deviceHook.device);
   life.defer(() => destroyStepResources(resources));
+  await deviceHook.reserve();
   progress.begin('compiling');
   const encoders = await createEncoders(resources, observer.layers.values(), policy, life);
   progress.begin('comparing');

@@ -35,8 +35,9 @@ export async function prove(
   wantsSharedCache: boolean,
 ): Promise<Proof> {
   const comparisons = await createComparisons(encoders);
-  const windows: Comparisons = observation.observer.windows ? await createComparisons(encoders) : new Map();
+  let windows: Comparisons = new Map();
   try {
+    if (observation.observer.windows) windows = await createComparisons(encoders);
     return await Trial.hold(target.model, target.sessionHook, (trial) =>
       compare(target, trial, observation, { comparisons, windows }, wantsSharedCache),
     );

@@ -41,8 +41,6 @@ export class StepHandler implements DispatchHandler {
   private pending: Pending | undefined;
   /** The one sequence sees all of its keys. */
   private readonly allKeys: boolean;
-  /** Buffers that live until the run is over. */
-  private readonly spare: GPUBuffer[] = [];
 
   /**
    * @param windows whether attention over a window was proved to be the same
@@ -94,11 +92,6 @@ export class StepHandler implements DispatchHandler {
     if (reason !== undefined) this.account.reasons.add(reason);
   }
 
-  /** Call when the run is over. */
-  end(): void {
-    for (const buffer of this.spare) buffer.destroy();
-  }
-
   /** An attention is the runtime's, as a whole. */
   private leave({ entries }: Dispatch, reason: string, otherForm = false): void {
     this.account.reasons.add(reason);
@@ -124,6 +117,7 @@ export class StepHandler implements DispatchHandler {
   private obstacle(call: AttendCall, layer: number | undefined): string | undefined {
     const { account, conversation } = this;
     if (layer === undefined) return 'the layer of an attention could not be told';
+    if (!this.hook.held?.hasRoom) return 'too many attentions of the step were given back to the runtime';
     if (call.newTokens !== 1) return `${call.newTokens} query rows (a short prompt)`;
     if (call.batch !== conversation.batch)
       return `batch ${call.batch} in a cache of batch ${conversation.batch}`;
@@ -167,10 +161,7 @@ export class StepHandler implements DispatchHandler {
     const { held } = this.pending!;
     this.pending = undefined;
     this.account.reasons.add(reason);
-    for (const each of held) {
-      const uniforms = encodeHeld(this.hook.device, pass, each);
-      if (uniforms) this.spare.push(uniforms);
-    }
+    for (const each of held) encodeHeld(this.hook, pass, each);
   }
 
   /** The encoder of a shape; the layers of most models have one. */

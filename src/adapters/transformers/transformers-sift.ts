@@ -1,5 +1,7 @@
 import { onnxruntimeWeb } from '../../../patches/onnxruntime-web.ts';
+import type { SiftError } from '../../errors.ts';
 import { describeShape } from '../../kernel/shape.ts';
+import { lossOf } from '../../kernel/gpu/allocate.ts';
 import type { StepResources } from '../../kernel/step/encoder.ts';
 import type { SiftFrom } from '../../options.ts';
 import type { ThresholdPolicy } from '../../policy/index.ts';
@@ -13,7 +15,7 @@ import { Conversations } from './conversations.ts';
 import type { DeviceHook } from './device-hook.ts';
 import { generationBound } from './kv/capacity.ts';
 import type { SharedCache, SharedRun } from './kv/shared-cache.ts';
-import { viewOf } from './kv/views.ts';
+import { unshare, viewOf } from './kv/views.ts';
 import { MaskHook } from './mask/mask-hook.ts';
 import type { TrialTarget } from './observe.ts';
 import { layerOfPastKey, type OrtTensor, presentName } from './runtime.ts';
@@ -135,7 +137,7 @@ export class TransformersSift extends LivingSift {
   private async run(feeds: Tensors, rest: unknown[]): Promise<Tensors> {
     const prompt = this.promptNext;
     this.promptNext = false;
-    if (!this.enabled) return this.sessionHook.run(feeds, ...rest);
+    if (!this.enabled) return this.runStock(feeds, rest);
     this.masks.observe(feeds);
     const shared = await this.shared?.begin(feeds, rest);
     const newTokens = (feeds.input_ids ?? feeds.inputs_embeds)?.dims[1] ?? 0;
@@ -160,22 +162,28 @@ export class TransformersSift extends LivingSift {
   /** Runs the session, in place where that was planned; if the runtime refuses that, on its own cache. */
   private async runSession({ feeds, rest, shared, handler, account }: Run): Promise<Tensors> {
     const { run } = this.sessionHook;
-    if (!shared) return this.routed(handler, account, () => run(feeds, ...rest));
+    if (!shared) return this.routed(handler, account, () => this.runStock(feeds, rest));
     try {
       return shared.finish(await this.routed(handler, account, () => run(shared.feeds, shared.fetches)));
     } catch (error) {
       shared.abort();
-      if (this.life.state === 'lost') throw error;
-      // The rows up to here are as they were: the step can be run again.
-      account?.giveUp('the runtime refused past and present in one buffer');
-      try {
-        return await run(feeds, ...rest);
-      } catch {
-        throw error;
-      } finally {
-        this.shared!.refused(error);
-      }
+      account?.giveUp('a run of the runtime failed');
+      if (await lossOf(this.hook.device)) throw error;
+      // The rows up to here are as they were, since only those behind them are written: the step can be run again. If that fails, too, it
+      // was not because of the cache, and the error is what the runtime alone would have said.
+      const outputs = await this.runStock(feeds, rest);
+      this.shared!.refused(error);
+      return outputs;
     }
+  }
+
+  /** Runs the session on the runtime's own cache. */
+  private async runStock(feeds: Tensors, rest: unknown[]): Promise<Tensors> {
+    // On a lost device the runtime's own error is the one to be seen.
+    await unshare(Object.values(feeds)).catch((error: unknown) => {
+      if ((error as SiftError).code !== 'DEVICE_LOST') throw error;
+    });
+    return this.sessionHook.run(feeds, ...rest);
   }
 
   /** Lets a handler have the dispatches of a run, unless another session's run is under way. */
@@ -193,7 +201,6 @@ export class TransformersSift extends LivingSift {
       return await run();
     } finally {
       this.hook.free(handler);
-      handler.end();
     }
   }
 

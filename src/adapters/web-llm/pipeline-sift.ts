@@ -171,7 +171,7 @@ export class PipelineSift {
     const { life, engine } = this;
     return queued(async () => {
       life.check();
-      const resources = createStepResources(device);
+      const resources = await createStepResources(device);
       life.defer(() => destroyStepResources(resources));
       const { shape, pageSize } = registration.program;
       const [zero] = await allocate(device, 'A buffer needs', 4, () => [

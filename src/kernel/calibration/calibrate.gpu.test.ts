@@ -26,7 +26,7 @@ let resources: StepResources;
 let encoder: AttentionEncoder;
 beforeAll(async () => {
   device = await testDevice({ timestamps: true });
-  resources = createStepResources(device);
+  resources = await createStepResources(device);
   encoder = await AttentionEncoder.create(resources, SHAPE, fastestVariant(device, SHAPE), POLICY, EXACT);
 });
 afterAll(() => device.destroy());
@@ -111,7 +111,7 @@ describe('calibration', () => {
     // A clock that moves with the passes, so that the test does not depend on how busy the machine is. Nothing reaches the device: what the
     // passes compute makes no difference here, and on a software adapter the long ones would take minutes.
     const untimed = await testDevice();
-    const own = createStepResources(untimed);
+    const own = await createStepResources(untimed);
     const slow = await AttentionEncoder.create(own, SHAPE, fastestVariant(untimed, SHAPE), POLICY);
     let now = 0;
     const clock = vi.spyOn(performance, 'now').mockImplementation(() => now);

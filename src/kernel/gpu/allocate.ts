@@ -1,5 +1,27 @@
 import { SiftError } from '../../errors.ts';
 
+/** Why a device is gone, if it is. It waits for no more than what has happened already. */
+export function lossOf(device: GPUDevice): Promise<GPUDeviceLostInfo | undefined> {
+  return Promise.race([device.lost, new Promise<undefined>((resolve) => setTimeout(resolve))]);
+}
+
+/**
+ * The error for what a device has refused.
+ * @param error if it is not because the device is lost
+ */
+export async function refusal(device: GPUDevice, error: SiftError): Promise<SiftError> {
+  const lost = await lossOf(device);
+  if (!lost) return error;
+  const { cause } = error;
+  return new SiftError('DEVICE_LOST', `The GPU device was lost (${lost.message || lost.reason}).`, { cause });
+}
+
+/** The error for memory that the device does not have. */
+function outOfMemory(device: GPUDevice, message: string, cause: unknown): Promise<SiftError> {
+  const text = `${message}: ${(cause as Error).message}`;
+  return refusal(device, new SiftError('OUT_OF_MEMORY', text, { cause }));
+}
+
 /**
  * Creates buffers under error scopes, so that only the caller gets a failure. Without the scopes, whoever
  * listens on the device would get it, and the commands that name such a buffer would be lost, the runtime's
@@ -7,31 +29,76 @@ import { SiftError } from '../../errors.ts';
  *
  * @param what the beginning of the error message, such as "Scratch buffers need"
  * @param bytes of all buffers together, for the message
- * @throws {SiftError} `OUT_OF_MEMORY` if the device refuses a buffer. What `create` made is then destroyed.
+ * @param create makes them at once, as a list, or one after the other if it may throw
+ * @throws {SiftError} `OUT_OF_MEMORY` if the device refuses a buffer, `DEVICE_LOST`. What `create` made is then destroyed.
  */
 export async function allocate<T extends { destroy(): void }>(
   device: GPUDevice,
   what: string,
   bytes: number,
-  create: () => T[],
+  create: () => Iterable<T>,
 ): Promise<T[]> {
   device.pushErrorScope('validation');
   device.pushErrorScope('out-of-memory');
-  let made: T[] = [];
+  const made: T[] = [];
   let thrown: unknown;
   try {
-    made = create();
+    for (const each of create()) made.push(each);
   } catch (error) {
     thrown = error;
   }
-  const [memory, validation] = await Promise.all([device.popErrorScope(), device.popErrorScope()]);
+  const popped = [device.popErrorScope(), device.popErrorScope()];
+  // On a lost device scopes may be refused.
+  const [memory, validation] = await Promise.all(popped).catch((error: unknown) => [error]);
   const error = thrown ?? memory ?? validation;
   if (!error) return made;
   for (const each of made) each.destroy();
-  const reason = error instanceof Error ? error.message : (error as GPUError).message;
-  throw new SiftError(
-    'OUT_OF_MEMORY',
-    `${what} ${(bytes / 2 ** 20).toFixed(1)} MB of GPU memory, which the device does not have: ${reason}`,
-    { cause: error },
-  );
+  const size = `${(bytes / 2 ** 20).toFixed(1)} MB of GPU memory`;
+  throw await outOfMemory(device, `${what} ${size}, which the device does not have`, error);
+}
+
+/** Bytes of a buffer that are to be read. */
+export interface BufferPart {
+  buffer: GPUBuffer;
+  /** From the beginning of the buffer, a multiple of 4. Default 0. */
+  offset?: number;
+  /** A multiple of 4. */
+  bytes: number;
+}
+
+/**
+ * Reads parts of buffers back, one after the other, as they are when all work submitted so far is done.
+ * @throws {SiftError} `OUT_OF_MEMORY` if there is no memory for the copy or it cannot be mapped, `DEVICE_LOST`
+ */
+export async function readBack(device: GPUDevice, parts: readonly BufferPart[]): Promise<ArrayBuffer> {
+  const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
+  let mapped: Promise<unknown> = Promise.resolve();
+  const map = (staging: GPUBuffer) => {
+    mapped = staging.mapAsync(GPUMapMode.READ).catch((error: unknown) => ({ error }));
+  };
+  const [staging] = await allocate(device, 'A copy that is read back needs', bytes, () => {
+    const copy = device.createBuffer({
+      label: 'sift read back',
+      size: Math.max(16, bytes),
+      usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
+    });
+    const encoder = device.createCommandEncoder();
+    let at = 0;
+    for (const part of parts) {
+      encoder.copyBufferToBuffer(part.buffer, part.offset ?? 0, copy, at, part.bytes);
+      at += part.bytes;
+    }
+    device.queue.submit([encoder.finish()]);
+    map(copy);
+    return [copy];
+  });
+  try {
+    // A browser may be short of memory for a moment.
+    if (await mapped) map(staging!);
+    const failed = (await mapped) as { error: unknown } | undefined;
+    if (failed) throw await outOfMemory(device, 'A buffer could not be mapped to be read', failed.error);
+    return staging!.getMappedRange().slice(0, bytes);
+  } finally {
+    staging!.destroy();
+  }
 }

@@ -108,31 +108,30 @@ export function writeParams(
   });
 }
 
+/** Entries of the ring. */
+const ENTRIES = 256;
+/** Bytes of its buffer. */
+export const PARAMS_RING_BYTES = ENTRIES * PARAMS_STRIDE;
+
 /**
  * A ring of parameter entries in one uniform buffer. `queue.writeBuffer` takes effect before work that is
  * encoded but not yet submitted. So an entry must not be written again while such work may still read it, and
  * the ring has many.
  */
 export class ParamsRing {
-  readonly buffer: GPUBuffer;
   private next = 0;
   private readonly staging = new DataView(new ArrayBuffer(PARAMS_BYTES));
 
+  /** @param buffer of {@link PARAMS_RING_BYTES} */
   constructor(
     private readonly device: GPUDevice,
-    private readonly entries = 256,
-  ) {
-    this.buffer = device.createBuffer({
-      label: 'sift params',
-      size: entries * PARAMS_STRIDE,
-      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
-    });
-  }
+    readonly buffer: GPUBuffer,
+  ) {}
 
   /** Writes the next entry and returns its dynamic offset in bytes. */
   push(geometry: StepGeometry, policy: ThresholdPolicy, plan: StepPlan): number {
     const offset = this.next * PARAMS_STRIDE;
-    this.next = (this.next + 1) % this.entries;
+    this.next = (this.next + 1) % ENTRIES;
     writeParams(this.staging, geometry, policy, plan);
     this.device.queue.writeBuffer(this.buffer, offset, this.staging.buffer);
     return offset;

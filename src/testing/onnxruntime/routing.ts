@@ -48,10 +48,11 @@ export class Routing {
    * Listens to the device from now on.
    * @param policies those that steps are routed with, besides `exact`
    */
-  static create(device: GPUDevice, ...policies: readonly ThresholdPolicy[]): Routing {
+  static async create(device: GPUDevice, ...policies: readonly ThresholdPolicy[]): Promise<Routing> {
     const hook = DeviceHook.of(device, onnxruntimeWeb);
     hook.acquire();
-    return new Routing(hook, createStepResources(device), [presetPolicy('exact'), ...policies]);
+    await hook.reserve();
+    return new Routing(hook, await createStepResources(device), [presetPolicy('exact'), ...policies]);
   }
 
   /** Observes a step, and compiles our kernels for the shapes that it shows. */
@@ -130,7 +131,6 @@ export class Routing {
     try {
       return { outputs: await this.under(handler, decoder, step), account };
     } finally {
-      handler.end();
       conversation.destroy();
     }
   }

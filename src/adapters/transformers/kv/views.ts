@@ -48,6 +48,28 @@ export function viewOf(tensor: OrtTensor | undefined): KvView | undefined {
 }
 
 /**
+ * Has the rows without gaps of those tensors that are views, as a runtime needs them that is to have a cache of its own again.
+ * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
+ */
+export async function unshare(tensors: Iterable<OrtTensor>): Promise<void> {
+  const wanted: LivingView[] = [];
+  for (const tensor of tensors) {
+    const view = views.get(tensor);
+    if (view && !view.own && !view.disposed) wanted.push(view);
+  }
+  while (wanted.length > 0) {
+    const [{ cache, length }] = wanted as [LivingView];
+    const alike = wanted.filter((view) => view.cache === cache && view.length === length);
+    const indices = alike.map(({ index }) => index);
+    const buffers = await cache.allocateContiguous(indices, length);
+    for (const [i, view] of alike.entries()) {
+      view.own = buffers[i];
+      wanted.splice(wanted.indexOf(view), 1);
+    }
+  }
+}
+
+/**
  * A tensor of dims [batch, heads, length, headSize] over a shared cache. It may be used like the runtime's own: whoever asks for
  * its data or its buffer gets the rows without gaps.
  */
