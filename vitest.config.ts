@@ -37,6 +37,17 @@ export default defineConfig({
           exclude: ['**/*.gpu.test.ts', '**/node_modules/**'],
         },
       },
+      // Long runs of the same kind, by `npm run trust`.
+      {
+        test: {
+          name: 'trust',
+          environment: 'node',
+          setupFiles: ['src/testing/all-kernels.ts'],
+          include: ['src/**/*.trust.ts'],
+          testTimeout: 3_600_000,
+          hookTimeout: 600_000,
+        },
+      },
       // The package as `npm pack` makes it of the latest build.
       {
         test: {

@@ -1,44 +1,89 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { presetPolicy } from '../../policy/index.ts';
+// What of ours a device may refuse is refused, one call at a time, under a real generate of transformers.js on a session of ours. The
+// nightly command has every call (faults.trust.ts); here it is one in a few.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { SiftError } from '../../errors.ts';
 import { testDevice } from '../../testing/device.ts';
-import { FaultyDevice } from '../../testing/faults/faulty-device.ts';
-import { type GpuModel, gpuModel, promptOf } from '../../testing/transformers/gpu-session.ts';
-import { enableTransformers } from './enable.ts';
+import { expectHarmless, type FaultyOutcome, faultyRun, stockRun } from '../../testing/faults/faulty-run.ts';
 
-const SHAPE = { queryHeads: 4, kvHeads: 2, headSize: 16, dtype: 'f32' } as const;
-const load = (device: GPUDevice): GpuModel => gpuModel(device, { shape: SHAPE, layers: 2, seed: 5 });
+/** Calls from one that is tried to the next; it has no factor in common with the calls of one purpose. */
+const EVERY = 7;
+
 let device: GPUDevice;
+let stock: Awaited<ReturnType<typeof stockRun>>;
+let whole: FaultyOutcome;
 beforeAll(async () => {
   device = await testDevice();
-});
+  stock = await stockRun(device);
+  whole = await faultyRun(device, {});
+}, 600_000);
 afterAll(() => device.destroy());
 
-test('works', async () => {
-  const stock = await load(device).generate(promptOf(70), 6);
-  let total = 1;
-  const wrong: string[] = [];
-  for (let n = -1; n < total; n++) {
-    const started = performance.now();
-    const g = load(device);
-    const faults = new FaultyDevice(device);
-    let text = '';
-    faults.plan = { buffer: (i) => i === n };
-    const policy = { ...presetPolicy('balanced', 'shadow'), name: `fault ${n}` };
-    const sift = await enableTransformers(g.model, { device, siftFrom: 0, policy }).catch((e) => String(e));
-    const atEnabled = faults.counts.buffer;
-    const ours = await g.generate(promptOf(70), 6).catch((e) => [String(e)]);
-    let report: unknown;
-    if (typeof sift !== 'string') {
-      const r = await sift.report().catch((e) => String(e));
-      report = typeof r === 'string' ? r : [r.steps, r.stockSteps, r.cache.kind, r.layers.length, r.reasons.map((x) => x.reason), r.cache.reasons];
-      await sift.dispose();
+test('without a fault sift is on, and every step goes through our kernels', () => {
+  expectHarmless(whole, stock);
+  expect(whole.refused).toBeUndefined();
+  expect(whole.report!.steps).toEqual({ sifted: 4, dense: 0 });
+  expect(whole.report!.cache).toMatchObject({ kind: 'shared', grown: 1 });
+  expect(whole.report!.policy.keys).toBe('shadow');
+});
+
+describe('no memory', () => {
+  test('for one buffer: nothing is spoilt, whichever it is', async () => {
+    for (let n = 0; n < whole.counts.buffer; n += EVERY) {
+      const outcome = await faultyRun(device, { buffer: (i) => i === n });
+      expect(outcome.failed).toHaveLength(1);
+      expectHarmless(outcome, stock);
     }
-    await faults.settle();
-    text = `${n} ${faults.failed} | enable ${typeof sift === 'string' ? sift : 'ok'} (${atEnabled}) | ${ours} | ${JSON.stringify(report)} | alive ${[...faults.alive].map((b) => b.label || b.size)} | ${faults.uncaptured.map((x) => x.slice(0, 100)).join(' // ')} ${(performance.now() - started).toFixed(0)}ms ${faults.counts.map}`;
-    console.log(text);
-    if (n === -1) total = faults.counts.buffer;
-    faults.remove();
-  }
-  console.log(stock);
-  expect(wrong).toEqual([]);
+  });
+
+  test("from a buffer of the generation on: the shadow is left out, then the layers are the runtime's", async () => {
+    const first = whole.enabling.buffer;
+    const shadow = await faultyRun(device, { buffer: (_, label) => label === 'sift shadow' });
+    expectHarmless(shadow, stock);
+    expect(shadow.report!.policy.keys).toBe('exact');
+    expect(shadow.report!.reasons.map(({ reason }) => reason).join()).toContain('all of K is read');
+    const states = await faultyRun(device, { buffer: (i, label) => i >= first && !label.includes('past') });
+    expectHarmless(states, stock);
+    expect(states.report!.steps).toEqual({ sifted: 0, dense: 0 });
+    expect(states.report!.stockSteps).toBe(4);
+  });
+
+  test('for a cache twice as large: it grows as far as it has to; for none at all: the generation says so', async () => {
+    // Each turn of the conversation makes a cache of four buffers: this counts them from the first turn on.
+    const growth = () => {
+      let caches = 0;
+      return (i: number, label: string) => {
+        if (i >= whole.enabling.buffer && label.includes('past')) caches++;
+        return caches > 4 && caches;
+      };
+    };
+    const first = growth();
+    const large = await faultyRun(device, { buffer: (...call) => first(...call) === 5 });
+    expectHarmless(large, stock);
+    expect(large.report!.cache).toMatchObject({ kind: 'shared', grown: 1, reasons: [] });
+    const all = growth();
+    const none = await faultyRun(device, { buffer: (...call) => all(...call) !== false });
+    expect((none.tokens as unknown as SiftError).code).toBe('OUT_OF_MEMORY');
+    expect(none.uncaptured).toEqual([]);
+  });
+});
+
+describe('a buffer that cannot be mapped', () => {
+  test('once: it is tried again, and nobody notices', async () => {
+    for (let n = 0; n < whole.counts.map; n += 2) {
+      const outcome = await faultyRun(device, { map: (i) => i === n });
+      expectHarmless(outcome, stock);
+      expect(outcome.refused).toBeUndefined();
+      expect(outcome.report!.layers).toHaveLength(2);
+    }
+  });
+
+  test('twice: without the shadow, or not at all, or without figures in the report', async () => {
+    for (let n = 1; n < whole.counts.map; n += 2) {
+      const outcome = await faultyRun(device, { map: (i) => i === n || i === n + 1 });
+      expectHarmless(outcome, stock);
+    }
+    const report = await faultyRun(device, { map: (i) => i >= whole.enabling.map });
+    expect(report.report!.layers).toEqual([]);
+    expect(report.report!.reasons.map(({ reason }) => reason).join()).toContain('could not be read');
+  });
 });

@@ -101,7 +101,11 @@ export function withUniform(held: HeldDispatch, offset: number, value: number): 
 }
 
 /** Encodes a dispatch that was kept. */
-export function encodeHeld({ device, held: room }: DeviceHook, pass: GPUComputePassEncoder, held: HeldDispatch): void {
+export function encodeHeld(
+  { device, held: room }: DeviceHook,
+  pass: GPUComputePassEncoder,
+  held: HeldDispatch,
+): void {
   const resource = held.uniforms && room?.write(held.uniforms);
   const group = device.createBindGroup({
     layout: held.pipeline.getBindGroupLayout(0),

@@ -1,7 +1,7 @@
 import { onnxruntimeWeb } from '../../../patches/onnxruntime-web.ts';
 import type { SiftError } from '../../errors.ts';
-import { describeShape } from '../../kernel/shape.ts';
 import { lossOf } from '../../kernel/gpu/allocate.ts';
+import { describeShape } from '../../kernel/shape.ts';
 import type { StepResources } from '../../kernel/step/encoder.ts';
 import type { SiftFrom } from '../../options.ts';
 import type { ThresholdPolicy } from '../../policy/index.ts';

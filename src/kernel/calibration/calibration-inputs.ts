@@ -1,6 +1,6 @@
+import { SiftError } from '../../errors.ts';
 import { createRandom } from '../../oracle/index.ts';
 import { type StepPlan, type ThresholdPolicy, validatePolicy } from '../../policy/index.ts';
-import { SiftError } from '../../errors.ts';
 import { allocate } from '../gpu/allocate.ts';
 import { type Uploaded, uploadAll } from '../gpu/transfer.ts';
 import { type AttentionShape, shapeConstants } from '../shape.ts';
@@ -191,7 +191,10 @@ export class CalibrationInputs {
         device,
         'Calibration needs',
         Object.fromEntries(
-          Array.from({ length: pageSize === undefined ? 0 : sets }, (_, set) => [`table ${set}`, tableOf(set)]),
+          Array.from({ length: pageSize === undefined ? 0 : sets }, (_, set) => [
+            `table ${set}`,
+            tableOf(set),
+          ]),
         ),
       ),
     );

@@ -38,7 +38,8 @@ export class FaultyDevice {
       createBuffer: (descriptor: GPUBufferDescriptor) => this.createBuffer(descriptor),
       createComputePipelineAsync: async (descriptor: GPUComputePipelineDescriptor) => {
         const label = `${descriptor.label} ${descriptor.compute.module.label}`;
-        if (!this.hits('pipeline', label)) return prototype.createComputePipelineAsync.call(device, descriptor);
+        if (!this.hits('pipeline', label))
+          return prototype.createComputePipelineAsync.call(device, descriptor);
         const error = new Error('The compiler gave up, by order of a test.');
         throw Object.assign(error, { name: 'GPUPipelineError', reason: 'internal' });
       },
@@ -71,7 +72,8 @@ export class FaultyDevice {
   }
 
   private hits(kind: FaultKind, label: string): boolean {
-    const hit = this.plan[kind]?.(this.counts[kind]++, label) ?? false;
+    const n = this.counts[kind]++;
+    const hit = this.plan[kind]?.(n, label) ?? false;
     if (hit) this.failed.push(`${kind} ${label}`);
     return hit;
   }

@@ -73,6 +73,8 @@ export class GpuSession implements OrtSession {
   readonly config = { device: 'webgpu' };
   /** Sees each run before it does anything; what it throws is the runtime's error. */
   before: ((run: RunOfSession) => void) | undefined;
+  /** The same before the last layer. */
+  during: ((run: RunOfSession) => void) | undefined;
   /** The same when the run has written its rows. */
   after: ((run: RunOfSession) => void) | undefined;
   runs = 0;
@@ -127,6 +129,7 @@ export class GpuSession implements OrtSession {
     );
     const outputs: Float32Array[] = [];
     for (const [layer, buffers] of present.entries()) {
+      if (layer === present.length - 1) this.during?.(run);
       const pasts = ['key', 'value'].map((kind) => feeds[`past_key_values.${layer}.${kind}`]!);
       outputs.push(await this.attend(layer, { ids, length, past, capacity, shared, pasts, buffers }));
     }
@@ -184,7 +187,9 @@ export class GpuSession implements OrtSession {
       for (const [i, row] of this.rowsOf(layer, id, position).entries())
         this.writeRow(buffers[i]!, row, position, capacity);
     }
-    const [k, v] = await Promise.all(buffers.map((buffer) => this.read(buffer, kvHeads * capacity * headSize)));
+    const [k, v] = await Promise.all(
+      buffers.map((buffer) => this.read(buffer, kvHeads * capacity * headSize)),
+    );
     const inputs = { q, k: k!, v: v!, batch: 1, queryHeads, kvHeads, headSize, capacity, lengths: length };
     return Float32Array.from(denseAttention(inputs).output);
   }
@@ -223,7 +228,9 @@ export class GpuSession implements OrtSession {
     }
     const { form = 'two' } = this.options;
     const given = { dtype: 'f32', form } as const;
-    this.programs ??= [copyProgram(given), ...attentionPrograms(given)].map((program) => this.compile(program));
+    this.programs ??= [copyProgram(given), ...attentionPrograms(given)].map((program) =>
+      this.compile(program),
+    );
     const encoder = device.createCommandEncoder();
     const pass = encoder.beginComputePass();
     const uniforms: GPUBuffer[] = [];
@@ -379,6 +386,8 @@ export interface GpuModel {
   session: GpuSession;
   /** Generates greedily; the new tokens. */
   generate(prompt: readonly number[], count: number): Promise<number[]>;
+  /** Two turns, the second on the kept cache of the first; the new tokens of both. */
+  converse(prompt: readonly number[], further: readonly number[], count: number): Promise<number[]>;
 }
 
 /** Some tokens of a prompt. */
@@ -398,14 +407,32 @@ export function gpuModel(device: GPUDevice, options: GpuSessionOptions): GpuMode
   };
   const Model = LlamaForCausalLM as unknown as new (...args: unknown[]) => HubModel;
   const model = new Model(config, { model: session }, {});
-  const generate = async (prompt: readonly number[], count: number) => {
-    const output = (await model.generate({
+  const turn = async (prompt: readonly number[], count: number, kept?: unknown) => {
+    const { sequences, past_key_values } = (await model.generate({
       inputs: int64([prompt]),
       attention_mask: int64([prompt.map(() => 1)]),
       max_new_tokens: count,
       do_sample: false,
-    })) as Tensor;
-    return (output.tolist() as bigint[][])[0]!.slice(prompt.length).map(Number);
+      return_dict_in_generate: true,
+      ...(kept ? { past_key_values: kept } : {}),
+    })) as { sequences: Tensor; past_key_values: { dispose(): Promise<void> } };
+    const tokens = (sequences.tolist() as bigint[][])[0]!.map(Number);
+    return { tokens, past: past_key_values };
   };
-  return { model, session, generate };
+  const generate = async (prompt: readonly number[], count: number) => {
+    const { tokens, past } = await turn(prompt, count);
+    await past.dispose();
+    return tokens.slice(prompt.length);
+  };
+  const converse = async (prompt: readonly number[], further: readonly number[], count: number) => {
+    const first = await turn(prompt, count);
+    const whole = [...first.tokens, ...further];
+    const second = await turn(whole, count, first.past).catch(async (error: unknown) => {
+      await first.past.dispose();
+      throw error;
+    });
+    await second.past.dispose();
+    return [...first.tokens.slice(prompt.length), ...second.tokens.slice(whole.length)];
+  };
+  return { model, session, generate, converse };
 }
