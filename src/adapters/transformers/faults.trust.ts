@@ -1,5 +1,6 @@
 // Every fault at every call of ours, for the nightly command; faults.test.ts says what is tried and has one in a few.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { SiftError } from '../../errors.ts';
 import { learnedPolicy } from '../../policy/index.ts';
 import { testDevice } from '../../testing/device.ts';
 import {
@@ -7,6 +8,7 @@ import {
   type FaultyOutcome,
   faultyRun,
   generating,
+  loseWhile,
   stockRun,
 } from '../../testing/faults/faulty-run.ts';
 
@@ -75,4 +77,33 @@ test('a step that should have been learned from is made up for', async () => {
   expect(outcome.report!.layers.flatMap(({ heads }) => heads.map(({ status }) => status))).toEqual(
     new Array(8).fill('fitted'),
   );
+});
+
+describe('a device that is lost', () => {
+  const EXACT = { quality: 'exact', siftFrom: 0 } as const;
+
+  test.each(['observing', 'compiling', 'comparing', 'calibrating'] as const)('while %s', async (stage) => {
+    const options = stage === 'calibrating' ? ({ quality: 'balanced' } as const) : EXACT;
+    expect(await loseWhile(await testDevice(), stage, options)).toMatchObject({ code: 'DEVICE_LOST' });
+  });
+
+  test.each(['before', 'during', 'after'] as const)('%s a run, whichever it is', async (when) => {
+    // The runs of enabling are those of its two trials and of the shared cache; then come the generation's.
+    for (let n = 0; n < 26; n += 2) {
+      const own = await testDevice();
+      const outcome = await faultyRun(own, {}, EXACT, (session) => {
+        session[when] = ({ run }) => {
+          if (run === n) own.destroy();
+        };
+      });
+      if (outcome.refused) expect([n, outcome.refused.code]).toEqual([n, 'DEVICE_LOST']);
+      else {
+        expect([n, outcome.report!.enabled, outcome.afterwards?.code]).toEqual([n, false, 'DEVICE_LOST']);
+        expect(outcome.report!.lost).toBe((await own.lost).message);
+      }
+      // After the last run nothing is left to fail.
+      if (n < 24) expect([n, outcome.tokens instanceof SiftError]).toEqual([n, false]);
+    }
+    expectHarmless(await faultyRun(device, {}, EXACT), stock);
+  });
 });

@@ -62,9 +62,9 @@ export class DeviceSearch {
     );
   }
 
-  /** Has a life watch the devices that were at work, after a run that failed: it then knows whether one of them is gone. */
+  /** Has a life watch the devices that were at work or given, after a run that failed: it then knows whether one of them is gone. */
   async watchAll(life: LifeCycle): Promise<void> {
-    const { devices } = this.finder;
+    const devices = [...this.finder.devices, ...(this.given ? [this.given] : [])];
     for (const device of devices) life.watch(device);
     // A loss is told by a promise. If there is none, nothing is waited for.
     await Promise.race([...devices.map(({ lost }) => lost), new Promise((resolve) => setTimeout(resolve))]);

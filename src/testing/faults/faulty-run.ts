@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import type { EnableProgress } from '../../adapters/shared/progress.ts';
 import { enableTransformers } from '../../adapters/transformers/enable.ts';
 import type { SiftError } from '../../errors.ts';
 import type { SiftOptions } from '../../options.ts';
@@ -50,6 +51,8 @@ export interface FaultyOutcome {
   uncaptured: readonly string[];
   /** Labels of buffers that were left behind. */
   leaked: readonly string[];
+  /** Why sift could not be enabled again after the generation. */
+  afterwards: SiftError | undefined;
 }
 
 /**
@@ -76,6 +79,7 @@ export async function faultyRun(
     session.seen.length = 0;
     const tokens = await converse(PROMPT, FURTHER, TOKENS).catch((error: unknown) => error as Error);
     const report = await sift?.report();
+    const afterwards = sift && errorOf(() => sift.enable());
     sift?.dispose();
     await faults.settle();
     return {
@@ -88,16 +92,41 @@ export async function faultyRun(
       failed: faults.failed,
       uncaptured: faults.uncaptured,
       leaked: [...faults.alive].map(({ label, size }) => label || `${size} bytes`),
+      afterwards,
     };
   } finally {
     faults.remove();
   }
 }
 
+function errorOf(work: () => void): SiftError | undefined {
+  try {
+    work();
+    return undefined;
+  } catch (error) {
+    return error as SiftError;
+  }
+}
+
 /** The same without the plugin. */
-export async function stockRun(device: GPUDevice): Promise<Pick<FaultyOutcome, 'tokens' | 'logits'>> {
+export async function stockRun(
+  device: GPUDevice,
+): Promise<Pick<FaultyOutcome, 'tokens' | 'logits'> & { prompt: readonly number[] }> {
   const { session, converse } = loadFaulty(device);
-  return { tokens: await converse(PROMPT, FURTHER, TOKENS), logits: session.seen };
+  return { tokens: await converse(PROMPT, FURTHER, TOKENS), logits: session.seen, prompt: PROMPT };
+}
+
+/** Enables sift on a device that is lost when a stage of that begins; the error. */
+export async function loseWhile(
+  device: GPUDevice,
+  stage: EnableProgress['stage'],
+  options: SiftOptions = { quality: 'exact', siftFrom: 0 },
+): Promise<unknown> {
+  const { model } = loadFaulty(device);
+  const onProgress = (progress: EnableProgress) => {
+    if (progress.stage === stage) device.destroy();
+  };
+  return enableTransformers(model, { device, onProgress, ...options }).catch((error: unknown) => error);
 }
 
 /**
