@@ -28,7 +28,9 @@ export async function stepTimes(
   tuned: FoundTuning,
   repeat: number,
 ): Promise<StepTimes | undefined> {
-  const inputs = await CalibrationInputs.create(encoder, policy, length, undefined);
+  const inputs = await CalibrationInputs.create(encoder, policy, length, undefined, []).catch(
+    () => undefined,
+  );
   if (!inputs) return undefined;
   const timer = await StepTimer.create(encoder.resources.device);
   const usual = encoder.tuning;

@@ -1,6 +1,6 @@
 import { invalidOption, SiftError } from '../errors.ts';
 import { planStep, presetPolicy, type ThresholdPolicy, validatePolicy } from '../policy/index.ts';
-import { allocate } from './gpu/allocate.ts';
+import { allocate, destroyAll, type Owned } from './gpu/allocate.ts';
 import { selfTest } from './proof/self-test.ts';
 import { fastestVariant, firstProven, kernelVariants } from './proof/variants.ts';
 import { type AttentionShape, validateShape } from './shape.ts';
@@ -205,7 +205,7 @@ export async function createSiftAttention(
   validateShape(shape);
   const chosen = options.subgroups !== undefined || options.tuning !== undefined;
   const variants = chosen ? [fastestVariant(device, shape, options)] : kernelVariants(device, shape);
-  const owned: { destroy(): void }[] = [];
+  const owned: Owned = [];
   try {
     const resources = options.resources ?? (await createStepResources(device));
     if (!options.resources) owned.push({ destroy: () => destroyStepResources(resources) });
@@ -217,12 +217,12 @@ export async function createSiftAttention(
     encoder.siftFrom = options.siftFrom ?? 0;
     const states = await LayerState.allocate(device, new Array(layers).fill(shape), batch, policy);
     owned.push(...states);
-    const [zeros] = await allocate(device, 'Lengths need', batch * 4, () => [
+    const [zeros] = await allocate(device, 'Lengths need', 0, () => [
       device.createBuffer({ label: 'sift zeros', size: batch * 4, usage: GPUBufferUsage.STORAGE }),
     ]);
     return new SiftAttention(encoder, policy, states, batch, zeros!, options.resources === undefined);
   } catch (error) {
-    for (const each of owned) each.destroy();
+    destroyAll(owned);
     throw error;
   }
 }

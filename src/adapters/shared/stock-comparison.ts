@@ -1,5 +1,5 @@
 import { SiftError } from '../../errors.ts';
-import { allocate } from '../../kernel/gpu/allocate.ts';
+import { allocate, type Owned } from '../../kernel/gpu/allocate.ts';
 import { OutputComparison } from '../../kernel/proof/output-comparison.ts';
 import { type AttentionShape, type DType, describeShape } from '../../kernel/shape.ts';
 import {
@@ -29,36 +29,30 @@ export class StockComparison {
     private readonly state: LayerState,
     private readonly output: GPUBuffer,
     private readonly lse: GPUBuffer,
-    private readonly owned: readonly { destroy(): void }[],
   ) {}
 
   /**
    * @param tested an encoder that has the dense kernels; the comparison has resources of its own, so that it disturbs nobody's
+   * @param owned gets what is made, as it is made
    * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`, `SELF_TEST_FAILED` if the comparison does not compile
    */
-  static async create(tested: AttentionEncoder): Promise<StockComparison> {
+  static async create(tested: AttentionEncoder, owned: Owned): Promise<StockComparison> {
     const { shape } = tested;
     const { device } = tested.resources;
     const usage = GPUBufferUsage.STORAGE;
     const bytes = Math.ceil((shape.queryHeads * shape.headSize * 4) / 16) * 16;
-    const [output, lse] = await allocate(device, 'Buffers for a comparison need', bytes, () => [
+    const [output, lse] = await allocate(device, 'A comparison needs', 0, () => [
       device.createBuffer({ label: 'sift comparison', size: bytes, usage }),
       device.createBuffer({ label: 'sift comparison lse', size: shape.queryHeads * 4, usage }),
     ]);
-    const owned: { destroy(): void }[] = [output!, lse!];
-    try {
-      const resources = await createStepResources(device);
-      owned.push({ destroy: () => destroyStepResources(resources) });
-      const comparison = await OutputComparison.create(device, shape);
-      owned.push(comparison);
-      const [state] = await LayerState.allocate(device, [shape], 1, EXACT);
-      owned.push(state!);
-      const encoder = tested.on(resources);
-      return new StockComparison(encoder, resources, comparison, state!, output!, lse!, owned);
-    } catch (error) {
-      for (const each of owned) each.destroy();
-      throw error;
-    }
+    owned.push(output!, lse!);
+    const resources = await createStepResources(device);
+    owned.push({ destroy: () => destroyStepResources(resources) });
+    const comparison = await OutputComparison.create(device, shape);
+    owned.push(comparison);
+    const [state] = await LayerState.allocate(device, [shape], 1, EXACT);
+    owned.push(state!);
+    return new StockComparison(tested.on(resources), resources, comparison, state!, output!, lse!);
   }
 
   /**
@@ -111,9 +105,5 @@ export class StockComparison {
     const bound = STOCK_BOUND[this.shape.dtype];
     if (relative <= bound && largest > 0) return undefined;
     return `On the model's own data our dense attention (${describeShape(this.shape)}) differs from the runtime's by ${relative.toExponential(2)} of the largest output (${largest.toExponential(2)}); allowed: ${bound}.`;
-  }
-
-  destroy(): void {
-    for (const each of this.owned) each.destroy();
   }
 }

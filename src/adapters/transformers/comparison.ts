@@ -1,3 +1,4 @@
+import type { Owned } from '../../kernel/gpu/allocate.ts';
 import { describeShape } from '../../kernel/shape.ts';
 import type { AttentionEncoder } from '../../kernel/step/encoder.ts';
 import { StockComparison } from '../shared/stock-comparison.ts';
@@ -14,22 +15,21 @@ import { TRIAL_LENGTH } from './trial.ts';
 /** Comparisons by the key of their shapes. */
 export type Comparisons = ReadonlyMap<string, StockComparison>;
 
-/** A comparison for each shape of a model's attention. */
+/**
+ * A comparison for each shape of a model's attention.
+ * @param owned gets what is made, as it is made
+ */
 export async function createComparisons(
   encoders: ReadonlyMap<string, AttentionEncoder>,
+  owned: Owned,
 ): Promise<Comparisons> {
   const comparisons = new Map<string, StockComparison>();
-  try {
-    for (const [key, encoder] of encoders) {
-      const comparison = await StockComparison.create(encoder);
-      comparisons.set(key, comparison);
-      await comparison.reserve(TRIAL_LENGTH);
-    }
-    return comparisons;
-  } catch (error) {
-    for (const comparison of comparisons.values()) comparison.destroy();
-    throw error;
+  for (const [key, encoder] of encoders) {
+    const comparison = await StockComparison.create(encoder, owned);
+    await comparison.reserve(TRIAL_LENGTH);
+    comparisons.set(key, comparison);
   }
+  return comparisons;
 }
 
 /**
@@ -138,7 +138,6 @@ export class ComparingHandler implements DispatchHandler {
     const comparison = this.windows.get(describeShape(attention.shape));
     const first = held?.[0] && withUniform(held[0], windowOffset, WINDOW);
     if (!held || !first || !comparison || attention.maxLength <= WINDOW) return false;
-    if (!this.hook.held?.hasRoom) return false;
     const { pass } = dispatch;
     this.encode(pass, [first, ...held.slice(1)]);
     dispatch.encodeStock();

@@ -1,7 +1,8 @@
+import type { UniformRing } from '../../kernel/step/uniform-ring.ts';
 import { type Interception, intercept } from '../shared/interception.ts';
 import { BindGroupRecord } from './bind-group-record.ts';
 import { noteBindGroup } from './device-finder.ts';
-import { HeldUniforms } from './held-dispatch.ts';
+import { createHeldUniforms } from './held-dispatch.ts';
 import { type DispatchHandler, type HookState, PassHook } from './pass-hook.ts';
 import type { RuntimePatch } from './patch.ts';
 import { matchProgram, type Program } from './program.ts';
@@ -35,7 +36,7 @@ export class DeviceHook implements HookState {
   private interceptions: Interception[] = [];
   private readonly uniforms = new UniformRecord();
   /** Where the uniforms of dispatches go that were held back; see {@link reserve}. */
-  held: HeldUniforms | undefined;
+  held: UniformRing | undefined;
 
   private constructor(
     readonly device: GPUDevice,
@@ -67,7 +68,7 @@ export class DeviceHook implements HookState {
    * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
    */
   async reserve(): Promise<void> {
-    this.held ??= await HeldUniforms.create(this.device);
+    this.held ??= await createHeldUniforms(this.device);
   }
 
   /**
@@ -77,7 +78,6 @@ export class DeviceHook implements HookState {
   claim(handler: DispatchHandler): boolean {
     if (this.handler) return false;
     this.handler = handler;
-    this.held?.begin();
     return true;
   }
 

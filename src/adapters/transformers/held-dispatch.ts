@@ -1,65 +1,22 @@
 import { allocate } from '../../kernel/gpu/allocate.ts';
+import { createRingBuffer, PLACE_BYTES, UniformRing } from '../../kernel/step/uniform-ring.ts';
 import { bufferOfEntry } from './device-finder.ts';
 import type { DeviceHook } from './device-hook.ts';
 import type { Dispatch } from './pass-hook.ts';
 import type { MatchedProgram } from './program.ts';
 
-/** Bytes from one place in the buffer to the next: the largest alignment of a uniform buffer's offset that WebGPU allows. */
-const PLACE = 256;
-/** Places in the buffer. */
+/** Places for uniforms. A runtime submits its commands after some tens of dispatches, and has far fewer attentions. */
 const PLACES = 1024;
-/** Places that the programs of one attention are taken to need at most. */
-const ATTENTION = 16;
 
 /**
- * Where the uniforms of dispatches go that were held back and are encoded after all. It is one buffer that is there before the runtime
- * encodes anything: one that is made in the middle of its commands might be refused for lack of memory, and its commands with it.
+ * Where the uniforms of dispatches go that were held back and are encoded after all. It is there before the runtime encodes anything: a
+ * buffer that is made in the middle of its commands might be refused for lack of memory, and its commands with it.
+ *
+ * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
  */
-export class HeldUniforms {
-  private next = 0;
-  /** Places that the run in progress has taken. */
-  private taken = 0;
-
-  private constructor(
-    private readonly device: GPUDevice,
-    private readonly buffer: GPUBuffer,
-  ) {}
-
-  /** @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST` */
-  static async create(device: GPUDevice): Promise<HeldUniforms> {
-    const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
-    const size = PLACE * PLACES;
-    const [buffer] = await allocate(device, 'Uniforms of the runtime need', size, () => [
-      device.createBuffer({ label: 'sift uniforms of the runtime', size, usage }),
-    ]);
-    return new HeldUniforms(device, buffer!);
-  }
-
-  /** Call when a run begins. Half of the places may be named by commands of the run before that are yet to be submitted. */
-  begin(): void {
-    this.taken = 0;
-  }
-
-  /** Whether there is room for the programs of one more attention in this run. */
-  get hasRoom(): boolean {
-    return this.taken + ATTENTION <= PLACES / 2;
-  }
-
-  /** Writes uniforms, and returns where they are bound. */
-  write(bytes: Uint8Array<ArrayBuffer>): GPUBufferBinding {
-    const { device, buffer } = this;
-    const places = Math.ceil(bytes.byteLength / PLACE);
-    if (this.next + places > PLACES) this.next = 0;
-    const offset = this.next * PLACE;
-    this.next += places;
-    this.taken += places;
-    device.queue.writeBuffer(buffer, offset, bytes);
-    return { buffer, offset, size: bytes.byteLength };
-  }
-
-  destroy(): void {
-    this.buffer.destroy();
-  }
+export async function createHeldUniforms(device: GPUDevice): Promise<UniformRing> {
+  const [buffer] = await allocate(device, 'Uniforms need', 0, () => [createRingBuffer(device, PLACES)]);
+  return new UniformRing(device, buffer!, PLACES);
 }
 
 /** A dispatch of the runtime that was not encoded, with all that is needed to encode it later. */
@@ -82,7 +39,7 @@ export function holdDispatch(dispatch: Dispatch, program: MatchedProgram, hook: 
   const bytes = bound && hook.uniformBytes(bound.buffer);
   // Without uniforms, or with some that were written before the plugin listened, there is nothing to keep.
   const from = bound?.offset ?? 0;
-  const end = from + (bound?.size ?? Number.POSITIVE_INFINITY);
+  const end = from + Math.min(bound?.size ?? PLACE_BYTES, PLACE_BYTES);
   const uniforms =
     bytes && new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength).slice(from, end);
   return { pipeline, entries, uniformBinding, uniforms, x, y, z };
@@ -106,7 +63,9 @@ export function encodeHeld(
   pass: GPUComputePassEncoder,
   held: HeldDispatch,
 ): void {
-  const resource = held.uniforms && room?.write(held.uniforms);
+  const { uniforms } = held;
+  const resource = uniforms &&
+    room && { buffer: room.buffer, offset: room.write(uniforms.buffer), size: uniforms.byteLength };
   const group = device.createBindGroup({
     layout: held.pipeline.getBindGroupLayout(0),
     entries: held.entries.map((entry) =>

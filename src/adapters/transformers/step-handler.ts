@@ -117,7 +117,6 @@ export class StepHandler implements DispatchHandler {
   private obstacle(call: AttendCall, layer: number | undefined): string | undefined {
     const { account, conversation } = this;
     if (layer === undefined) return 'the layer of an attention could not be told';
-    if (!this.hook.held?.hasRoom) return 'too many attentions of the step were given back to the runtime';
     if (call.newTokens !== 1) return `${call.newTokens} query rows (a short prompt)`;
     if (call.batch !== conversation.batch)
       return `batch ${call.batch} in a cache of batch ${conversation.batch}`;

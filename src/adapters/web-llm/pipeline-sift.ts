@@ -1,6 +1,6 @@
 import { webLlm } from '../../../patches/web-llm.ts';
 import { SiftError } from '../../errors.ts';
-import { allocate } from '../../kernel/gpu/allocate.ts';
+import { allocate, destroyAll, type Owned } from '../../kernel/gpu/allocate.ts';
 import { pagedSelfTest } from '../../kernel/proof/paged-self-test.ts';
 import { firstProven, kernelVariants } from '../../kernel/proof/variants.ts';
 import type { AttentionShape } from '../../kernel/shape.ts';
@@ -61,6 +61,8 @@ export class PipelineSift {
   private state: Ready | undefined;
   /** Holds the first step against the runtime's; undefined once that is done. */
   private comparison: StockComparison | undefined;
+  /** What it works with. */
+  private readonly compared: Owned = [];
   private step: PagedStep | undefined;
   /** The layers that are routed, by the buffers of their pages and by number. */
   private pages: PagedLayers = new Map();
@@ -174,7 +176,7 @@ export class PipelineSift {
       const resources = await createStepResources(device);
       life.defer(() => destroyStepResources(resources));
       const { shape, pageSize } = registration.program;
-      const [zero] = await allocate(device, 'A buffer needs', 4, () => [
+      const [zero] = await allocate(device, 'A buffer needs', 0, () => [
         device.createBuffer({ label: 'sift zero', size: 4, usage: GPUBufferUsage.STORAGE }),
       ]);
       life.defer(() => zero!.destroy());
@@ -184,9 +186,8 @@ export class PipelineSift {
       );
       life.check();
       this.crossover = await setCrossover(encoder, engine.policy, engine.siftFrom, pageSize);
-      const comparison = await StockComparison.create(encoder);
-      this.comparison = comparison;
       life.defer(() => this.endComparison());
+      this.comparison = await StockComparison.create(encoder, this.compared);
       const conversation = new Conversation(device, engine.policy, 1, this.routed);
       this.conversation = conversation;
       life.defer(() => {
@@ -244,9 +245,12 @@ export class PipelineSift {
       conversation.count('the cache was cut or filled from elsewhere: thresholds are learned anew');
     }
     const account = conversation.begin(past + 1);
-    if (comparison) return new ComparedStep(registration, zero, account, comparison);
     const { plan, length: maxLength } = account;
     try {
+      if (comparison) {
+        await comparison.reserve(maxLength);
+        return new ComparedStep(registration, zero, account, comparison);
+      }
       if (conversation.failed) throw new SiftError('OUT_OF_MEMORY', conversation.failed);
       if (!conversation.ready) await conversation.reserve();
       const needs = encoder.scratchNeeds({ batch: 1, maxLength, policy: this.engine.policy, plan });
@@ -295,7 +299,7 @@ export class PipelineSift {
   }
 
   private endComparison(): void {
-    this.comparison?.destroy();
+    destroyAll(this.compared);
     this.comparison = undefined;
   }
 

@@ -34,7 +34,7 @@ afterAll(() => device.destroy());
 /** The share of the V rows that a group reads in one sifted step on the inputs of a calibration. */
 async function keptGroup(of: AttentionEncoder, policy: ThresholdPolicy, pageSize?: number): Promise<number> {
   const length = 2048;
-  const inputs = (await CalibrationInputs.create(of, policy, length, pageSize))!;
+  const inputs = await CalibrationInputs.create(of, policy, length, pageSize, []);
   const commands = device.createCommandEncoder();
   const pass = commands.beginComputePass();
   inputs.encode(pass, inputs.prepare(planStep(inputs.policy, 2)), 0);

@@ -1,4 +1,6 @@
+import type { SiftError } from '../../errors.ts';
 import { isDense, planStep, type ThresholdPolicy } from '../../policy/index.ts';
+import { destroyAll, type Owned } from '../gpu/allocate.ts';
 import type { AttentionEncoder } from '../step/encoder.ts';
 import type { Tuning } from '../step/tuning.ts';
 import { CalibrationInputs, measuringPolicy, memoryLength } from './calibration-inputs.ts';
@@ -298,14 +300,22 @@ class Measurement {
   /** Makes inputs of a length and does `work` on them. Without the memory for them, the work is left out. */
   private async on(length: number, work: (inputs: CalibrationInputs) => Promise<void>): Promise<void> {
     const { encoder, policy, pageSize } = this;
-    const inputs = await CalibrationInputs.create(encoder, measuringPolicy(policy), length, pageSize);
-    if (!inputs) return;
+    const owned: Owned = [];
     try {
+      const inputs = await CalibrationInputs.create(
+        encoder,
+        measuringPolicy(policy),
+        length,
+        pageSize,
+        owned,
+      );
       // The shadows are encoded before anything is timed.
       if (policy.keys === 'shadow') await this.sample(inputs, 'sift', inputs.count);
       await work(inputs);
+    } catch (error) {
+      if ((error as SiftError).code !== 'OUT_OF_MEMORY') throw error;
     } finally {
-      inputs.destroy();
+      destroyAll(owned);
     }
   }
 

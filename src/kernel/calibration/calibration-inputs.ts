@@ -1,7 +1,6 @@
-import { SiftError } from '../../errors.ts';
 import { createRandom } from '../../oracle/index.ts';
 import { type StepPlan, type ThresholdPolicy, validatePolicy } from '../../policy/index.ts';
-import { allocate } from '../gpu/allocate.ts';
+import { allocate, destroyAll, type Owned } from '../gpu/allocate.ts';
 import { type Uploaded, uploadAll } from '../gpu/transfer.ts';
 import { type AttentionShape, shapeConstants } from '../shape.ts';
 import type { AttentionEncoder, PreparedStep } from '../step/encoder.ts';
@@ -113,38 +112,23 @@ export class CalibrationInputs {
     private readonly sets: readonly { keys: GPUBufferBinding; values: GPUBufferBinding; state: LayerState }[],
     private readonly common: Record<'q' | 'output' | 'lse' | 'sinks' | 'zero', { buffer: GPUBuffer }>,
     private readonly table: GPUBufferBinding[],
-    private readonly owned: readonly { destroy(): void }[],
+    private readonly owned: Owned,
   ) {}
 
   /**
-   * Allocates the tensors and fills them. Undefined if the device lacks the memory.
+   * Allocates the tensors and fills them.
    *
    * @param length keys
    * @param pageSize keys of a page, if the encoder's cache is paged
+   * @param owned gets what is made, as it is made
+   * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
    */
   static async create(
     encoder: AttentionEncoder,
     policy: ThresholdPolicy,
     length: number,
     pageSize: number | undefined,
-  ): Promise<CalibrationInputs | undefined> {
-    const owned: { destroy(): void }[] = [];
-    try {
-      return await CalibrationInputs.allocate(encoder, policy, length, pageSize, owned);
-    } catch (error) {
-      for (const each of owned) each.destroy();
-      if (error instanceof SiftError && error.code === 'OUT_OF_MEMORY') return undefined;
-      throw error;
-    }
-  }
-
-  /** @param owned gets what is made, as it is made */
-  private static async allocate(
-    encoder: AttentionEncoder,
-    policy: ThresholdPolicy,
-    length: number,
-    pageSize: number | undefined,
-    owned: { destroy(): void }[],
+    owned: Owned,
   ): Promise<CalibrationInputs> {
     const { shape, resources } = encoder;
     const { device } = resources;
@@ -167,38 +151,20 @@ export class CalibrationInputs {
     await fill(device, cache, rows, shape);
     const { queryHeads, dtype } = shape;
     const pages = pageSize === undefined ? 0 : keys / pageSize;
-    const tableOf = (set: number): Uploaded => [
-      Int32Array.from({ length: pages }, (_, i) => set * pages + i),
-      'i32',
-    ];
-    const { q: query, ...small } = await uploadAll(device, 'Calibration needs', {
+    const tables = Array.from({ length: pageSize === undefined ? 0 : sets }, (_, set): Uploaded => {
+      return [Int32Array.from({ length: pages }, (_, i) => set * pages + i), 'i32'];
+    });
+    const made = await uploadAll(device, 'Calibration needs', {
       q: [q, dtype],
       output: [new Float32Array(q.length), dtype],
       lse: [new Float32Array(queryHeads), 'f32'],
       sinks: [new Float32Array(queryHeads), dtype],
       zero: [[0], 'i32'],
+      ...(tables as unknown as Record<string, never>),
     });
-    const common = {
-      q: { buffer: query },
-      output: { buffer: small.output },
-      lse: { buffer: small.lse },
-      sinks: { buffer: small.sinks },
-      zero: { buffer: small.zero },
-    };
-    owned.push(query, ...Object.values(small));
-    const tables = Object.values(
-      await uploadAll(
-        device,
-        'Calibration needs',
-        Object.fromEntries(
-          Array.from({ length: pageSize === undefined ? 0 : sets }, (_, set) => [
-            `table ${set}`,
-            tableOf(set),
-          ]),
-        ),
-      ),
-    );
-    owned.push(...tables);
+    const bindings = Object.entries(made).map(([name, buffer]) => [name, { buffer }] as const);
+    const common = Object.fromEntries(bindings) as Record<string, { buffer: GPUBuffer }>;
+    owned.push(...Object.values(made));
     const range = (buffer: GPUBuffer, set: number): GPUBufferBinding =>
       pageSize === undefined ? { buffer, offset: set * setBytes, size: setBytes } : { buffer };
     return new CalibrationInputs(
@@ -211,8 +177,8 @@ export class CalibrationInputs {
         values: range(cache.at(-1)!, set),
         state: states[set]!,
       })),
-      common,
-      tables.map((buffer) => ({ buffer })),
+      common as CalibrationInputs['common'],
+      tables.map((_, set) => common[set]!),
       owned,
     );
   }
@@ -266,7 +232,7 @@ export class CalibrationInputs {
   }
 
   destroy(): void {
-    for (const each of this.owned) each.destroy();
+    destroyAll(this.owned);
   }
 }
 

@@ -15,7 +15,7 @@ export class PassStamps {
   static async create(device: GPUDevice): Promise<PassStamps> {
     const { QUERY_RESOLVE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
     const label = 'sift timer';
-    const made = await allocate<GPUQuerySet | GPUBuffer>(device, 'Timestamps need', 48, () => [
+    const made = await allocate<GPUQuerySet | GPUBuffer>(device, 'Timestamps need', 0, () => [
       device.createQuerySet({ label, type: 'timestamp', count: 2 }),
       device.createBuffer({ label, size: 16, usage: QUERY_RESOLVE | COPY_SRC }),
       device.createBuffer({ label, size: 16, usage: COPY_DST | MAP_READ }),

@@ -1,5 +1,13 @@
 import { SiftError } from '../../errors.ts';
 
+/** What must be destroyed at the end, whatever has happened until then. */
+export type Owned = { destroy(): void }[];
+
+/** Destroys it, and forgets it. */
+export function destroyAll(owned: Owned): void {
+  for (const each of owned.splice(0)) each.destroy();
+}
+
 /** Why a device is gone, if it is. It waits for no more than what has happened already. */
 export function lossOf(device: GPUDevice): Promise<GPUDeviceLostInfo | undefined> {
   return Promise.race([device.lost, new Promise<undefined>((resolve) => setTimeout(resolve))]);
@@ -28,7 +36,7 @@ function outOfMemory(device: GPUDevice, message: string, cause: unknown): Promis
  * own among them.
  *
  * @param what the beginning of the error message, such as "Scratch buffers need"
- * @param bytes of all buffers together, for the message
+ * @param bytes of all buffers together, for the message; 0 where there are only a few
  * @param create makes them at once, as a list, or one after the other if it may throw
  * @throws {SiftError} `OUT_OF_MEMORY` if the device refuses a buffer, `DEVICE_LOST`. What `create` made is then destroyed.
  */
@@ -52,9 +60,9 @@ export async function allocate<T extends { destroy(): void }>(
   const [memory, validation] = await Promise.all(popped).catch((error: unknown) => [error]);
   const error = thrown ?? memory ?? validation;
   if (!error) return made;
-  for (const each of made) each.destroy();
-  const size = `${(bytes / 2 ** 20).toFixed(1)} MB of GPU memory`;
-  throw await outOfMemory(device, `${what} ${size}, which the device does not have`, error);
+  destroyAll(made);
+  const size = bytes > 0 ? `${(bytes / 2 ** 20).toFixed(1)} MB of ` : '';
+  throw await outOfMemory(device, `${what} ${size}GPU memory, which the device does not have`, error);
 }
 
 /** Bytes of a buffer that are to be read. */
@@ -76,7 +84,7 @@ export async function readBack(device: GPUDevice, parts: readonly BufferPart[]):
   const map = (staging: GPUBuffer) => {
     mapped = staging.mapAsync(GPUMapMode.READ).catch((error: unknown) => ({ error }));
   };
-  const [staging] = await allocate(device, 'A copy that is read back needs', bytes, () => {
+  const [staging] = await allocate(device, 'A copy that is read back needs', 0, () => {
     const copy = device.createBuffer({
       label: 'sift read back',
       size: Math.max(16, bytes),

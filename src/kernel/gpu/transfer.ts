@@ -36,8 +36,7 @@ export async function uploadAll<K extends string>(
   lists: Readonly<Record<K, Uploaded>>,
 ): Promise<Record<K, GPUBuffer>> {
   const all = Object.entries<Uploaded>(lists);
-  const bytes = all.reduce((sum, [, [values]]) => sum + 4 * values.length, 0);
-  const made = await allocate(device, what, bytes, function* () {
+  const made = await allocate(device, what, 0, function* () {
     for (const [, [values, dtype]] of all) yield upload(device, values, dtype);
   });
   return Object.fromEntries(all.map(([name], i) => [name, made[i]!])) as Record<K, GPUBuffer>;

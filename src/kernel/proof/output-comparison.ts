@@ -33,7 +33,7 @@ export class OutputComparison {
       onDevice.set(code, pipeline);
     }
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC;
-    const [result] = await allocate(device, 'A comparison needs', 8, () => [
+    const [result] = await allocate(device, 'A comparison needs', 0, () => [
       device.createBuffer({ label: 'sift compare', size: 8, usage }),
     ]);
     return new OutputComparison(device, pipeline, result!);

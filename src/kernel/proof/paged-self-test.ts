@@ -1,6 +1,7 @@
 import { SiftError } from '../../errors.ts';
 import { attentionScores, createRandom, siftedAttention } from '../../oracle/index.ts';
 import type { ThresholdPolicy } from '../../policy/index.ts';
+import { destroyAll, type Owned } from '../gpu/allocate.ts';
 import { fromFloat16, toFloat16 } from '../gpu/float16.ts';
 import { download, uploadAll } from '../gpu/transfer.ts';
 import type { AttentionShape } from '../shape.ts';
@@ -87,10 +88,11 @@ export async function runPagedCase(
     output: [new Float32Array(queryHeads * headSize), dtype],
     lse: [new Float32Array(queryHeads), 'f32'],
   });
-  let states: LayerState[] = [];
+  const owned: Owned = Object.values(buffers);
   try {
-    states = await LayerState.allocate(device, [shape], 1, policy);
+    const states = await LayerState.allocate(device, [shape], 1, policy);
     const [state] = states as [LayerState];
+    owned.push(state);
     await encoder.reserve({ batch: 1, maxLength: length, policy, plan }, states);
     const step = encoder.prepare({
       batch: 1,
@@ -131,7 +133,7 @@ export async function runPagedCase(
       learnedError: plan.fit ? learnedError(heads, inputs) : 0,
     };
   } finally {
-    for (const each of [...states, ...Object.values(buffers)]) each.destroy();
+    destroyAll(owned);
   }
 }
 

@@ -1,5 +1,6 @@
 import { type AttentionInputs, attentionScores, createRandom, siftedAttention } from '../../oracle/index.ts';
 import type { ThresholdPolicy } from '../../policy/index.ts';
+import { destroyAll, type Owned } from '../gpu/allocate.ts';
 import { fromFloat16, toFloat16 } from '../gpu/float16.ts';
 import { download, type Uploaded, uploadAll } from '../gpu/transfer.ts';
 import type { AttentionEncoder } from '../step/encoder.ts';
@@ -68,11 +69,12 @@ export async function* runStepCases(
     values: binding('values'),
     sinks: binding('sinks'),
   };
-  let states: LayerState[] = [];
+  const owned: Owned = Object.values(buffers);
   try {
     for (const { kind, policy: tested, plan, p } of cases) {
-      states = await LayerState.allocate(device, [shape], batch, tested);
+      const states = await LayerState.allocate(device, [shape], batch, tested);
       const [state] = states as [LayerState];
+      owned.push(state);
       await encoder.reserve({ batch, maxLength, firstKey, policy: tested, plan }, states);
       const step = encoder.prepare({
         batch,
@@ -106,7 +108,7 @@ export async function* runStepCases(
       };
     }
   } finally {
-    for (const each of [...states, ...Object.values(buffers)]) each.destroy();
+    destroyAll(owned);
   }
 }
 

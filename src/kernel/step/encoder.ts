@@ -12,13 +12,14 @@ import type { KernelVariant } from '../text/variant.ts';
 import type { BoundBuffers } from './bind-groups.ts';
 import { BUFFER_SLOT, type CompiledKernel, compileKernels, type KernelSet } from './kernel-set.ts';
 import type { LayerState } from './layer-state.ts';
-import { PARAMS_RING_BYTES, ParamsRing, type StepGeometry } from './params.ts';
+import { PARAMS_ENTRIES, ParamsRing, type StepGeometry } from './params.ts';
 import { Scratch, type ScratchName, type ScratchNeeds } from './scratch.ts';
 import { reserveShadows, shadowGroups } from './shadow.ts';
 import { planSplits } from './split-plan.ts';
 import type { Dispatch, LayerInputs, PreparedStep, StepInputs } from './step-inputs.ts';
 import { policyKernels, type StepKind, stepKernels, stepKind } from './step-kinds.ts';
 import type { Tuning } from './tuning.ts';
+import { createRingBuffer, UniformRing } from './uniform-ring.ts';
 
 /**
  * What encoders can share: the device, scratch buffers and parameters. Encoders may share them if their work
@@ -40,14 +41,12 @@ export const ZEROS_BYTES = 1024;
  * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
  */
 export async function createStepResources(device: GPUDevice): Promise<StepResources> {
-  const create = (label: string, size: number, usage: number) =>
-    device.createBuffer({ label: `sift ${label}`, size, usage });
-  const { STORAGE, UNIFORM, COPY_DST } = GPUBufferUsage;
-  const [params, zeros] = await allocate(device, 'Parameters need', PARAMS_RING_BYTES + ZEROS_BYTES, () => [
-    create('params', PARAMS_RING_BYTES, UNIFORM | COPY_DST),
-    create('zeros', ZEROS_BYTES, STORAGE),
+  const [params, zeros] = await allocate(device, 'Parameters need', 0, () => [
+    createRingBuffer(device, PARAMS_ENTRIES),
+    device.createBuffer({ label: 'sift zeros', size: ZEROS_BYTES, usage: GPUBufferUsage.STORAGE }),
   ]);
-  return { device, scratch: new Scratch(device), params: new ParamsRing(device, params!), zeros: zeros! };
+  const ring = new UniformRing(device, params!, PARAMS_ENTRIES);
+  return { device, scratch: new Scratch(device), params: new ParamsRing(ring), zeros: zeros! };
 }
 
 /** Destroys the buffers of the resources. */

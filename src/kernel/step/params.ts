@@ -1,11 +1,6 @@
 import { isLearned, type StepPlan, type ThresholdPolicy, usesMoments } from '../../policy/index.ts';
 import { FLAG, type FlagName, PARAMS, PARAMS_BYTES, type ParamName } from '../text/schema.ts';
-
-/**
- * Bytes from one entry of parameters to the next: the largest `minUniformBufferOffsetAlignment` that WebGPU
- * allows.
- */
-export const PARAMS_STRIDE = 256;
+import type { UniformRing } from './uniform-ring.ts';
 
 /**
  * Sizes and layout of a step's inputs: the parameters that do not come from the policy. `PARAMS` explains
@@ -108,36 +103,26 @@ export function writeParams(
   });
 }
 
-/** Entries of the ring. */
-const ENTRIES = 256;
-/** Bytes of its buffer. */
-export const PARAMS_RING_BYTES = ENTRIES * PARAMS_STRIDE;
+/** Entries of the ring of parameters. */
+export const PARAMS_ENTRIES = 256;
 
-/**
- * A ring of parameter entries in one uniform buffer. `queue.writeBuffer` takes effect before work that is
- * encoded but not yet submitted. So an entry must not be written again while such work may still read it, and
- * the ring has many.
- */
+/** The parameters of steps that are encoded and may not yet be submitted. */
 export class ParamsRing {
-  private next = 0;
   private readonly staging = new DataView(new ArrayBuffer(PARAMS_BYTES));
 
-  /** @param buffer of {@link PARAMS_RING_BYTES} */
-  constructor(
-    private readonly device: GPUDevice,
-    readonly buffer: GPUBuffer,
-  ) {}
+  constructor(private readonly ring: UniformRing) {}
+
+  get buffer(): GPUBuffer {
+    return this.ring.buffer;
+  }
 
   /** Writes the next entry and returns its dynamic offset in bytes. */
   push(geometry: StepGeometry, policy: ThresholdPolicy, plan: StepPlan): number {
-    const offset = this.next * PARAMS_STRIDE;
-    this.next = (this.next + 1) % ENTRIES;
     writeParams(this.staging, geometry, policy, plan);
-    this.device.queue.writeBuffer(this.buffer, offset, this.staging.buffer);
-    return offset;
+    return this.ring.write(this.staging.buffer);
   }
 
   destroy(): void {
-    this.buffer.destroy();
+    this.ring.destroy();
   }
 }

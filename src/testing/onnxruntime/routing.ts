@@ -5,6 +5,7 @@ import { DeviceHook } from '../../adapters/transformers/device-hook.ts';
 import { Observer } from '../../adapters/transformers/observer.ts';
 import type { DispatchHandler } from '../../adapters/transformers/pass-hook.ts';
 import { type Encoders, StepHandler } from '../../adapters/transformers/step-handler.ts';
+import { destroyAll, type Owned } from '../../kernel/gpu/allocate.ts';
 import { fastestVariant } from '../../kernel/proof/variants.ts';
 import { describeShape } from '../../kernel/shape.ts';
 import {
@@ -91,9 +92,10 @@ export class Routing {
   /** Makes a step in which ours is held against the runtime's in every layer, over all keys and over a window. */
   async compare(decoder: StandInDecoder, step: DecodeStep): Promise<Compared> {
     const encoders = await this.prepare(decoder, step);
-    const comparisons = await createComparisons(encoders);
+    const owned: Owned = [];
+    const comparisons = await createComparisons(encoders, owned);
     const observer = await this.observe(decoder, step);
-    const windows = observer.windows ? await createComparisons(encoders) : new Map();
+    const windows = observer.windows ? await createComparisons(encoders, owned) : new Map();
     const all = [...comparisons.values()];
     try {
       const handler = new ComparingHandler(this.hook, comparisons, windows, decoder.feeds);
@@ -103,7 +105,7 @@ export class Routing {
       const faults = layers.size > 0 ? await Promise.all(all.map((each) => each.fault())) : [];
       return { layers, outputs, fault: faults.find((each) => each !== undefined), windowFault };
     } finally {
-      for (const comparison of [...all, ...windows.values()]) comparison.destroy();
+      destroyAll(owned);
     }
   }
 

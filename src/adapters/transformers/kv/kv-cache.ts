@@ -74,7 +74,7 @@ export class KvCache {
   private destroyed = false;
 
   private constructor(
-    private readonly device: GPUDevice,
+    readonly device: GPUDevice,
     readonly shapes: readonly KvShape[],
     private rows: number,
     private buffers: GPUBuffer[],
@@ -136,17 +136,9 @@ export class KvCache {
   }
 
   /**
-   * The first `length` rows of some tensors as buffers of their own without gaps: what the runtime's own cache looks like.
-   * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
+   * The first `length` rows of a tensor as a buffer of their own without gaps: what the runtime's own cache looks like. Whether there is
+   * memory for it is not known.
    */
-  allocateContiguous(indices: readonly number[], length: number): Promise<GPUBuffer[]> {
-    const bytes = indices.reduce((sum, index) => sum + sliceBytes(this.shapes[index]!) * length, 0);
-    return allocate(this.device, "The runtime's own KV cache needs", bytes, () =>
-      indices.map((index) => this.contiguous(index, length)),
-    );
-  }
-
-  /** The same for one tensor at once, for callers who cannot wait: whether there is memory for it is not known. */
   contiguous(index: number, length: number): GPUBuffer {
     const shape = this.shapes[index]!;
     const buffer = this.device.createBuffer({

@@ -1,3 +1,4 @@
+import { allocate } from '../../../kernel/gpu/allocate.ts';
 import type { OrtTensor, TensorData } from '../runtime.ts';
 import type { KvCache } from './kv-cache.ts';
 
@@ -52,21 +53,17 @@ export function viewOf(tensor: OrtTensor | undefined): KvView | undefined {
  * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
  */
 export async function unshare(tensors: Iterable<OrtTensor>): Promise<void> {
-  const wanted: LivingView[] = [];
-  for (const tensor of tensors) {
-    const view = views.get(tensor);
-    if (view && !view.own && !view.disposed) wanted.push(view);
-  }
-  while (wanted.length > 0) {
-    const [{ cache, length }] = wanted as [LivingView];
-    const alike = wanted.filter((view) => view.cache === cache && view.length === length);
-    const indices = alike.map(({ index }) => index);
-    const buffers = await cache.allocateContiguous(indices, length);
-    for (const [i, view] of alike.entries()) {
-      view.own = buffers[i];
-      wanted.splice(wanted.indexOf(view), 1);
-    }
-  }
+  const wanted = [...tensors]
+    .flatMap((tensor) => views.get(tensor) ?? [])
+    .filter(({ own, disposed }) => !own && !disposed);
+  const device = wanted[0]?.cache.device;
+  if (!device) return;
+  const made = await allocate(device, "The runtime's own KV cache needs", 0, () =>
+    wanted.map(({ cache, index, length }) => cache.contiguous(index, length)),
+  );
+  wanted.forEach((view, i) => {
+    view.own = made[i];
+  });
 }
 
 /**
