@@ -13,6 +13,7 @@ const CHUNKS = [
   { name: 'attention', test: /src\/kernel\/(?!calibration|sift-attention|.*paged)/ },
   { name: 'attention-on-buffers', test: /src\/kernel\/sift-attention/ },
   { name: 'adapters', test: /src\/(adapters\/shared|kernel\/calibration|enabling|options)/ },
+  { name: 'explanations', test: /src\/adapters\/transformers\/explanations/ },
   { name: 'transformers', test: /src\/adapters\/transformers/ },
   { name: 'web-llm-target', test: /src\/adapters\/web-llm\/target/ },
   { name: 'web-llm-engine', test: /src\/adapters\/web-llm\/engine/ },

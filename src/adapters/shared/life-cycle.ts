@@ -1,4 +1,5 @@
 import { SiftError } from '../../errors.ts';
+import { deviceLost } from '../../kernel/gpu/allocate.ts';
 
 /**
  * - `enabling`: what is needed is being found out; nothing is routed.
@@ -71,7 +72,7 @@ export class LifeCycle {
     if (this.current === 'disposed') {
       throw new SiftError('DISPOSED', `The ${this.what} was disposed of while sift was being enabled.`);
     }
-    if (this.current === 'lost') throw this.lostError();
+    if (this.current === 'lost') throw deviceLost(this.lost!);
   }
 
   /** Enabling is done. */
@@ -84,7 +85,7 @@ export class LifeCycle {
   enable(): void {
     if (this.current === 'disposed')
       throw new SiftError('DISPOSED', 'This sift was disposed of. Call enableSift again.');
-    if (this.current === 'lost') throw this.lostError();
+    if (this.current === 'lost') throw deviceLost(this.lost!);
     this.current = 'on';
   }
 
@@ -104,7 +105,7 @@ export class LifeCycle {
    */
   fail(error: unknown): SiftError {
     const { current } = this;
-    const state = current === 'lost' ? this.lostError() : undefined;
+    const state = current === 'lost' ? deviceLost(this.lost!) : undefined;
     this.dispose();
     if (current === 'disposed')
       return new SiftError('DISPOSED', `The ${this.what} was disposed of while sift was being enabled.`, {
@@ -114,12 +115,5 @@ export class LifeCycle {
     if (error instanceof SiftError) return error;
     const message = error instanceof Error ? error.message : String(error);
     return new SiftError('UNSUPPORTED_MODEL', `Sift could not be enabled: ${message}`, { cause: error });
-  }
-
-  private lostError(): SiftError {
-    return new SiftError(
-      'DEVICE_LOST',
-      `The GPU device was lost (${this.lost?.message || this.lost?.reason}). Load the model again, then call enableSift.`,
-    );
   }
 }

@@ -24,7 +24,7 @@ export const EXACT_STEP = { policy: EXACT, plan: planStep(EXACT, 1) } as const;
 export class StockComparison {
   private constructor(
     private readonly encoder: AttentionEncoder,
-    private readonly resources: StepResources,
+    readonly resources: StepResources,
     private readonly comparison: OutputComparison,
     private readonly state: LayerState,
     private readonly output: GPUBuffer,

@@ -139,7 +139,8 @@ export class ComparingHandler implements DispatchHandler {
     const first = held?.[0] && withUniform(held[0], windowOffset, WINDOW);
     if (!held || !first || !comparison || attention.maxLength <= WINDOW) return false;
     const { pass } = dispatch;
-    this.encode(pass, [first, ...held.slice(1)]);
+    const { resources } = comparison;
+    for (const each of [first, ...held.slice(1)]) encodeHeld(resources, pass, each);
     dispatch.encodeStock();
     comparison.attend(
       pass,
@@ -148,11 +149,7 @@ export class ComparingHandler implements DispatchHandler {
     );
     comparison.compare(pass, attention.output);
     this.windowed.add(comparison);
-    this.encode(pass, held);
+    for (const each of held) encodeHeld(resources, pass, each);
     return true;
-  }
-
-  private encode(pass: GPUComputePassEncoder, dispatches: readonly HeldDispatch[]): void {
-    for (const each of dispatches) encodeHeld(this.hook, pass, each);
   }
 }

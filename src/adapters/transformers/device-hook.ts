@@ -1,8 +1,6 @@
-import type { UniformRing } from '../../kernel/step/uniform-ring.ts';
 import { type Interception, intercept } from '../shared/interception.ts';
 import { BindGroupRecord } from './bind-group-record.ts';
 import { noteBindGroup } from './device-finder.ts';
-import { createHeldUniforms } from './held-dispatch.ts';
 import { type DispatchHandler, type HookState, PassHook } from './pass-hook.ts';
 import type { RuntimePatch } from './patch.ts';
 import { matchProgram, type Program } from './program.ts';
@@ -35,8 +33,6 @@ export class DeviceHook implements HookState {
   private users = 0;
   private interceptions: Interception[] = [];
   private readonly uniforms = new UniformRecord();
-  /** Where the uniforms of dispatches go that were held back; see {@link reserve}. */
-  held: UniformRing | undefined;
 
   private constructor(
     readonly device: GPUDevice,
@@ -58,17 +54,7 @@ export class DeviceHook implements HookState {
     this.handler = undefined;
     for (const interception of this.interceptions) interception.remove();
     this.interceptions = [];
-    this.held?.destroy();
-    this.held = undefined;
     return true;
-  }
-
-  /**
-   * Has the memory that is needed before dispatches can be held back.
-   * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
-   */
-  async reserve(): Promise<void> {
-    this.held ??= await createHeldUniforms(this.device);
   }
 
   /**

@@ -87,7 +87,6 @@ async function enable(
   const { deviceHook, observer } = observation;
   const resources = await createStepResources(deviceHook.device);
   life.defer(() => destroyStepResources(resources));
-  await deviceHook.reserve();
   progress.begin('compiling');
   const encoders = await createEncoders(resources, observer.layers.values(), policy, life);
   progress.begin('comparing');

@@ -1,23 +1,9 @@
-import { allocate } from '../../kernel/gpu/allocate.ts';
-import { createRingBuffer, PLACE_BYTES, UniformRing } from '../../kernel/step/uniform-ring.ts';
+import type { StepResources } from '../../kernel/step/encoder.ts';
+import { PARAMS_STRIDE } from '../../kernel/step/params.ts';
 import { bufferOfEntry } from './device-finder.ts';
 import type { DeviceHook } from './device-hook.ts';
 import type { Dispatch } from './pass-hook.ts';
 import type { MatchedProgram } from './program.ts';
-
-/** Places for uniforms. A runtime submits its commands after some tens of dispatches, and has far fewer attentions. */
-const PLACES = 1024;
-
-/**
- * Where the uniforms of dispatches go that were held back and are encoded after all. It is there before the runtime encodes anything: a
- * buffer that is made in the middle of its commands might be refused for lack of memory, and its commands with it.
- *
- * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
- */
-export async function createHeldUniforms(device: GPUDevice): Promise<UniformRing> {
-  const [buffer] = await allocate(device, 'Uniforms need', 0, () => [createRingBuffer(device, PLACES)]);
-  return new UniformRing(device, buffer!, PLACES);
-}
 
 /** A dispatch of the runtime that was not encoded, with all that is needed to encode it later. */
 export interface HeldDispatch {
@@ -39,7 +25,7 @@ export function holdDispatch(dispatch: Dispatch, program: MatchedProgram, hook: 
   const bytes = bound && hook.uniformBytes(bound.buffer);
   // Without uniforms, or with some that were written before the plugin listened, there is nothing to keep.
   const from = bound?.offset ?? 0;
-  const end = from + Math.min(bound?.size ?? PLACE_BYTES, PLACE_BYTES);
+  const end = from + Math.min(bound?.size ?? PARAMS_STRIDE, PARAMS_STRIDE);
   const uniforms =
     bytes && new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength).slice(from, end);
   return { pipeline, entries, uniformBinding, uniforms, x, y, z };
@@ -57,15 +43,21 @@ export function withUniform(held: HeldDispatch, offset: number, value: number): 
   return { ...held, uniforms };
 }
 
-/** Encodes a dispatch that was kept. */
+/**
+ * Encodes a dispatch that was kept. No buffer is made for its uniforms: in the middle of the runtime's commands it might be refused for
+ * lack of memory, and the commands with it.
+ */
 export function encodeHeld(
-  { device, held: room }: DeviceHook,
+  { device, params }: Pick<StepResources, 'device' | 'params'>,
   pass: GPUComputePassEncoder,
   held: HeldDispatch,
 ): void {
   const { uniforms } = held;
-  const resource = uniforms &&
-    room && { buffer: room.buffer, offset: room.write(uniforms.buffer), size: uniforms.byteLength };
+  const resource = uniforms && {
+    buffer: params.buffer,
+    offset: params.write(uniforms.buffer),
+    size: uniforms.byteLength,
+  };
   const group = device.createBindGroup({
     layout: held.pipeline.getBindGroupLayout(0),
     entries: held.entries.map((entry) =>

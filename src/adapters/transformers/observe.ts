@@ -68,32 +68,20 @@ export async function observe(
   const observation = await Trial.hold(model, sessionHook, (trial) => look(target, trial, given, known));
   const { observer } = observation;
   if (observer.layers.size > 0) return observation;
-  if (observer.late) {
-    throw new SiftError(
-      'LATE_ENABLE',
-      "The attention of this model was compiled before enableSift was called. Write `import 'sift-attention/register'` before the first model is loaded, and enableSift works at any time. Or call it right after the model is loaded, before the first generation of any model on this device; then reload the page.",
-    );
-  }
+  // Few pages need these words, and those that cannot load them have the codes.
+  const { LATE, whyNone } = await import('./explanations.ts').catch(() => SHORT);
+  if (observer.late) throw new SiftError('LATE_ENABLE', LATE);
   throw new SiftError(
     'UNSUPPORTED_MODEL',
     `The attention of this model cannot be sifted: ${whyNone(observer)}.`,
   );
 }
 
-/** What would help where the export is what stands in the way. */
-const EXPORT =
-  'An export with GroupQueryAttention can be sifted, such as those of the model builder of onnxruntime-genai';
-
-/** Why no layer was recognised, by what a decode step dispatched. */
-function whyNone({ reasons, labels }: Observer): string {
-  if (reasons.size > 0) return [...reasons].join('; ');
-  const unknown = [...labels].filter((label) => /attention/i.test(label));
-  if (unknown.length > 0)
-    return `the runtime computes it with ${unknown.join(', ')}, which are no programs of its decode attention that are known`;
-  if ([...labels].some((label) => /softmax/i.test(label)))
-    return `the model has MatMul and Softmax in place of an attention operator, as the exports of Optimum do. ${EXPORT}`;
-  return `none of the programs that a decode step runs on the GPU computes attention; the runtime has some operators on the CPU alone, such as Attention of opset 23. ${EXPORT}`;
-}
+/** In place of the explanations where no module can be loaded later, as in a service worker. */
+const SHORT = {
+  LATE: 'The attention of this model was compiled before enableSift was called.',
+  whyNone: ({ reasons }: Observer) => [...reasons].join('; ') || 'it is not one that is known',
+};
 
 async function look(
   target: TrialTarget,

@@ -91,14 +91,14 @@ function setUp({ windows = true, mask = [] as readonly bigint[] } = {}) {
   };
   /** What was written for dispatches that were held back. */
   const written: Uint8Array[] = [];
-  const held = {
-    buffer: new FakeBuffer('sift uniforms'),
+  const params = {
+    buffer: new FakeBuffer('sift params'),
     write: (bytes: ArrayBuffer) => {
       written.push(new Uint8Array(bytes));
       return 256;
     },
   };
-  const hook = { device, held, uniformBytes: () => view } as unknown as DeviceHook;
+  const hook = { device, uniformBytes: () => view } as unknown as DeviceHook;
   const pass = {
     setPipeline: (pipeline: unknown) => log.push(`stock ${(pipeline as { name: string }).name}`),
     setBindGroup: (_: number, group: { of: string[] }) => log.push(`binds ${group.of.join(' ')}`),
@@ -107,7 +107,7 @@ function setUp({ windows = true, mask = [] as readonly bigint[] } = {}) {
   const prepared: StepInputs[] = [];
   const encoder = {
     siftFrom: 0,
-    resources: { zeros: new FakeBuffer('zeros') },
+    resources: { device, params, zeros: new FakeBuffer('zeros') },
     prepare: (inputs: StepInputs) => {
       prepared.push(inputs);
       return inputs;
@@ -158,7 +158,6 @@ function setUp({ windows = true, mask = [] as readonly bigint[] } = {}) {
     log,
     made,
     written,
-    held,
     encoder,
     pass,
     prepared,
@@ -170,7 +169,7 @@ function setUp({ windows = true, mask = [] as readonly bigint[] } = {}) {
   };
 }
 
-const STOCK_FIRST = ['stock attend', 'binds q keys present_value seqlens_k sift uniforms', 'dispatches 7'];
+const STOCK_FIRST = ['stock attend', 'binds q keys present_value seqlens_k sift params', 'dispatches 7'];
 
 describe('StepHandler', () => {
   test('an attention in three programs is replaced whole, or given back in order', () => {

@@ -160,7 +160,8 @@ export class StepHandler implements DispatchHandler {
     const { held } = this.pending!;
     this.pending = undefined;
     this.account.reasons.add(reason);
-    for (const each of held) encodeHeld(this.hook, pass, each);
+    const { resources } = [...this.encoders.values()][0]!;
+    for (const each of held) encodeHeld(resources, pass, each);
   }
 
   /** The encoder of a shape; the layers of most models have one. */

@@ -260,7 +260,7 @@ export class TransformersSift extends LivingSift {
         const step = { batch: conversation.batch, maxLength: length, policy: conversation.policy, plan };
         if (encoder.usesShadow(step)) await conversation.reserveShadow(length);
         const needs = encoder.scratchNeeds({ ...step, policy: conversation.policy });
-        if (!resources.scratch.has(needs)) await resources.scratch.reserve(needs);
+        await resources.scratch.reserve(needs);
       }
       return undefined;
     } catch (error) {

@@ -104,7 +104,9 @@ export function calibrationKey(
   pageSize: number | undefined,
 ): string {
   const { device } = encoder.resources;
-  const { vendor, architecture, device: chip, description } = device.adapterInfo;
+  // Older browsers tell nothing about the adapter.
+  const info: Partial<GPUAdapterInfo> = device.adapterInfo ?? {};
+  const { vendor, architecture, device: chip, description } = info;
   const { queryHeads, kvHeads, headSize, dtype } = encoder.shape;
   // What a policy learns, and from how many steps, does not change how long a step takes.
   const { name, target, axis, exponent, warmup, refitEvery, guard, ...judging } = policy;

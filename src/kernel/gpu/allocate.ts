@@ -13,6 +13,12 @@ export function lossOf(device: GPUDevice): Promise<GPUDeviceLostInfo | undefined
   return Promise.race([device.lost, new Promise<undefined>((resolve) => setTimeout(resolve))]);
 }
 
+/** The error for a device that is gone. */
+export function deviceLost({ message, reason }: GPUDeviceLostInfo, cause?: unknown): SiftError {
+  const text = `The GPU device was lost (${message || reason}). Load the model again, then call enableSift.`;
+  return new SiftError('DEVICE_LOST', text, { cause });
+}
+
 /**
  * The error for what a device has refused.
  * @param error if it is not because the device is lost
@@ -20,8 +26,7 @@ export function lossOf(device: GPUDevice): Promise<GPUDeviceLostInfo | undefined
 export async function refusal(device: GPUDevice, error: SiftError): Promise<SiftError> {
   const lost = await lossOf(device);
   if (!lost) return error;
-  const { cause } = error;
-  return new SiftError('DEVICE_LOST', `The GPU device was lost (${lost.message || lost.reason}).`, { cause });
+  return deviceLost(lost, error.cause);
 }
 
 /** The error for memory that the device does not have. */

@@ -12,14 +12,13 @@ import type { KernelVariant } from '../text/variant.ts';
 import type { BoundBuffers } from './bind-groups.ts';
 import { BUFFER_SLOT, type CompiledKernel, compileKernels, type KernelSet } from './kernel-set.ts';
 import type { LayerState } from './layer-state.ts';
-import { PARAMS_ENTRIES, ParamsRing, type StepGeometry } from './params.ts';
+import { ParamsRing, type StepGeometry } from './params.ts';
 import { Scratch, type ScratchName, type ScratchNeeds } from './scratch.ts';
 import { reserveShadows, shadowGroups } from './shadow.ts';
 import { planSplits } from './split-plan.ts';
 import type { Dispatch, LayerInputs, PreparedStep, StepInputs } from './step-inputs.ts';
 import { policyKernels, type StepKind, stepKernels, stepKind } from './step-kinds.ts';
 import type { Tuning } from './tuning.ts';
-import { createRingBuffer, UniformRing } from './uniform-ring.ts';
 
 /**
  * What encoders can share: the device, scratch buffers and parameters. Encoders may share them if their work
@@ -42,11 +41,10 @@ export const ZEROS_BYTES = 1024;
  */
 export async function createStepResources(device: GPUDevice): Promise<StepResources> {
   const [params, zeros] = await allocate(device, 'Parameters need', 0, () => [
-    createRingBuffer(device, PARAMS_ENTRIES),
+    ParamsRing.createBuffer(device),
     device.createBuffer({ label: 'sift zeros', size: ZEROS_BYTES, usage: GPUBufferUsage.STORAGE }),
   ]);
-  const ring = new UniformRing(device, params!, PARAMS_ENTRIES);
-  return { device, scratch: new Scratch(device), params: new ParamsRing(ring), zeros: zeros! };
+  return { device, scratch: new Scratch(device), params: new ParamsRing(device, params!), zeros: zeros! };
 }
 
 /** Destroys the buffers of the resources. */

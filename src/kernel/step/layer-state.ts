@@ -99,11 +99,7 @@ export class LayerState {
     batch: number,
     policy: Remembers,
   ): Promise<LayerState[]> {
-    const bytes = shapes.reduce((sum, shape) => {
-      const { heads, groups, window } = sizes(shape, batch, policy);
-      return sum + heads + groups + window;
-    }, 0);
-    return allocate(device, 'Thresholds and figures need', bytes, () =>
+    return allocate(device, 'Thresholds and figures need', 0, () =>
       shapes.map((shape) => new LayerState(device, shape, batch, policy)),
     );
   }

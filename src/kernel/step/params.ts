@@ -1,6 +1,5 @@
 import { isLearned, type StepPlan, type ThresholdPolicy, usesMoments } from '../../policy/index.ts';
 import { FLAG, type FlagName, PARAMS, PARAMS_BYTES, type ParamName } from '../text/schema.ts';
-import type { UniformRing } from './uniform-ring.ts';
 
 /**
  * Sizes and layout of a step's inputs: the parameters that do not come from the policy. `PARAMS` explains
@@ -103,26 +102,53 @@ export function writeParams(
   });
 }
 
-/** Entries of the ring of parameters. */
-export const PARAMS_ENTRIES = 256;
+/**
+ * Bytes from one entry of parameters to the next: the largest `minUniformBufferOffsetAlignment` that WebGPU
+ * allows.
+ */
+export const PARAMS_STRIDE = 256;
 
-/** The parameters of steps that are encoded and may not yet be submitted. */
+/** Entries of the ring. */
+const ENTRIES = 512;
+
+/**
+ * A ring of parameter entries in one uniform buffer. `queue.writeBuffer` takes effect before work that is
+ * encoded but not yet submitted. So an entry must not be written again while such work may still read it, and
+ * the ring has many.
+ */
 export class ParamsRing {
+  /** Makes its buffer; see `allocate`. */
+  static createBuffer(device: GPUDevice): GPUBuffer {
+    return device.createBuffer({
+      label: 'sift params',
+      size: ENTRIES * PARAMS_STRIDE,
+      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    });
+  }
+
+  private next = 0;
   private readonly staging = new DataView(new ArrayBuffer(PARAMS_BYTES));
 
-  constructor(private readonly ring: UniformRing) {}
-
-  get buffer(): GPUBuffer {
-    return this.ring.buffer;
-  }
+  constructor(
+    private readonly device: GPUDevice,
+    readonly buffer: GPUBuffer,
+  ) {}
 
   /** Writes the next entry and returns its dynamic offset in bytes. */
   push(geometry: StepGeometry, policy: ThresholdPolicy, plan: StepPlan): number {
     writeParams(this.staging, geometry, policy, plan);
-    return this.ring.write(this.staging.buffer);
+    return this.write(this.staging.buffer);
+  }
+
+  /** Writes uniforms of another kind as the next entry, of {@link PARAMS_STRIDE} bytes at most; the same as {@link push}. */
+  write(data: ArrayBuffer): number {
+    const offset = this.next * PARAMS_STRIDE;
+    this.next = (this.next + 1) % ENTRIES;
+    this.device.queue.writeBuffer(this.buffer, offset, data);
+    return offset;
   }
 
   destroy(): void {
-    this.ring.destroy();
+    this.buffer.destroy();
   }
 }

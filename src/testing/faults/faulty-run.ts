@@ -5,6 +5,7 @@ import type { SiftError } from '../../errors.ts';
 import type { SiftOptions } from '../../options.ts';
 import { presetPolicy, type ThresholdPolicy } from '../../policy/index.ts';
 import type { SiftReport } from '../../report.ts';
+import { testDevice } from '../device.ts';
 import {
   type GpuModel,
   type GpuSession,
@@ -23,6 +24,17 @@ const TOKENS = 5;
 /** A model whose tokens depend on all of its keys and values, always the same. */
 export const loadFaulty = (device: GPUDevice): GpuModel =>
   gpuModel(device, { shape: SHAPE, layers: 2, seed: 5 });
+
+/** The device that the tests of a worker share, and what generating without the plugin gives on it. */
+let shared: Promise<{ device: GPUDevice; stock: StockRun }> | undefined;
+
+export function sharedDevice(): Promise<{ device: GPUDevice; stock: StockRun }> {
+  shared ??= (async () => {
+    const device = await testDevice();
+    return { device, stock: await stockRun(device) };
+  })();
+  return shared;
+}
 
 let policies = 0;
 
@@ -108,10 +120,11 @@ function errorOf(work: () => void): SiftError | undefined {
   }
 }
 
+/** What generating gives without the plugin. */
+export type StockRun = Pick<FaultyOutcome, 'tokens' | 'logits'> & { prompt: readonly number[] };
+
 /** The same without the plugin. */
-export async function stockRun(
-  device: GPUDevice,
-): Promise<Pick<FaultyOutcome, 'tokens' | 'logits'> & { prompt: readonly number[] }> {
+export async function stockRun(device: GPUDevice): Promise<StockRun> {
   const { session, converse } = loadFaulty(device);
   return { tokens: await converse(PROMPT, FURTHER, TOKENS), logits: session.seen, prompt: PROMPT };
 }

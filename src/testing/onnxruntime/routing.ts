@@ -52,7 +52,6 @@ export class Routing {
   static async create(device: GPUDevice, ...policies: readonly ThresholdPolicy[]): Promise<Routing> {
     const hook = DeviceHook.of(device, onnxruntimeWeb);
     hook.acquire();
-    await hook.reserve();
     return new Routing(hook, await createStepResources(device), [presetPolicy('exact'), ...policies]);
   }
 

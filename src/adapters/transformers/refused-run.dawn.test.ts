@@ -1,17 +1,20 @@
 // A runtime that refuses a run on a shared cache in the middle of a generation: the step is made again on its own cache.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { testDevice } from '../../testing/device.ts';
-import { expectHarmless, faultyRun, generating, stockRun } from '../../testing/faults/faulty-run.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import {
+  expectHarmless,
+  faultyRun,
+  generating,
+  type StockRun,
+  sharedDevice,
+} from '../../testing/faults/faulty-run.ts';
 
 const EXACT = { quality: 'exact' } as const;
 
 let device: GPUDevice;
-let stock: Awaited<ReturnType<typeof stockRun>>;
+let stock: StockRun;
 beforeAll(async () => {
-  device = await testDevice();
-  stock = await stockRun(device);
+  ({ device, stock } = await sharedDevice());
 }, 600_000);
-afterAll(() => device.destroy());
 
 /** Keys of the prompt, of a decode step, of the second turn's prompt, which outgrows the cache, and of a decode step after it. */
 const LENGTHS = [40, 42, 69, 71];

@@ -1,22 +1,25 @@
 // What of ours a device may refuse is refused, one call at a time, under a real generate of transformers.js on a session of ours. The
 // nightly command has every call (faults.trust.ts); here it is one in a few.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import type { SiftError } from '../../errors.ts';
-import { testDevice } from '../../testing/device.ts';
-import { expectHarmless, type FaultyOutcome, faultyRun, stockRun } from '../../testing/faults/faulty-run.ts';
+import {
+  expectHarmless,
+  type FaultyOutcome,
+  faultyRun,
+  type StockRun,
+  sharedDevice,
+} from '../../testing/faults/faulty-run.ts';
 
 /** Calls from one that is tried to the next; it has no factor in common with the calls of one purpose. */
-const EVERY = 7;
+const EVERY = 11;
 
 let device: GPUDevice;
-let stock: Awaited<ReturnType<typeof stockRun>>;
+let stock: StockRun;
 let whole: FaultyOutcome;
 beforeAll(async () => {
-  device = await testDevice();
-  stock = await stockRun(device);
+  ({ device, stock } = await sharedDevice());
   whole = await faultyRun(device, {});
 }, 600_000);
-afterAll(() => device.destroy());
 
 test('without a fault sift is on, and every step goes through our kernels', () => {
   expectHarmless(whole, stock);
@@ -47,7 +50,7 @@ describe('no memory', () => {
     expect(states.report!.stockSteps).toBe(4);
   });
 
-  test('for a cache twice as large: it grows as far as it has to; for none at all: the generation says so', async () => {
+  test('for a larger cache: the runtime has its own; for no other either: the generation says so', async () => {
     // Each turn of the conversation makes a cache of four buffers: this counts them from the first turn on.
     const growth = () => {
       let caches = 0;
@@ -59,7 +62,7 @@ describe('no memory', () => {
     const first = growth();
     const large = await faultyRun(device, { buffer: (...call) => first(...call) === 5 });
     expectHarmless(large, stock);
-    expect(large.report!.cache).toMatchObject({ kind: 'shared', grown: 1, reasons: [] });
+    expect(large.report!.cache).toMatchObject({ kind: 'shared', grown: 0, reasons: [{ count: 1 }] });
     const all = growth();
     const none = await faultyRun(device, { buffer: (...call) => all(...call) !== false });
     expect((none.tokens as unknown as SiftError).code).toBe('OUT_OF_MEMORY');
@@ -69,7 +72,7 @@ describe('no memory', () => {
 
 describe('a buffer that cannot be mapped', () => {
   test('once: it is tried again, and nobody notices', async () => {
-    for (let n = 0; n < whole.counts.map; n += 2) {
+    for (let n = 0; n < whole.counts.map; n += 4) {
       const outcome = await faultyRun(device, { map: (i) => i === n });
       expectHarmless(outcome, stock);
       expect(outcome.refused).toBeUndefined();
@@ -78,7 +81,7 @@ describe('a buffer that cannot be mapped', () => {
   });
 
   test('twice: without the shadow, or not at all, or without figures in the report', async () => {
-    for (let n = 1; n < whole.counts.map; n += 2) {
+    for (let n = 1; n < whole.counts.map; n += 5) {
       const outcome = await faultyRun(device, { map: (i) => i === n || i === n + 1 });
       expectHarmless(outcome, stock);
     }
@@ -86,4 +89,23 @@ describe('a buffer that cannot be mapped', () => {
     expect(report.report!.layers).toEqual([]);
     expect(report.report!.reasons.map(({ reason }) => reason).join()).toContain('could not be read');
   });
+});
+
+test("a device that binds few bytes: the cache is the runtime's where it does not fit", async () => {
+  // 64 keys of two heads of 16.
+  const most = 64 * 2 * 16 * 4;
+  const limits = new Proxy(device.limits, {
+    get: (real, name) => (name === 'maxStorageBufferBindingSize' ? most : Reflect.get(real, name, real)),
+  });
+  Object.defineProperty(device, 'limits', { value: limits, configurable: true });
+  try {
+    const outcome = await faultyRun(device, {});
+    expectHarmless(outcome, stock);
+    expect(outcome.refused).toBeUndefined();
+    expect(outcome.report!.steps.sifted).toBe(4);
+    const [reason] = outcome.report!.cache.reasons;
+    expect(reason!.reason).toContain('keys do not fit');
+  } finally {
+    delete (device as { limits?: unknown }).limits;
+  }
 });

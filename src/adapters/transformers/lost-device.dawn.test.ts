@@ -1,5 +1,5 @@
 // A device that is lost before, during and after a step, and while sift is being enabled.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import type { SiftError } from '../../errors.ts';
 import { testDevice } from '../../testing/device.ts';
 import {
@@ -8,18 +8,17 @@ import {
   generating,
   loadFaulty,
   loseWhile,
-  stockRun,
+  type StockRun,
+  sharedDevice,
 } from '../../testing/faults/faulty-run.ts';
 
 const EXACT = { quality: 'exact' } as const;
 
 let device: GPUDevice;
-let stock: Awaited<ReturnType<typeof stockRun>>;
+let stock: StockRun;
 beforeAll(async () => {
-  device = await testDevice();
-  stock = await stockRun(device);
+  ({ device, stock } = await sharedDevice());
 }, 600_000);
-afterAll(() => device.destroy());
 
 test('during a step: the error is the one of the runtime alone, the report says so, and another device serves', async () => {
   const lost = await testDevice();
