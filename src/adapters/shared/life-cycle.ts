@@ -69,9 +69,7 @@ export class LifeCycle {
 
   /** @throws {SiftError} `DISPOSED` or `DEVICE_LOST` if the life is over or cannot go on */
   check(): void {
-    if (this.current === 'disposed') {
-      throw new SiftError('DISPOSED', `The ${this.what} was disposed of while sift was being enabled.`);
-    }
+    if (this.current === 'disposed') throw this.disposed();
     if (this.current === 'lost') throw deviceLost(this.lost!);
   }
 
@@ -107,13 +105,15 @@ export class LifeCycle {
     const { current } = this;
     const state = current === 'lost' ? deviceLost(this.lost!) : undefined;
     this.dispose();
-    if (current === 'disposed')
-      return new SiftError('DISPOSED', `The ${this.what} was disposed of while sift was being enabled.`, {
-        cause: error,
-      });
+    if (current === 'disposed') return this.disposed(error);
     if (state) return state;
     if (error instanceof SiftError) return error;
     const message = error instanceof Error ? error.message : String(error);
     return new SiftError('UNSUPPORTED_MODEL', `Sift could not be enabled: ${message}`, { cause: error });
+  }
+
+  private disposed(cause?: unknown): SiftError {
+    const message = `The ${this.what} was disposed of while sift was being enabled.`;
+    return new SiftError('DISPOSED', message, { cause });
   }
 }

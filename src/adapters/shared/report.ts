@@ -127,7 +127,7 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
   const read = await readFigures(all.map(([, state]) => state));
   // The device may be lost while it is asked.
   const states = read instanceof Error ? [] : all;
-  const notes = read instanceof Error ? [`the figures of the heads could not be read: ${read.message}`] : [];
+  const notes = read instanceof Error ? [`figures could not be read: ${read.message}`] : [];
   for (const [i, [layer, state]] of states.entries()) {
     const figures = (read as LayerFigures[])[i]!;
     const { group, elementBytes } = shapeConstants(state.shape);

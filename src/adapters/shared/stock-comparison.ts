@@ -42,8 +42,8 @@ export class StockComparison {
     const usage = GPUBufferUsage.STORAGE;
     const bytes = Math.ceil((shape.queryHeads * shape.headSize * 4) / 16) * 16;
     const [output, lse] = await allocate(device, 'A comparison needs', 0, () => [
-      device.createBuffer({ label: 'sift comparison', size: bytes, usage }),
-      device.createBuffer({ label: 'sift comparison lse', size: shape.queryHeads * 4, usage }),
+      device.createBuffer({ size: bytes, usage }),
+      device.createBuffer({ size: shape.queryHeads * 4, usage }),
     ]);
     owned.push(output!, lse!);
     const resources = await createStepResources(device);

@@ -1,5 +1,16 @@
-// What is said where no attention of a model can be sifted, and what would help.
+// What is said where sift cannot be enabled on a model, and what would help. words.ts loads it.
 import type { Observer } from './observer.ts';
+
+/** The line that helps where the device cannot be found. */
+const LINE =
+  '`enableSift(target, { device: await env.backends.onnx.webgpu.device })`, with `env` of the transformers.js that made the pipeline';
+
+export const ANOTHER_DEVICE = `the device that the pipeline runs on, which is another: leave it out, or write ${LINE}`;
+
+export const NOT_FOUND = `The GPUDevice of the pipeline was not found. Pass it: ${LINE}.`;
+
+export const NOT_WEBGPU =
+  "The model does not run on WebGPU: no WebGPU device did anything when it ran. Create it with `pipeline(task, model, { device: 'webgpu' })`.";
 
 export const LATE =
   "The attention of this model was compiled before enableSift was called. Write `import 'sift-attention/register'` before the first model is loaded, and enableSift works at any time. Or call it right after the model is loaded, before the first generation of any model on this device; then reload the page.";
@@ -9,7 +20,7 @@ const EXPORT =
   'An export with GroupQueryAttention can be sifted, such as those of the model builder of onnxruntime-genai';
 
 /** Why no layer was recognised, by what a decode step dispatched. */
-export function whyNone({ reasons, labels }: Observer): string {
+export function whyNone({ reasons, labels }: Pick<Observer, 'reasons' | 'labels'>): string {
   if (reasons.size > 0) return [...reasons].join('; ');
   const unknown = [...labels].filter((label) => /attention/i.test(label));
   if (unknown.length > 0)

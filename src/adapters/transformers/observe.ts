@@ -8,6 +8,7 @@ import type { DispatchHandler } from './pass-hook.ts';
 import { type HubModel, layerOfPastKey, type OrtSession } from './runtime.ts';
 import type { SessionHook, Tensors } from './session-hook.ts';
 import { disposeAll, Trial } from './trial.ts';
+import { SHORT, words } from './words.ts';
 
 /** A model that is being enabled. */
 export interface TrialTarget {
@@ -68,20 +69,13 @@ export async function observe(
   const observation = await Trial.hold(model, sessionHook, (trial) => look(target, trial, given, known));
   const { observer } = observation;
   if (observer.layers.size > 0) return observation;
-  // Few pages need these words, and those that cannot load them have the codes.
-  const { LATE, whyNone } = await import('./explanations.ts').catch(() => SHORT);
-  if (observer.late) throw new SiftError('LATE_ENABLE', LATE);
+  const { LATE, whyNone } = await words();
+  if (observer.late) throw new SiftError('LATE_ENABLE', LATE ?? SHORT);
   throw new SiftError(
     'UNSUPPORTED_MODEL',
-    `The attention of this model cannot be sifted: ${whyNone(observer)}.`,
+    `The attention of this model cannot be sifted: ${whyNone?.(observer) ?? [...observer.reasons].join('; ')}.`,
   );
 }
-
-/** In place of the explanations where no module can be loaded later, as in a service worker. */
-const SHORT = {
-  LATE: 'The attention of this model was compiled before enableSift was called.',
-  whyNone: ({ reasons }: Observer) => [...reasons].join('; ') || 'it is not one that is known',
-};
 
 async function look(
   target: TrialTarget,
@@ -94,8 +88,8 @@ async function look(
   let observer: Observer | undefined;
   const search = new DeviceSearch(given);
   try {
-    const seen = (outputs: Tensors) => {
-      const hook = DeviceHook.of(search.found(outputs), onnxruntimeWeb);
+    const seen = async (outputs: Tensors) => {
+      const hook = DeviceHook.of(await search.found(outputs), onnxruntimeWeb);
       hook.acquire();
       life.defer(() => hook.release());
       life.watch(hook.device);

@@ -67,7 +67,7 @@ export async function allocate<T extends { destroy(): void }>(
   if (!error) return made;
   destroyAll(made);
   const size = bytes > 0 ? `${(bytes / 2 ** 20).toFixed(1)} MB of ` : '';
-  throw await outOfMemory(device, `${what} ${size}GPU memory, which the device does not have`, error);
+  throw await outOfMemory(device, `${what} ${size}GPU memory that is not there`, error);
 }
 
 /** Bytes of a buffer that are to be read. */
@@ -84,34 +84,27 @@ export interface BufferPart {
  * @throws {SiftError} `OUT_OF_MEMORY` if there is no memory for the copy or it cannot be mapped, `DEVICE_LOST`
  */
 export async function readBack(device: GPUDevice, parts: readonly BufferPart[]): Promise<ArrayBuffer> {
-  const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
-  let mapped: Promise<unknown> = Promise.resolve();
-  const map = (staging: GPUBuffer) => {
-    mapped = staging.mapAsync(GPUMapMode.READ).catch((error: unknown) => ({ error }));
-  };
-  const [staging] = await allocate(device, 'A copy that is read back needs', 0, () => {
-    const copy = device.createBuffer({
-      label: 'sift read back',
-      size: Math.max(16, bytes),
-      usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
-    });
+  const size = parts.reduce((sum, { bytes }) => sum + bytes, 0);
+  const [copy] = await allocate(device, 'Reading back needs', 0, () => {
+    const usage = GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ;
+    const copy = device.createBuffer({ label: 'sift read back', size: Math.max(16, size), usage });
     const encoder = device.createCommandEncoder();
     let at = 0;
-    for (const part of parts) {
-      encoder.copyBufferToBuffer(part.buffer, part.offset ?? 0, copy, at, part.bytes);
-      at += part.bytes;
+    for (const { buffer, offset = 0, bytes } of parts) {
+      encoder.copyBufferToBuffer(buffer, offset, copy, at, bytes);
+      at += bytes;
     }
     device.queue.submit([encoder.finish()]);
-    map(copy);
     return [copy];
   });
+  const map = () => copy!.mapAsync(GPUMapMode.READ);
   try {
     // A browser may be short of memory for a moment.
-    if (await mapped) map(staging!);
-    const failed = (await mapped) as { error: unknown } | undefined;
-    if (failed) throw await outOfMemory(device, 'A buffer could not be mapped to be read', failed.error);
-    return staging!.getMappedRange().slice(0, bytes);
+    await map().catch(map);
+    return copy!.getMappedRange().slice(0, size);
+  } catch (error) {
+    throw await outOfMemory(device, 'A buffer could not be read back', error);
   } finally {
-    staging!.destroy();
+    copy!.destroy();
   }
 }

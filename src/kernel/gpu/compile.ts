@@ -26,10 +26,8 @@ export async function compilePipeline(
     } catch (cause) {
       if (attempt === 1) continue;
       const { messages } = await module.getCompilationInfo();
-      const errors = messages
-        .filter((m) => m.type === 'error')
-        .map((m) => `${m.lineNum}:${m.linePos} ${m.message}`);
-      const message = `The ${name} kernel does not compile on this device: ${errors.join('; ') || String(cause)}`;
+      const errors = messages.map((m) => `${m.lineNum}:${m.linePos} ${m.message}`).join('; ');
+      const message = `The ${name} kernel does not compile on this device: ${errors || cause}`;
       throw await refusal(device, new SiftError('SELF_TEST_FAILED', message, { cause }));
     }
   }

@@ -34,7 +34,7 @@ export class OutputComparison {
     }
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC;
     const [result] = await allocate(device, 'A comparison needs', 0, () => [
-      device.createBuffer({ label: 'sift compare', size: 8, usage }),
+      device.createBuffer({ size: 8, usage }),
     ]);
     return new OutputComparison(device, pipeline, result!);
   }

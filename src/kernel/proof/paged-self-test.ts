@@ -80,7 +80,7 @@ export async function runPagedCase(
   const scores = attentionScores(inputs);
 
   const table = [...new Array<number>(tableOffset).fill(used + 2), ...order.slice(0, used)];
-  const buffers = await uploadAll(device, 'The self-test needs', {
+  const buffers = await uploadAll(device, 'The test needs', {
     q: [q, dtype],
     pages: [pages, dtype],
     table: [table, 'i32'],

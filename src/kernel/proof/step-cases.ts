@@ -54,7 +54,7 @@ export async function* runStepCases(
   // A row more than the keys, so that also what lies behind them is foreign.
   const capacity = firstKey + maxLength + (firstKey > 0 ? 1 : 0);
   const rows = (keys: Float64Array): Uploaded => [amongForeignRows(inputs, keys, firstKey, capacity), dtype];
-  const buffers = await uploadAll(device, 'The self-test needs', {
+  const buffers = await uploadAll(device, 'The test needs', {
     q: [inputs.q, dtype],
     keys: rows(inputs.k),
     values: rows(inputs.v),

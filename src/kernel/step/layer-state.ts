@@ -99,7 +99,7 @@ export class LayerState {
     batch: number,
     policy: Remembers,
   ): Promise<LayerState[]> {
-    return allocate(device, 'Thresholds and figures need', 0, () =>
+    return allocate(device, 'Thresholds need', 0, () =>
       shapes.map((shape) => new LayerState(device, shape, batch, policy)),
     );
   }

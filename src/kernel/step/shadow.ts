@@ -30,8 +30,7 @@ export async function reserveShadows(
   const groups = shadowGroups(rows);
   const wanted = shadows.filter((shadow) => !shadow.has(groups));
   if (wanted.length === 0) return;
-  const bytes = wanted.reduce((sum, shadow) => sum + shadow.bytesOf(groups), 0);
-  await allocate(device, 'The shadow of K needs', bytes, () => {
+  await allocate(device, 'The shadow of K needs', 0, () => {
     for (const shadow of wanted) shadow.get(groups);
     return [];
   });
