@@ -68,7 +68,9 @@ function show(value: unknown): string {
   if (typeof value === 'function') return 'a function';
   if (ArrayBuffer.isView(value) || Array.isArray(value)) {
     const length = (value as ArrayLike<unknown>).length;
-    return `${value.constructor.name}${length === undefined ? '' : ` of length ${length}`}`;
+    // Its constructor may be anything.
+    const kind = Object.prototype.toString.call(value).slice('[object '.length, -1);
+    return `${kind}${length === undefined ? '' : ` of length ${length}`}`;
   }
   if (typeof value === 'object' && value !== null) {
     const keys = Object.keys(value);

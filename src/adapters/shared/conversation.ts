@@ -1,8 +1,7 @@
 import { SiftError } from '../../errors.ts';
-import { allocate } from '../../kernel/gpu/allocate.ts';
 import { type AttentionShape, shapeConstants } from '../../kernel/shape.ts';
-import { LayerState, layerStateBytes } from '../../kernel/step/layer-state.ts';
-import { shadowBytes, shadowGroups } from '../../kernel/step/shadow.ts';
+import { LayerState } from '../../kernel/step/layer-state.ts';
+import { reserveShadows } from '../../kernel/step/shadow.ts';
 import { isDense, planStep, type StepPlan, type ThresholdPolicy, withExactKeys } from '../../policy/index.ts';
 import { StepTimes } from './step-times.ts';
 
@@ -75,10 +74,8 @@ export class Conversation {
   async reserve(): Promise<void> {
     const { device, asked: policy, batch } = this;
     const wanted = [...this.routed].filter(([layer]) => !this.layers.has(layer));
-    const bytes = wanted.reduce((sum, [, shape]) => sum + layerStateBytes(shape, batch, policy), 0);
-    const states = await allocate(device, 'Thresholds and figures need', bytes, () =>
-      wanted.map(([, shape]) => new LayerState(device, shape, batch, policy)),
-    );
+    const shapes = wanted.map(([, shape]) => shape);
+    const states = await LayerState.allocate(device, shapes, batch, policy);
     wanted.forEach(([layer], i) => {
       this.layers.set(layer, states[i]!);
     });
@@ -89,21 +86,14 @@ export class Conversation {
    * the reason is counted.
    */
   async reserveShadow(rows: number): Promise<void> {
-    const { device, batch } = this;
-    const groups = shadowGroups(rows);
+    const shadows = [...this.layers.values()].map(({ shadow }) => shadow);
     // The steps that read the buffers of before were submitted.
-    for (const { shadow } of this.layers.values()) shadow.collect();
-    const wanted = [...this.layers.values()].filter(({ shadow }) => !shadow.has(groups));
-    if (wanted.length === 0) return;
-    const bytes = wanted.reduce((sum, { shape }) => sum + shadowBytes(shape, batch, rows), 0);
+    for (const shadow of shadows) shadow.collect();
     try {
-      await allocate(device, 'The shadow of K needs', bytes, () => {
-        for (const { shadow } of wanted) shadow.get(groups);
-        return [];
-      });
+      await reserveShadows(this.device, shadows, rows);
     } catch (error) {
       if (!(error instanceof SiftError) || error.code !== 'OUT_OF_MEMORY') throw error;
-      for (const { shadow } of this.layers.values()) shadow.destroy();
+      for (const shadow of shadows) shadow.destroy();
       this.withoutShadow = true;
       this.count(`all of K is read: ${error.message}`);
     }

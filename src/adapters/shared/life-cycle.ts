@@ -1,4 +1,5 @@
 import { SiftError } from '../../errors.ts';
+import { deviceLost } from '../../kernel/gpu/allocate.ts';
 
 /**
  * - `enabling`: what is needed is being found out; nothing is routed.
@@ -75,7 +76,7 @@ export class LifeCycle {
   check(): void {
     if (this.current === 'enabling') this.signal?.throwIfAborted();
     if (this.current === 'disposed') throw this.disposedError();
-    if (this.current === 'lost') throw this.lostError();
+    if (this.current === 'lost') throw deviceLost(this.lost!);
   }
 
   /** Enabling is done. */
@@ -88,7 +89,7 @@ export class LifeCycle {
   enable(): void {
     if (this.current === 'disposed')
       throw new SiftError('DISPOSED', 'This sift was disposed of. Call enableSift again.');
-    if (this.current === 'lost') throw this.lostError();
+    if (this.current === 'lost') throw deviceLost(this.lost!);
     this.current = 'on';
   }
 
@@ -108,7 +109,7 @@ export class LifeCycle {
    */
   fail(error: unknown): unknown {
     const { current } = this;
-    const state = current === 'lost' ? this.lostError() : undefined;
+    const state = current === 'lost' ? deviceLost(this.lost!) : undefined;
     this.dispose();
     if (this.signal?.aborted) return this.signal.reason;
     if (current === 'disposed') return this.disposedError(error);
@@ -120,12 +121,5 @@ export class LifeCycle {
 
   private disposedError(cause?: unknown): SiftError {
     return new SiftError('DISPOSED', `The ${this.what} was disposed of meanwhile.`, { cause });
-  }
-
-  private lostError(): SiftError {
-    return new SiftError(
-      'DEVICE_LOST',
-      `The GPU device was lost (${this.lost?.message || this.lost?.reason}). Load the model again, then call enableSift.`,
-    );
   }
 }

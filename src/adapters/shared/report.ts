@@ -1,3 +1,4 @@
+import type { SiftError } from '../../errors.ts';
 import { shapeConstants } from '../../kernel/shape.ts';
 import type { LayerFigures, LayerState } from '../../kernel/step/layer-state.ts';
 import { shadowRowBytes } from '../../kernel/step/shadow.ts';
@@ -112,13 +113,9 @@ function betweenRows(total: number, head: { siftedSteps: number } | undefined): 
   return Math.max(0, total - (head?.siftedSteps ?? 0) * (sink + newest));
 }
 
-/** The figures of all layers; undefined if the device does not answer any more. */
-async function readFigures(states: readonly LayerState[]): Promise<LayerFigures[] | undefined> {
-  try {
-    return await Promise.all(states.map((state) => state.read()));
-  } catch {
-    return undefined;
-  }
+/** The figures of all layers, or why the device does not give them. */
+function readFigures(states: readonly LayerState[]): Promise<LayerFigures[] | SiftError> {
+  return Promise.all(states.map((state) => state.read())).catch((error: unknown) => error as SiftError);
 }
 
 /** Reads the figures of the latest conversation back and puts them in words and numbers. */
@@ -151,9 +148,10 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
   const read = await readFigures(all.map(([, state]) => state));
   const given = isDense(policy) || !isLearned(policy);
   // The device may be lost while it is asked.
-  const states = read ? all : [];
+  const states = read instanceof Error ? [] : all;
+  const notes = read instanceof Error ? [`figures could not be read: ${read.message}`] : [];
   for (const [i, [layer, state]] of states.entries()) {
-    const figures = read![i]!;
+    const figures = (read as LayerFigures[])[i]!;
     const { group, elementBytes } = shapeConstants(state.shape);
     const rowBytes = state.shape.headSize * elementBytes;
     const shadowed = state.shadow.bytes > 0;
@@ -203,7 +201,7 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
     layers,
     reasons: [
       ...counted.reasons.map(([reason, count]) => ({ reason, count })),
-      ...source.notes.map((reason) => ({ reason, count: 1 })),
+      ...[...source.notes, ...notes].map((reason) => ({ reason, count: 1 })),
     ],
   };
 }

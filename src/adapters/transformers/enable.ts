@@ -87,7 +87,7 @@ async function enable(
   const known = knownSession(session);
   const observation = await observe(target, given, known?.observation);
   const { deviceHook, observer } = observation;
-  const resources = createStepResources(deviceHook.device);
+  const resources = await createStepResources(deviceHook.device);
   life.defer(() => destroyStepResources(resources));
   progress.begin('compiling');
   const encoders = await createEncoders(resources, observer.layers.values(), policy, life);

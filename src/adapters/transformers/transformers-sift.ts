@@ -1,7 +1,8 @@
 import { onnxruntimeWeb } from '../../../patches/onnxruntime-web.ts';
 import type { CompareOptions, ComparePrompt, Comparison } from '../../comparison.ts';
-import { invalidOption } from '../../errors.ts';
+import { invalidOption, type SiftError } from '../../errors.ts';
 import type { InspectListener, InspectOptions } from '../../inspection.ts';
+import { lossOf } from '../../kernel/gpu/allocate.ts';
 import { describeShape } from '../../kernel/shape.ts';
 import type { StepResources } from '../../kernel/step/encoder.ts';
 import { LaterPart } from '../../later-part.ts';
@@ -19,7 +20,7 @@ import type { DeviceHook } from './device-hook.ts';
 import type { Inspection } from './inspection.ts';
 import { generationBound } from './kv/capacity.ts';
 import type { SharedCache, SharedRun } from './kv/shared-cache.ts';
-import { viewOf } from './kv/views.ts';
+import { unshare, viewOf } from './kv/views.ts';
 import { MaskHook } from './mask/mask-hook.ts';
 import type { TrialTarget } from './observe.ts';
 import { layerOfPastKey, type OrtTensor, presentName } from './runtime.ts';
@@ -211,7 +212,7 @@ export class TransformersSift extends LivingSift {
   private async runApp(feeds: Tensors, rest: unknown[]): Promise<Tensors> {
     if (this.enabled) return this.run(this.app, feeds, rest);
     this.app.promptNext = false;
-    return this.sessionHook.run(feeds, ...rest);
+    return this.runStock(feeds, rest);
   }
 
   /** A run of the session that is routed, whether sift is on or off. */
@@ -245,22 +246,28 @@ export class TransformersSift extends LivingSift {
   /** Runs the session, in place where that was planned; if the runtime refuses that, on its own cache. */
   private async runSession({ lane, feeds, rest, shared, handler, account }: Run): Promise<Tensors> {
     const { run } = this.sessionHook;
-    if (!shared) return this.routed(handler, account, () => run(feeds, ...rest));
+    if (!shared) return this.routed(handler, account, () => this.runStock(feeds, rest));
     try {
       return shared.finish(await this.routed(handler, account, () => run(shared.feeds, shared.fetches)));
     } catch (error) {
       shared.abort();
-      if (this.life.state === 'lost') throw error;
-      // The rows up to here are as they were: the step can be run again.
-      account?.giveUp('the runtime refused past and present in one buffer');
-      try {
-        return await run(feeds, ...rest);
-      } catch {
-        throw error;
-      } finally {
-        lane.shared!.refused(error);
-      }
+      account?.giveUp('a run of the runtime failed');
+      if (await lossOf(this.hook.device)) throw error;
+      // The rows up to here are as they were, since only those behind them are written: the step can be run again. If that fails, too, it
+      // was not because of the cache, and the error is what the runtime alone would have said.
+      const outputs = await this.runStock(feeds, rest);
+      lane.shared!.refused(error);
+      return outputs;
     }
+  }
+
+  /** Runs the session on the runtime's own cache. */
+  private async runStock(feeds: Tensors, rest: unknown[]): Promise<Tensors> {
+    // On a lost device the runtime's own error is the one to be seen.
+    await unshare(Object.values(feeds)).catch((error: unknown) => {
+      if ((error as SiftError).code !== 'DEVICE_LOST') throw error;
+    });
+    return this.sessionHook.run(feeds, ...rest);
   }
 
   /** Lets a handler have the dispatches of a run, unless another session's run is under way. */
@@ -278,7 +285,6 @@ export class TransformersSift extends LivingSift {
       return await run();
     } finally {
       this.hook.free(handler);
-      handler.end();
     }
   }
 
@@ -327,7 +333,7 @@ export class TransformersSift extends LivingSift {
         const step = { batch: conversation.batch, maxLength: length, policy: conversation.policy, plan };
         if (encoder.usesShadow(step)) await conversation.reserveShadow(length);
         const needs = encoder.scratchNeeds({ ...step, policy: conversation.policy });
-        if (!resources.scratch.has(needs)) await resources.scratch.reserve(needs);
+        await resources.scratch.reserve(needs);
       }
       return undefined;
     } catch (error) {

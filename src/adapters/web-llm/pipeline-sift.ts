@@ -1,6 +1,6 @@
 import { webLlm } from '../../../patches/web-llm.ts';
 import { SiftError } from '../../errors.ts';
-import { allocate } from '../../kernel/gpu/allocate.ts';
+import { allocate, destroyAll, type Owned } from '../../kernel/gpu/allocate.ts';
 import { pagedSelfTest } from '../../kernel/proof/paged-self-test.ts';
 import { firstProven, kernelVariants } from '../../kernel/proof/variants.ts';
 import type { AttentionShape } from '../../kernel/shape.ts';
@@ -77,6 +77,8 @@ export class PipelineSift {
   private state: Ready | undefined;
   /** Holds the first step against the runtime's; undefined once that is done. */
   private comparison: StockComparison | undefined;
+  /** What it works with. */
+  private readonly proofBuffers: Owned = [];
   private step: PagedStep | undefined;
   /** The layers that are routed, by the buffers of their pages and by number. */
   private pages: PagedLayers = new Map();
@@ -191,10 +193,10 @@ export class PipelineSift {
     const { life, engine } = this;
     return queued(async () => {
       life.check();
-      const resources = createStepResources(device);
+      const resources = await createStepResources(device);
       life.defer(() => destroyStepResources(resources));
       const { shape, pageSize } = registration.program;
-      const [zero] = await allocate(device, 'A buffer needs', 4, () => [
+      const [zero] = await allocate(device, 'A buffer needs', 0, () => [
         device.createBuffer({ label: 'sift zero', size: 4, usage: GPUBufferUsage.STORAGE }),
       ]);
       life.defer(() => zero!.destroy());
@@ -205,9 +207,8 @@ export class PipelineSift {
       });
       life.check();
       this.crossover = await setCrossover(encoder, engine.policy, engine.siftFrom, pageSize);
-      const comparison = await StockComparison.create(encoder);
-      this.comparison = comparison;
       life.defer(() => this.endComparison());
+      this.comparison = await StockComparison.create(encoder, this.proofBuffers);
       const conversation = new Conversation(device, engine.policy, 1, this.routed);
       this.conversation = conversation;
       life.defer(() => {
@@ -294,9 +295,12 @@ export class PipelineSift {
       conversation.count('the cache was cut or filled from elsewhere: thresholds are learned anew');
     }
     const account = conversation.begin(past + 1);
-    if (comparison) return new ComparedStep(registration, zero, account, comparison);
     const { plan, length: maxLength } = account;
     try {
+      if (comparison) {
+        await comparison.reserve(maxLength);
+        return new ComparedStep(registration, zero, account, comparison);
+      }
       if (conversation.failed) throw new SiftError('OUT_OF_MEMORY', conversation.failed);
       if (!conversation.ready) await conversation.reserve();
       const needs = encoder.scratchNeeds({ batch: 1, maxLength, policy: this.engine.policy, plan });
@@ -345,7 +349,7 @@ export class PipelineSift {
   }
 
   private endComparison(): void {
-    this.comparison?.destroy();
+    destroyAll(this.proofBuffers);
     this.comparison = undefined;
   }
 

@@ -49,7 +49,7 @@ async function step(shape: AttentionShape, variant: KernelVariant, normaliser: '
     keepLargest: false,
   });
 
-  const resources = createStepResources(device);
+  const resources = await createStepResources(device);
   const encoder = await AttentionEncoder.create(resources, shape, variant, policy);
   await compileNoting(encoder, policy);
   const state = new LayerState(device, shape, batch, policy);
@@ -124,7 +124,7 @@ test.for(
 test('without inspection the kernels bind nothing more; with the shadow it is refused', async ({ skip }) => {
   if (!canUseSubgroups(device)) skip();
   const shape = SHAPES[0]!;
-  const resources = createStepResources(device);
+  const resources = await createStepResources(device);
   const policy = presetPolicy('balanced', 'shadow');
   const encoder = await AttentionEncoder.create(resources, shape, fastestVariant(device, shape), policy);
   await expect(compileNoting(encoder, policy)).rejects.toMatchObject({

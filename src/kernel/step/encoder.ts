@@ -5,6 +5,7 @@ import {
   usesMoments,
   withExactKeys,
 } from '../../policy/index.ts';
+import { allocate } from '../gpu/allocate.ts';
 import { type AttentionShape, shapeConstants, validateShape } from '../shape.ts';
 import type { GridSize, KernelName } from '../text/kernel.ts';
 import type { KernelVariant } from '../text/variant.ts';
@@ -13,7 +14,7 @@ import { BUFFER_SLOT, type CompiledKernel, compileKernels, type KernelSet } from
 import type { LayerState } from './layer-state.ts';
 import { ParamsRing, type StepGeometry } from './params.ts';
 import { Scratch, type ScratchName, type ScratchNeeds } from './scratch.ts';
-import { shadowGroups } from './shadow.ts';
+import { reserveShadows, shadowGroups } from './shadow.ts';
 import { planSplits } from './split-plan.ts';
 import type { Dispatch, LayerInputs, PreparedStep, StepInputs } from './step-inputs.ts';
 import { policyKernels, type StepKind, stepKernels, stepKind } from './step-kinds.ts';
@@ -34,14 +35,16 @@ export interface StepResources {
 /** Bytes of `StepResources.zeros`. */
 export const ZEROS_BYTES = 1024;
 
-/** Makes the resources of a device. {@link destroyStepResources} frees them. */
-export function createStepResources(device: GPUDevice): StepResources {
-  const zeros = device.createBuffer({
-    label: 'sift zeros',
-    size: ZEROS_BYTES,
-    usage: GPUBufferUsage.STORAGE,
-  });
-  return { device, scratch: new Scratch(device), params: new ParamsRing(device), zeros };
+/**
+ * Makes the resources of a device. {@link destroyStepResources} frees them.
+ * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
+ */
+export async function createStepResources(device: GPUDevice): Promise<StepResources> {
+  const [params, zeros] = await allocate(device, 'Parameters need', 0, () => [
+    ParamsRing.createBuffer(device),
+    device.createBuffer({ label: 'sift zeros', size: ZEROS_BYTES, usage: GPUBufferUsage.STORAGE }),
+  ]);
+  return { device, scratch: new Scratch(device), params: new ParamsRing(device, params!), zeros: zeros! };
 }
 
 /** Destroys the buffers of the resources. */
@@ -171,6 +174,20 @@ export class AttentionEncoder {
     return Object.fromEntries(
       names.map((name) => [name, rows * bytesPerHead(name, splits, scoreStride, this.shape.headSize)]),
     );
+  }
+
+  /**
+   * Has all memory that a step on new states needs, so that encoding it creates no buffer.
+   * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
+   */
+  async reserve(
+    step: Pick<StepInputs, 'batch' | 'maxLength' | 'firstKey' | 'policy' | 'plan'>,
+    states: readonly LayerState[],
+  ): Promise<void> {
+    const { device, scratch } = this.resources;
+    await scratch.reserve(this.scratchNeeds(step));
+    const shadows = this.usesShadow(step) ? states.map(({ shadow }) => shadow) : [];
+    await reserveShadows(device, shadows, (step.firstKey ?? 0) + step.maxLength);
   }
 
   /** Whether a step reads the shadow. If so, reserve it for all rows of the cache before the runtime encodes its commands. */

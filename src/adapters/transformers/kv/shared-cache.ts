@@ -1,7 +1,7 @@
 import { SiftError } from '../../../errors.ts';
 import type { CacheReport } from '../../../report.ts';
 import { layerOfPastKey, type OrtSession, type OrtTensor, presentName } from '../runtime.ts';
-import { planCapacity } from './capacity.ts';
+import { planCapacity, roundUp } from './capacity.ts';
 import { isKvType, KvCache, type KvShape, maxCapacity } from './kv-cache.ts';
 import { createView, type KvView, type TensorClass, viewOf } from './views.ts';
 
@@ -161,18 +161,21 @@ export class SharedCache {
     const limit = maxCapacity(this.device, shapes);
     const capacity = planCapacity(total, this.bound, limit);
     if (capacity === undefined) return `${total} keys do not fit the device's buffers (at most ${limit})`;
-    if (length === 0) return KvCache.allocate(this.device, shapes, capacity);
+    const allocate = (rows: number) => KvCache.allocate(this.device, shapes, rows);
+    const least = Math.min(limit, roundUp(total));
+    if (length === 0) return withRoom(capacity, least, allocate);
     if (view && !view.cache.heldBeyond(length)) {
       // Rows after the past are read by nobody: they are written over.
       if (total > view.cache.capacity) {
-        await view.cache.grow(Math.max(capacity, Math.min(limit, 2 * view.cache.capacity)));
+        const wanted = Math.max(capacity, Math.min(limit, 2 * view.cache.capacity));
+        await withRoom(wanted, least, (rows) => view.cache.grow(rows));
         this.counts.grown++;
       }
       return view.cache;
     }
     if (past.some((tensor) => tensor.location !== 'gpu-buffer')) return 'the past keys are not on the GPU';
     // Another continuation of a past that has one already, or a past of the runtime's own: a cache of its own, copied once.
-    const cache = await KvCache.allocate(this.device, shapes, capacity);
+    const cache = await withRoom(capacity, least, allocate);
     const from = view
       ? past.map((_, i) => view.cache.rowsOf(i))
       : past.map((tensor) => ({ buffer: tensor.gpuBuffer, capacity: length }));
@@ -240,6 +243,16 @@ export class SharedCache {
     this.size = { capacity: cache.capacity, bytes: cache.bytes };
     this.feedsOf.set(cache, { size: this.size, tensors });
     return tensors;
+  }
+}
+
+/** Tries a capacity, and where there is no memory for it, one that is enough for now. */
+async function withRoom<T>(capacity: number, least: number, make: (rows: number) => Promise<T>): Promise<T> {
+  try {
+    return await make(capacity);
+  } catch (error) {
+    if (least >= capacity || (error as SiftError).code !== 'OUT_OF_MEMORY') throw error;
+    return make(least);
   }
 }
 
