@@ -43,8 +43,8 @@ export interface Findings {
   crossover: readonly CrossoverReport[];
 }
 
-/** Runs that have to do with each other: the app's own, or those of a comparison. What one lane learns, counts and holds disturbs no other. */
-export interface Lane {
+/** Whose runs are routed: the app's, or a comparison's. What the runs of one learn, count and hold disturbs no other. */
+export interface Client {
   conversations: Conversations;
   /** The KV cache that is written in place, if there is one. */
   shared: SharedCache | undefined;
@@ -54,7 +54,7 @@ export interface Lane {
 
 /** A run that is routed. */
 interface Run {
-  lane: Lane;
+  client: Client;
   feeds: Tensors;
   rest: unknown[];
   shared: SharedRun | undefined;
@@ -75,7 +75,7 @@ interface Past {
 export class TransformersSift extends LivingSift {
   private readonly sessionHook: SessionHook;
   /** The app's runs. */
-  private readonly app: Lane;
+  private readonly app: Client;
   private readonly masks: MaskHook;
   /** Whether masks are kept now, where that is not a matter of being enabled. */
   private masksKept: boolean | undefined;
@@ -94,7 +94,7 @@ export class TransformersSift extends LivingSift {
     const { sharedCache, policy } = findings;
     super(policy, life);
     this.sessionHook = sessionHook;
-    this.app = this.lane(typeof sharedCache === 'string' ? undefined : sharedCache);
+    this.app = this.client(typeof sharedCache === 'string' ? undefined : sharedCache);
     this.firstKey = session.inputNames.find((name) => layerOfPastKey(name) !== undefined)!;
     const generate = intercept(model, 'generate', (original, interception) => (...args) => {
       if (interception.active) this.beginGeneration(generationBound(model, args[0]));
@@ -154,13 +154,13 @@ export class TransformersSift extends LivingSift {
   }
 
   /**
-   * A lane beside the app's.
+   * A client beside the app.
    * @param bound rows that its KV caches reach at most
    */
-  newLane(bound: number): Lane {
-    const lane = this.lane(this.app.shared?.anew());
-    if (lane.shared) lane.shared.bound = bound;
-    return lane;
+  newClient(bound: number): Client {
+    const client = this.client(this.app.shared?.anew());
+    if (client.shared) client.shared.bound = bound;
+    return client;
   }
 
   /** Calls a function of the library's with its attention masks kept, or with its own. */
@@ -173,7 +173,7 @@ export class TransformersSift extends LivingSift {
     }
   }
 
-  private lane(shared: SharedCache | undefined): Lane {
+  private client(shared: SharedCache | undefined): Client {
     const conversations = new Conversations(this.hook.device, this.policy, this.findings.layers);
     return { conversations, shared, promptNext: false };
   }
@@ -185,22 +185,22 @@ export class TransformersSift extends LivingSift {
   }
 
   /** A run of the session that is routed, whether sift is on or off. */
-  async run(lane: Lane, feeds: Tensors, rest: unknown[]): Promise<Tensors> {
-    const prompt = lane.promptNext;
-    lane.promptNext = false;
+  async run(client: Client, feeds: Tensors, rest: unknown[]): Promise<Tensors> {
+    const prompt = client.promptNext;
+    client.promptNext = false;
     this.masks.observe(feeds);
-    const shared = await lane.shared?.begin(feeds, rest);
+    const shared = await client.shared?.begin(feeds, rest);
     const newTokens = (feeds.input_ids ?? feeds.inputs_embeds)?.dims[1] ?? 0;
     const past = this.pastOf(feeds, shared, newTokens);
     const decodes = newTokens === 1 && past.length > 0 && !prompt;
-    const conversation = conversationOf(lane.conversations, past, decodes);
+    const conversation = conversationOf(client.conversations, past, decodes);
     const length = past.length + newTokens;
     const account = decodes ? conversation.begin(length) : undefined;
     const handler = account && (await this.handlerOf(conversation, account, shared?.feeds ?? feeds));
-    const run = { lane, feeds, rest, shared, handler, account };
+    const run = { client, feeds, rest, shared, handler, account };
     try {
       const outputs = await this.runSession(run);
-      this.follow(lane.conversations, conversation, presentOf(this.firstKey, outputs, rest[0]), length);
+      this.follow(client.conversations, conversation, presentOf(this.firstKey, outputs, rest[0]), length);
       return outputs;
     } finally {
       if (account)
@@ -210,7 +210,7 @@ export class TransformersSift extends LivingSift {
   }
 
   /** Runs the session, in place where that was planned; if the runtime refuses that, on its own cache. */
-  private async runSession({ lane, feeds, rest, shared, handler, account }: Run): Promise<Tensors> {
+  private async runSession({ client, feeds, rest, shared, handler, account }: Run): Promise<Tensors> {
     const { run } = this.sessionHook;
     if (!shared) return this.routed(handler, account, () => run(feeds, ...rest));
     try {
@@ -225,7 +225,7 @@ export class TransformersSift extends LivingSift {
       } catch {
         throw error;
       } finally {
-        lane.shared!.refused(error);
+        client.shared!.refused(error);
       }
     }
   }
