@@ -6,6 +6,7 @@ import { platform } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findBrowser } from './browser.mjs';
+import { findFirefox } from './firefox.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const npm = platform() === 'win32' ? 'npm.cmd' : 'npm';
@@ -41,21 +42,33 @@ function installDependencies() {
   writeFileSync(stamp, lock);
 }
 
+/** Installs Debian's packages; whether that went well. */
+function aptInstall(...packages) {
+  if (!existsSync('/usr/bin/apt-get')) return false;
+  const sudo = process.getuid?.() === 0 ? [] : ['sudo'];
+  const apt = (...args) => tryRun([...sudo, 'apt-get'][0], [...sudo, 'apt-get', ...args].slice(1));
+  apt('update', '-qq');
+  return apt('install', '-y', '-qq', ...packages);
+}
+
 /** A system Chrome or Chromium, else Playwright's, else Debian's package. */
 function installBrowser() {
   if (findBrowser()) return;
   if (tryRun('npx', ['playwright', 'install', 'chromium']) && findBrowser()) return;
-  if (existsSync('/usr/bin/apt-get')) {
-    const sudo = process.getuid?.() === 0 ? [] : ['sudo'];
-    const apt = (...args) => tryRun([...sudo, 'apt-get'][0], [...sudo, 'apt-get', ...args].slice(1));
-    apt('update', '-qq');
-    if (apt('install', '-y', '-qq', 'chromium') && findBrowser()) return;
-  }
+  if (aptInstall('chromium') && findBrowser()) return;
   console.error(
     'No Chrome or Chromium was found, and none could be installed. Install one, or set CHROME_PATH.',
   );
   process.exit(1);
 }
 
+/** Firefox, and the loader of the Vulkan driver that it needs. The tests that want it are skipped where it cannot be had. */
+function installFirefox() {
+  if (findFirefox()) return;
+  if (!aptInstall('firefox-esr', 'libvulkan1'))
+    console.warn('No Firefox was found, and none could be installed.');
+}
+
 installDependencies();
 if (!process.argv.includes('--no-browser')) installBrowser();
+if (process.argv.includes('--firefox')) installFirefox();
