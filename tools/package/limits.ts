@@ -27,4 +27,4 @@ export const WEIGHT_LIMITS: Readonly<Record<string, { readonly code: string; rea
 };
 
 /** What is packed, compressed as it is published. More than half of it are the source maps, which bring their sources along. */
-export const PACKED_LIMIT = 300_000;
+export const PACKED_LIMIT = 325_000;
