@@ -3,10 +3,11 @@ import { Tensor } from '@huggingface/transformers';
 import { expect, test } from 'vitest';
 import { libraryModel } from '../../testing/transformers/library-model.ts';
 import { LifeCycle } from '../shared/life-cycle.ts';
+import type { Client } from './client.ts';
 import { decodeGreedily, type GreedyTask } from './greedy.ts';
 import type { OrtSession, OrtTensor } from './runtime.ts';
 import { SessionHook, type Tensors } from './session-hook.ts';
-import type { Client, TransformersSift } from './transformers-sift.ts';
+import type { TransformersSift } from './transformers-sift.ts';
 
 const VOCABULARY = 16;
 

@@ -1,8 +1,9 @@
 import { SiftError } from '../../errors.ts';
 import { fromFloat16 } from '../../kernel/gpu/float16.ts';
 import { mostLikely } from '../shared/logits.ts';
+import type { Client } from './client.ts';
 import { type HubTensor, type ModelInputs, type OrtTensor, tensorClassOf } from './runtime.ts';
-import type { Client, TransformersSift } from './transformers-sift.ts';
+import type { TransformersSift } from './transformers-sift.ts';
 import { disposeAll } from './trial.ts';
 
 /** What is to be decoded. */

@@ -11,15 +11,15 @@ import { shortReason } from '../shared/crossover.ts';
 import { intercept } from '../shared/interception.ts';
 import { buildReport, stockCacheReport } from '../shared/report.ts';
 import { LivingSift } from '../shared/sift.ts';
+import { type Client, conversationOf, ownerOf, type Past, presentOf } from './client.ts';
 import type { compare as Compare } from './compare.ts';
 import { Conversations } from './conversations.ts';
 import type { DeviceHook } from './device-hook.ts';
 import { generationBound } from './kv/capacity.ts';
 import type { SharedCache, SharedRun } from './kv/shared-cache.ts';
-import { viewOf } from './kv/views.ts';
 import { MaskHook } from './mask/mask-hook.ts';
 import type { TrialTarget } from './observe.ts';
-import { layerOfPastKey, type OrtTensor, presentName } from './runtime.ts';
+import { layerOfPastKey, type OrtTensor } from './runtime.ts';
 import type { SessionHook, Tensors } from './session-hook.ts';
 import { type Encoders, StepHandler } from './step-handler.ts';
 
@@ -43,15 +43,6 @@ export interface Findings {
   crossover: readonly CrossoverReport[];
 }
 
-/** Whose runs are routed: the app's, or a comparison's. What the runs of one learn, count and hold disturbs no other. */
-export interface Client {
-  conversations: Conversations;
-  /** The KV cache that is written in place, if there is one. */
-  shared: SharedCache | undefined;
-  /** The next run begins a prompt, however short: `generate` was called. */
-  promptNext: boolean;
-}
-
 /** A run that is routed. */
 interface Run {
   client: Client;
@@ -61,14 +52,6 @@ interface Run {
   /** Routes it, if it is a decode step. */
   handler: StepHandler | undefined;
   account: StepAccount | undefined;
-}
-
-/** The past of a run: whose rows they are, and how many. */
-interface Past {
-  length: number;
-  batch: number;
-  /** The shared cache, or the buffer of layer 0's keys. */
-  owner: object | undefined;
 }
 
 /** Sifted attention on one transformers.js pipeline. */
@@ -322,28 +305,4 @@ export class TransformersSift extends LivingSift {
       dispose();
     };
   }
-}
-
-/** The conversation that a run goes on with, or a new one. */
-function conversationOf(conversations: Conversations, past: Past, decodes: boolean): Conversation {
-  const known = conversations.find(past.owner, past.length, past.batch);
-  if (!known) return conversations.create(past.batch);
-  if (!decodes) {
-    // Another prompt on a kept cache: thresholds are learned anew for every request.
-    known.restart();
-    conversations.count++;
-  }
-  return known;
-}
-
-/** The present keys of a run: put out by the runtime, or written to a tensor that the caller passed for it, which is then not put out. */
-function presentOf(firstKey: string, outputs: Tensors, fetches: unknown): OrtTensor | undefined {
-  const name = presentName(firstKey);
-  const passed = typeof fetches === 'object' && fetches ? (fetches as Partial<Tensors>)[name] : undefined;
-  return outputs[name] ?? passed ?? undefined;
-}
-
-/** What identifies the KV cache that a key tensor belongs to. */
-function ownerOf(tensor: OrtTensor | undefined): object | undefined {
-  return viewOf(tensor)?.cache ?? (tensor?.location === 'gpu-buffer' ? tensor.gpuBuffer : undefined);
 }
