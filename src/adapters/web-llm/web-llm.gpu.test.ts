@@ -149,6 +149,18 @@ describe.each([
     const leaving = new AbortController();
     leaving.abort();
     await expect(enableSift(rig.engine, { signal: leaving.signal })).rejects.toBe(leaving.signal.reason);
+    // In the middle of it, too, where nothing of ours is left behind.
+    const { pipeline } = rig.loaded;
+    const own = () =>
+      [pipeline, rig.engine.loadedModelIdToPipeline].map((it) => Object.getOwnPropertyNames(it));
+    const before = own();
+    const later = new AbortController();
+    const onProgress = () => setTimeout(() => later.abort());
+    const refused = enableSift(rig.engine, { signal: later.signal, onUnsupported: 'ignore', onProgress });
+    await Promise.resolve();
+    expect(own()).not.toEqual(before);
+    await expect(refused).rejects.toBe(later.signal.reason);
+    expect(own()).toEqual(before);
     const sift = await enableSift(rig.engine, { tau: 0.75, warmup: 2, siftFrom: 0 });
     await rig.chat([user('hello')], 6);
     sift.disable();
