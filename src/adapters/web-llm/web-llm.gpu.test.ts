@@ -155,11 +155,15 @@ describe.each([
       [pipeline, rig.engine.loadedModelIdToPipeline].map((it) => Object.getOwnPropertyNames(it));
     const before = own();
     const later = new AbortController();
-    const onProgress = () => setTimeout(() => later.abort());
+    let during = before;
+    const onProgress = () =>
+      queueMicrotask(() => {
+        during = own();
+        later.abort();
+      });
     const refused = enableSift(rig.engine, { signal: later.signal, onUnsupported: 'ignore', onProgress });
-    await Promise.resolve();
-    expect(own()).not.toEqual(before);
     await expect(refused).rejects.toBe(later.signal.reason);
+    expect(during).not.toEqual(before);
     expect(own()).toEqual(before);
     const sift = await enableSift(rig.engine, { tau: 0.75, warmup: 2, siftFrom: 0 });
     await rig.chat([user('hello')], 6);
