@@ -24,6 +24,8 @@ test('enabling is given up at every stage without a trace, and can be asked for 
     for (const stage of ['observing', 'compiling', 'comparing', 'calibrating'] as const) {
       const leaving = new AbortController();
       const error = await enableSift(generator, {
+        quality: 'fast',
+        siftFrom: 0,
         onUnsupported: 'ignore',
         signal: leaving.signal,
         onProgress: (at) => at.stage === stage && leaving.abort(),
