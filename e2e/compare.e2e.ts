@@ -33,6 +33,7 @@ test('enabling is given up at every stage without a trace, and can be asked for 
       aborted.push({ name: 'name' in error && error.name, traces: traces() });
     }
     const alone = await generate(generator, ids, 8);
+    const shorter = await generate(generator, ids.slice(0, 50), 6);
 
     const sift = await enableSift(generator, { quality: 'fast', siftFrom: 0 });
     await generate(generator, ids, 4);
@@ -49,7 +50,12 @@ test('enabling is given up at every stage without a trace, and can be asked for 
     const disposed = await failure(() => sift.compare(ids));
 
     const exact = await enableSift(generator, { quality: 'exact', siftFrom: 0 });
-    const close = await exact.compare(ids, { maxNewTokens: 8 });
+    // The app generates at the same time, on the same model.
+    const [close, beside] = await Promise.all([
+      exact.compare(ids, { maxNewTokens: 8 }),
+      generate(generator, ids.slice(0, 50), 6),
+    ]);
+    const { steps, conversations } = await exact.report();
     const leaving = new AbortController();
     const left = exact.compare(ids, { signal: leaving.signal }).catch(({ name }) => name);
     leaving.abort();
@@ -66,6 +72,9 @@ test('enabling is given up at every stage without a trace, and can be asked for 
       after,
       freed,
       alone,
+      shorter,
+      beside,
+      app: { steps, conversations },
       apart,
       close,
       enabled,
@@ -85,6 +94,8 @@ test('enabling is given up at every stage without a trace, and can be asked for 
   expect(result.alone.slice(0, close.stock.tokens.length)).toEqual(close.stock.tokens);
   expect(close).toMatchObject({ promptTokens: 100, firstDifference: null, steps: { sifted: 0 } });
   expect(close.sift.tokens).toEqual(close.stock.tokens);
+  expect(result.beside).toEqual(result.shorter);
+  expect(result.app).toEqual({ steps: { sifted: 0, dense: 5 }, conversations: 1 });
   expect(close.divergence!.max).toBeLessThan(1e-4);
   expect(close.sift.text).toBe(close.stock.text);
   for (const { firstTokenMilliseconds, millisecondsPerToken } of [close.stock, close.sift]) {
