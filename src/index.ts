@@ -1,7 +1,7 @@
 import { SUMMARIES } from './adapters/shared/report.ts';
 import type { Sift } from './adapters/shared/sift.ts';
 import { checkModel, enableTransformers } from './adapters/transformers/enable.ts';
-import { COMPARISONS } from './adapters/transformers/transformers-sift.ts';
+import { COMPARISONS, INSPECTIONS } from './adapters/transformers/transformers-sift.ts';
 import { checkEngine } from './adapters/web-llm/engine.ts';
 import { isWebLlm } from './adapters/web-llm/target.ts';
 import { browserSupport, enabling, type Support, supportOf } from './enabling.ts';
@@ -34,6 +34,7 @@ import type { SiftTarget } from './target.ts';
  */
 export function enableSift(target: SiftTarget, options: SiftOptions = {}): Promise<Sift> {
   COMPARISONS.load = loadLater;
+  INSPECTIONS.load = loadLater;
   SUMMARIES.load = loadLater;
   return enabling(options, async () => {
     if (!isWebLlm(target)) return enableTransformers(target, options);

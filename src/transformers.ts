@@ -5,7 +5,8 @@ import type { Sift } from './adapters/shared/sift.ts';
 import { summarise } from './adapters/shared/summary.ts';
 import { compare } from './adapters/transformers/compare.ts';
 import { checkModel, enableTransformers } from './adapters/transformers/enable.ts';
-import { COMPARISONS } from './adapters/transformers/transformers-sift.ts';
+import { Inspection } from './adapters/transformers/inspection.ts';
+import { COMPARISONS, INSPECTIONS } from './adapters/transformers/transformers-sift.ts';
 import { browserSupport, enabling, type Support, supportOf } from './enabling.ts';
 import { TEXTS } from './kernel/text/later.ts';
 import { LATER_TEXTS } from './kernel/text/later-texts.ts';
@@ -20,6 +21,7 @@ import type { TransformersTarget } from './target.ts';
 export function enableSift(target: TransformersTarget, options: SiftOptions = {}): Promise<Sift> {
   TEXTS.part = { LATER_TEXTS };
   COMPARISONS.part = { compare };
+  INSPECTIONS.part = { Inspection };
   SUMMARIES.part = { summarise };
   return enabling(options, () => enableTransformers(target, options));
 }

@@ -210,6 +210,8 @@ export class StepAccount {
   readonly reasons = new Set<string>();
   /** Nothing of the step counts. */
   gaveUp = false;
+  /** The step notes which V rows it reads. */
+  notesReads = false;
   /** Why the step is dense, where that is neither the policy's doing nor the crossover's. */
   why: string | undefined;
 

@@ -28,6 +28,11 @@ export class IdleSift implements Sift {
     throw this.unsupported;
   }
 
+  /** @throws {SiftError} why sift cannot work */
+  async inspect(): Promise<() => void> {
+    throw this.unsupported;
+  }
+
   report(options: ReportOptions = {}): Promise<SiftReport & SiftSummary> {
     return reportAs(options, () => this.fullReport());
   }

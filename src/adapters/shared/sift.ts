@@ -1,5 +1,6 @@
 import type { CompareOptions, ComparePrompt, Comparison } from '../../comparison.ts';
 import type { SiftError } from '../../errors.ts';
+import type { InspectListener, InspectOptions } from '../../inspection.ts';
 import type { ThresholdPolicy } from '../../policy/index.ts';
 import type { ReportOptions, SiftReport, SiftSummary } from '../../report.ts';
 import type { LifeCycle } from './life-cycle.ts';
@@ -45,6 +46,26 @@ export interface Sift {
    * An aborted `signal` rejects with its reason instead, by default an `AbortError`.
    */
   compare(prompt: ComparePrompt, options?: CompareOptions): Promise<Comparison>;
+  /**
+   * Tells which V rows decode steps read, layer by layer and key by key: for charts, and to see what a policy does. It is off until it is
+   * called, and then costs a step a few writes and a copy of one bit for each key; nothing waits for the copy. While it is under way,
+   * further steps are not inspected, so that a fast model is told of some steps only. On transformers.js, with `keys: 'exact'`.
+   *
+   * ```ts
+   * const stop = await sift.inspect(({ length, layers }) => {
+   *   const { keys, heads } = layers[0]!;
+   *   console.log(`${length} tokens: the first KV head read ${heads[0]!.rows} of ${keys} V rows`);
+   * }, { layers: [0] });
+   * await generator(prompt);
+   * stop();
+   * ```
+   *
+   * @returns what ends it
+   * @throws {SiftError} `INVALID_OPTION` for a layer that does not sift, or with `keys: 'shadow'`; `UNSUPPORTED_RUNTIME` on web-llm, where the GPU
+   * binds too few buffers, or if the code could not be loaded; `SELF_TEST_FAILED` if a kernel does not compile; `DISPOSED`,
+   * `DEVICE_LOST`. Where sift cannot work, why.
+   */
+  inspect(listener: InspectListener, options?: InspectOptions): Promise<() => void>;
   /** Disables and frees everything. Also done when a pipeline is disposed of. */
   dispose(): void;
   /** The policy in use. */
@@ -84,6 +105,8 @@ export abstract class LivingSift implements Sift {
   }
 
   protected abstract fullReport(): Promise<SiftReport>;
+
+  abstract inspect(listener: InspectListener, options?: InspectOptions): Promise<() => void>;
 
   abstract compare(prompt: ComparePrompt, options?: CompareOptions): Promise<Comparison>;
 }

@@ -1,5 +1,7 @@
 import { onnxruntimeWeb } from '../../../patches/onnxruntime-web.ts';
 import type { CompareOptions, ComparePrompt, Comparison } from '../../comparison.ts';
+import { invalidOption } from '../../errors.ts';
+import type { InspectListener, InspectOptions } from '../../inspection.ts';
 import { describeShape } from '../../kernel/shape.ts';
 import type { StepResources } from '../../kernel/step/encoder.ts';
 import { LaterPart } from '../../later-part.ts';
@@ -15,6 +17,7 @@ import { type Client, conversationOf, ownerOf, type Past, presentOf } from './cl
 import type { compare as Compare } from './compare.ts';
 import { Conversations } from './conversations.ts';
 import type { DeviceHook } from './device-hook.ts';
+import type { Inspection } from './inspection.ts';
 import { generationBound } from './kv/capacity.ts';
 import type { SharedCache, SharedRun } from './kv/shared-cache.ts';
 import { MaskHook } from './mask/mask-hook.ts';
@@ -25,6 +28,9 @@ import { type Encoders, StepHandler } from './step-handler.ts';
 
 /** The code of comparisons. */
 export const COMPARISONS = new LaterPart<{ compare: typeof Compare }>('The code of comparisons');
+
+/** The code of inspections. */
+export const INSPECTIONS = new LaterPart<{ Inspection: typeof Inspection }>('The code of inspections');
 
 /** What was found out about a pipeline when sift was enabled. */
 export interface Findings {
@@ -64,6 +70,9 @@ export class TransformersSift extends LivingSift {
   private masksKept: boolean | undefined;
   /** Name of the first past key of the session. */
   private readonly firstKey: string;
+  /** Tells what steps read, once somebody has asked for it. */
+  private inspection: Promise<Inspection> | undefined;
+  private inspecting: Inspection | undefined;
   /** Tensors whose end is noted. */
   private readonly followed = new WeakSet<OrtTensor>();
 
@@ -125,6 +134,27 @@ export class TransformersSift extends LivingSift {
     return compare(this, prompt, options);
   }
 
+  async inspect(listener: InspectListener, options: InspectOptions = {}): Promise<() => void> {
+    if (typeof listener !== 'function') throw invalidOption('listener', listener, 'a function');
+    this.life.check();
+    this.inspection ??= this.loadInspection();
+    try {
+      this.inspecting = await this.inspection;
+    } catch (error) {
+      this.inspection = undefined;
+      // Why the life ended says more than what failed by it.
+      this.life.check();
+      throw error;
+    }
+    return this.inspecting.add(listener, options);
+  }
+
+  private async loadInspection(): Promise<Inspection> {
+    const { Inspection } = await INSPECTIONS.get();
+    const { encoders, layers } = this.findings;
+    return Inspection.create({ device: this.hook.device, encoders, layers, policy: this.policy });
+  }
+
   /** Shapes whose layers read all of K although the policy has a shadow. */
   private withoutShadow(): string[] {
     const encoders = this.policy.keys === 'shadow' ? [...this.findings.encoders.values()] : [];
@@ -180,10 +210,13 @@ export class TransformersSift extends LivingSift {
     const length = past.length + newTokens;
     const account = decodes ? conversation.begin(length) : undefined;
     const handler = account && (await this.handlerOf(conversation, account, shared?.feeds ?? feeds));
+    const inspection = handler && client === this.app ? this.inspecting : undefined;
+    inspection?.begin(conversation, account!);
     const run = { client, feeds, rest, shared, handler, account };
     try {
       const outputs = await this.runSession(run);
       this.follow(client.conversations, conversation, presentOf(this.firstKey, outputs, rest[0]), length);
+      inspection?.finish(conversation, account!);
       return outputs;
     } finally {
       if (account)

@@ -124,6 +124,14 @@ class WebLlmSift extends LivingSift implements EngineSift {
     return compare({ engine, life, model: this.current }, prompt, options);
   }
 
+  /** @throws {SiftError} `UNSUPPORTED_RUNTIME` */
+  async inspect(): Promise<() => void> {
+    throw new SiftError(
+      'UNSUPPORTED_RUNTIME',
+      'On web-llm steps cannot be inspected: with the page table of its cache, the kernels would bind more buffers than every device allows.',
+    );
+  }
+
   private get current(): PipelineSift | undefined {
     return this.latest ?? [...this.pipelines.values()].at(-1);
   }

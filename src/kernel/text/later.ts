@@ -1,5 +1,5 @@
 import { LaterPart } from '../../later-part.ts';
-import { type WgslModule, wgslModule } from './module.ts';
+import type { WgslModule } from './module.ts';
 
 type Texts = Readonly<Record<string, string>>;
 
@@ -18,20 +18,13 @@ const names = new Set<string>();
  */
 export function laterModule(name: string): WgslModule {
   names.add(name);
-  let module: WgslModule | undefined;
-  const loaded = () => {
-    const text = TEXTS.part?.LATER_TEXTS[name];
-    if (text === undefined) throw new Error(`The text of ${name} was not loaded (src/kernel/text/later.ts).`);
-    module ??= wgslModule(name, text);
-    return module;
-  };
   return {
     name,
     get text() {
-      return loaded().text;
-    },
-    get constants() {
-      return loaded().constants;
+      const text = TEXTS.part?.LATER_TEXTS[name];
+      if (text === undefined)
+        throw new Error(`The text of ${name} was not loaded (src/kernel/text/later.ts).`);
+      return text;
     },
   };
 }
