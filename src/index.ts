@@ -28,9 +28,9 @@ import type { SiftTarget } from './target.ts';
  * @throws {SiftError} with a `code`: `INVALID_OPTION` (an option is out of range), `NO_WEBGPU` (no WebGPU here),
  * `NOT_WEBGPU_PIPELINE` (the model does not run on WebGPU), `DEVICE_NOT_FOUND` (pass the option `device`), `LATE_ENABLE` (the model's
  * attention was compiled before), `UNSUPPORTED_MODEL` (its attention is of another kind), `UNSUPPORTED_RUNTIME` (the version of the
- * runtime is not known, or what is for it cannot be loaded here), `SELF_TEST_FAILED` (the kernels do not compute the right thing on this GPU), `OUT_OF_MEMORY` (the GPU has no
- * room for the plugin's buffers), `DEVICE_LOST` (the GPU device is gone), `DISPOSED` (the model was disposed of meanwhile). The model
- * then works as before.
+ * runtime is not known, or what is for it cannot be loaded here), `SELF_TEST_FAILED` (the kernels do not compute the right thing on this
+ * GPU), `OUT_OF_MEMORY` (the GPU has no room for the plugin's buffers), `DEVICE_LOST` (the GPU device is gone), `DISPOSED` (the model was
+ * disposed of meanwhile). An aborted `signal` rejects with its reason instead. The model then works as before.
  */
 export function enableSift(target: SiftTarget, options: SiftOptions = {}): Promise<Sift> {
   COMPARISONS.load = loadLater;
@@ -57,8 +57,8 @@ function loadLater(): Promise<typeof import('./later.ts')> {
  * Whether anything is known to speak against {@link enableSift}, without side effects.
  *
  * - Without a target it asks the browser alone, before a model is downloaded: is there WebGPU, and a GPU adapter? The answer is a promise.
- * - With a target the answer is there at once: there is WebGPU, and the target has a decoder with a KV cache. Only `enableSift` can tell for certain,
- *   because it runs the model: which attention the runtime has chosen for it shows then.
+ * - With a target the answer is there at once: there is WebGPU, and the target has a decoder with a KV cache. Only `enableSift` can tell
+ *   for certain, because it runs the model: which attention the runtime has chosen for it shows then.
  *
  * ```ts
  * const { supported, reason } = await isSupported();
@@ -70,6 +70,7 @@ function loadLater(): Promise<typeof import('./later.ts')> {
  * It never throws and never rejects.
  */
 export function isSupported(): Promise<Support>;
+/** Whether anything is known to speak against {@link enableSift} on a target, without side effects. */
 export function isSupported(target: SiftTarget): Support;
 export function isSupported(...targets: SiftTarget[]): Support | Promise<Support> {
   if (targets.length === 0) return browserSupport();

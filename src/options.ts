@@ -60,8 +60,8 @@ export interface SiftOptions {
   /**
    * Ends the enabling when it is aborted, for a user who leaves. All that was set up is taken down, the model works as before, and
    * `enableSift` may be called again. Then the promise rejects with the signal's reason, which is an `AbortError` unless the caller gives
-   * another, and not with a {@link SiftError}, whatever `onUnsupported` is. What is under way is ended first: a run of the model, or the
-   * test of a kernel. Once `enableSift` has resolved, the signal does nothing: `sift.dispose()` does.
+   * another, and not with a {@link SiftError}, whatever `onUnsupported` is. What is under way is ended first: a run of the model, the
+   * test of a kernel, or a measurement. Once `enableSift` has resolved, the signal does nothing: `sift.dispose()` does.
    *
    * ```ts
    * const leaving = new AbortController();

@@ -30,8 +30,8 @@ export function enableSift(target: TransformersTarget, options: SiftOptions = {}
  * Whether anything is known to speak against {@link enableSift}, without side effects.
  *
  * - Without a target it asks the browser alone, before a model is downloaded: is there WebGPU, and a GPU adapter? The answer is a promise.
- * - With a target the answer is there at once: there is WebGPU, and the target has a decoder with a KV cache. Only `enableSift` can tell for certain,
- *   because it runs the model: which attention the runtime has chosen for it shows then.
+ * - With a target the answer is there at once: there is WebGPU, and the target has a decoder with a KV cache. Only `enableSift` can tell
+ *   for certain, because it runs the model: which attention the runtime has chosen for it shows then.
  *
  * ```ts
  * const { supported, reason } = await isSupported();
@@ -43,6 +43,7 @@ export function enableSift(target: TransformersTarget, options: SiftOptions = {}
  * It never throws and never rejects.
  */
 export function isSupported(): Promise<Support>;
+/** Whether anything is known to speak against {@link enableSift} on a target, without side effects. */
 export function isSupported(target: TransformersTarget): Support;
 export function isSupported(...targets: TransformersTarget[]): Support | Promise<Support> {
   if (targets.length === 0) return browserSupport();

@@ -26,8 +26,8 @@ export function enableSift(target: WebLlmTarget, options: SiftOptions = {}): Pro
  * Whether anything is known to speak against {@link enableSift}, without side effects.
  *
  * - Without a target it asks the browser alone, before a model is downloaded: is there WebGPU, and a GPU adapter? The answer is a promise.
- * - With a target the answer is there at once: there is WebGPU, and the models that the engine has loaded are chat models. Only `enableSift` can tell for certain,
- *   because it runs the model: which attention the runtime has chosen for it shows then.
+ * - With a target the answer is there at once: there is WebGPU, and the models that the engine has loaded are chat models. Only
+ *   `enableSift` can tell for certain, because it looks at their compiled code.
  *
  * ```ts
  * const { supported, reason } = await isSupported();
@@ -39,6 +39,7 @@ export function enableSift(target: WebLlmTarget, options: SiftOptions = {}): Pro
  * It never throws and never rejects.
  */
 export function isSupported(): Promise<Support>;
+/** Whether anything is known to speak against {@link enableSift} on a target, without side effects. */
 export function isSupported(target: WebLlmTarget): Support;
 export function isSupported(...targets: WebLlmTarget[]): Support | Promise<Support> {
   if (targets.length === 0) return browserSupport();

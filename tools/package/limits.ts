@@ -13,7 +13,7 @@ export const WEIGHT_LIMITS: Readonly<Record<string, { readonly code: string; rea
   },
   'enableSift of sift-attention/transformers': {
     code: "import { enableSift } from 'sift-attention/transformers'; globalThis.run = (model) => enableSift(model);",
-    limit: 74_500,
+    limit: 76_000,
   },
   'enableSift of sift-attention/web-llm': {
     code: "import { enableSift } from 'sift-attention/web-llm'; globalThis.run = (engine) => enableSift(engine);",
@@ -27,4 +27,4 @@ export const WEIGHT_LIMITS: Readonly<Record<string, { readonly code: string; rea
 };
 
 /** What is packed, compressed as it is published. More than half of it are the source maps, which bring their sources along. */
-export const PACKED_LIMIT = 300_000;
+export const PACKED_LIMIT = 325_000;

@@ -55,7 +55,10 @@ export async function comparing<T>(
   }
 }
 
-/** The side of a comparison. @param ends when each token was known, in milliseconds from the start, without what comparing itself took */
+/**
+ * One side of a comparison.
+ * @param milliseconds what each token took, without what comparing itself took
+ */
 export function comparedRun(
   tokens: number[],
   text: string | null,

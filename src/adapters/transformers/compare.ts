@@ -28,11 +28,11 @@ async function compareNow(
     ...{ prompt, fed: [], count, ends, signal },
     visit: (_, logits) => divergence && predicted.push(logits),
   });
-  const lane = sift.newLane(prompt.length + count);
+  const client = sift.newClient(prompt.length + count);
   try {
     const kl: number[] = [];
     // Sift is fed with the tokens of stock, so that both predict from the same text. Up to the first difference they are its own.
-    const fed = await decodeGreedily(sift, lane, {
+    const fed = await decodeGreedily(sift, client, {
       ...{ prompt, fed: stock.tokens, count: stock.tokens.length, ends: [], signal },
       visit: (index, logits) => {
         const exact = predicted[index];
@@ -40,13 +40,13 @@ async function compareNow(
         if (index > 0 && exact) kl.push(klDivergence(exact, logits));
       },
     });
-    const steps = stepsOf(lane.conversations.current);
+    const steps = stepsOf(client.conversations.current);
     const difference = firstDifference(stock.tokens, fed.tokens);
     let own = fed.tokens;
     if (difference !== null && difference < count - 1) {
       // From there it goes on from tokens of its own.
       const same = stock.tokens.slice(0, difference);
-      const free = await decodeGreedily(sift, lane, { prompt, fed: same, count, ends, signal });
+      const free = await decodeGreedily(sift, client, { prompt, fed: same, count, ends, signal });
       own = [...same, ...free.tokens.slice(difference)];
     }
     return {
@@ -61,7 +61,7 @@ async function compareNow(
       ...steps,
     };
   } finally {
-    lane.conversations.destroy();
+    client.conversations.destroy();
   }
 }
 

@@ -1,8 +1,9 @@
 import { SiftError } from '../../errors.ts';
 import { fromFloat16 } from '../../kernel/gpu/float16.ts';
 import { mostLikely } from '../shared/logits.ts';
+import type { Client } from './client.ts';
 import { type HubTensor, type ModelInputs, type OrtTensor, tensorClassOf } from './runtime.ts';
-import type { Lane, TransformersSift } from './transformers-sift.ts';
+import type { TransformersSift } from './transformers-sift.ts';
 import { disposeAll } from './trial.ts';
 
 /** What is to be decoded. */
@@ -31,12 +32,12 @@ export interface Decoded {
  * Decodes greedily, with the inputs that `generate` would feed. Every run of the model is a turn of its own (session-hook.ts): it never
  * rejects where the page's other runs would notice, and these have their turns in between.
  *
- * @param lane of the runs that are routed; undefined: they are the runtime's alone
+ * @param client of the runs that are routed; undefined: they are the runtime's alone
  * @throws {SiftError} `DISPOSED`, `DEVICE_LOST`, `UNSUPPORTED_MODEL`; the runtime's error if a run fails; the signal's reason
  */
 export async function decodeGreedily(
   sift: TransformersSift,
-  lane: Lane | undefined,
+  client: Client | undefined,
   { prompt, fed, count, ends, signal, visit }: GreedyTask,
 ): Promise<Decoded> {
   const { model } = sift.target;
@@ -62,11 +63,11 @@ export async function decodeGreedily(
           model_inputs: inputs,
           is_encoder_decoder: false,
         };
-        inputs = sift.withMasks(lane !== undefined, () => model._update_model_kwargs_for_generation(state));
+        inputs = sift.withMasks(client !== undefined, () => model._update_model_kwargs_for_generation(state));
       }
       const prepared = model.prepare_inputs_for_generation?.(all, inputs, model.generation_config ?? {});
       inputs = (prepared as ModelInputs | undefined) ?? inputs;
-      outputs = await forward(sift, lane, inputs);
+      outputs = await forward(sift, client, inputs);
       const logits = await lastLogits(outputs);
       const token = mostLikely(logits);
       result.milliseconds.push(performance.now() - from);
@@ -87,7 +88,7 @@ export async function decodeGreedily(
 /** Runs the model, with its session's run in the plugin's hands. */
 async function forward(
   sift: TransformersSift,
-  lane: Lane | undefined,
+  client: Client | undefined,
   inputs: ModelInputs,
 ): Promise<Record<string, HubTensor>> {
   const { model, sessionHook } = sift.target;
@@ -97,7 +98,7 @@ async function forward(
       outputs = await model.forward({ ...inputs });
     },
     [inputs.input_ids!.ort_tensor, inputs.attention_mask!.ort_tensor],
-    (feeds) => (lane ? sift.run(lane, feeds, []) : sessionHook.trial(feeds)),
+    (feeds) => (client ? sift.run(client, feeds, []) : sessionHook.trial(feeds)),
     (tensors) => tensors,
   );
   if (outputs) return outputs;

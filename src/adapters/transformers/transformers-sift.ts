@@ -14,16 +14,17 @@ import { shortReason } from '../shared/crossover.ts';
 import { intercept } from '../shared/interception.ts';
 import { buildReport, stockCacheReport } from '../shared/report.ts';
 import { LivingSift } from '../shared/sift.ts';
+import { type Client, conversationOf, ownerOf, type Past, presentOf } from './client.ts';
 import type { compare as Compare } from './compare.ts';
 import { Conversations } from './conversations.ts';
 import type { DeviceHook } from './device-hook.ts';
 import type { Inspection } from './inspection.ts';
 import { generationBound } from './kv/capacity.ts';
 import type { SharedCache, SharedRun } from './kv/shared-cache.ts';
-import { unshare, viewOf } from './kv/views.ts';
+import { unshare } from './kv/views.ts';
 import { MaskHook } from './mask/mask-hook.ts';
 import type { TrialTarget } from './observe.ts';
-import { layerOfPastKey, type OrtTensor, presentName } from './runtime.ts';
+import { layerOfPastKey, type OrtTensor } from './runtime.ts';
 import type { SessionHook, Tensors } from './session-hook.ts';
 import { type Encoders, StepHandler } from './step-handler.ts';
 
@@ -50,18 +51,9 @@ export interface Findings {
   crossover: readonly CrossoverReport[];
 }
 
-/** Runs that have to do with each other: the app's own, or those of a comparison. What one lane learns, counts and holds disturbs no other. */
-export interface Lane {
-  conversations: Conversations;
-  /** The KV cache that is written in place, if there is one. */
-  shared: SharedCache | undefined;
-  /** The next run begins a prompt, however short: `generate` was called. */
-  promptNext: boolean;
-}
-
 /** A run that is routed. */
 interface Run {
-  lane: Lane;
+  client: Client;
   feeds: Tensors;
   rest: unknown[];
   shared: SharedRun | undefined;
@@ -70,19 +62,11 @@ interface Run {
   account: StepAccount | undefined;
 }
 
-/** The past of a run: whose rows they are, and how many. */
-interface Past {
-  length: number;
-  batch: number;
-  /** The shared cache, or the buffer of layer 0's keys. */
-  owner: object | undefined;
-}
-
 /** Sifted attention on one transformers.js pipeline. */
 export class TransformersSift extends LivingSift {
   private readonly sessionHook: SessionHook;
   /** The app's runs. */
-  private readonly app: Lane;
+  private readonly app: Client;
   private readonly masks: MaskHook;
   /** Whether masks are kept now, where that is not a matter of being enabled. */
   private masksKept: boolean | undefined;
@@ -104,7 +88,7 @@ export class TransformersSift extends LivingSift {
     const { sharedCache, policy } = findings;
     super(policy, life);
     this.sessionHook = sessionHook;
-    this.app = this.lane(typeof sharedCache === 'string' ? undefined : sharedCache);
+    this.app = this.client(typeof sharedCache === 'string' ? undefined : sharedCache);
     this.firstKey = session.inputNames.find((name) => layerOfPastKey(name) !== undefined)!;
     const generate = intercept(model, 'generate', (original, interception) => (...args) => {
       if (interception.active) this.beginGeneration(generationBound(model, args[0]));
@@ -185,13 +169,13 @@ export class TransformersSift extends LivingSift {
   }
 
   /**
-   * A lane beside the app's.
+   * A client beside the app.
    * @param bound rows that its KV caches reach at most
    */
-  newLane(bound: number): Lane {
-    const lane = this.lane(this.app.shared?.anew());
-    if (lane.shared) lane.shared.bound = bound;
-    return lane;
+  newClient(bound: number): Client {
+    const client = this.client(this.app.shared?.anew());
+    if (client.shared) client.shared.bound = bound;
+    return client;
   }
 
   /** Calls a function of the library's with its attention masks kept, or with its own. */
@@ -204,7 +188,7 @@ export class TransformersSift extends LivingSift {
     }
   }
 
-  private lane(shared: SharedCache | undefined): Lane {
+  private client(shared: SharedCache | undefined): Client {
     const conversations = new Conversations(this.hook.device, this.policy, this.findings.layers);
     return { conversations, shared, promptNext: false };
   }
@@ -216,24 +200,24 @@ export class TransformersSift extends LivingSift {
   }
 
   /** A run of the session that is routed, whether sift is on or off. */
-  async run(lane: Lane, feeds: Tensors, rest: unknown[]): Promise<Tensors> {
-    const prompt = lane.promptNext;
-    lane.promptNext = false;
+  async run(client: Client, feeds: Tensors, rest: unknown[]): Promise<Tensors> {
+    const prompt = client.promptNext;
+    client.promptNext = false;
     this.masks.observe(feeds);
-    const shared = await lane.shared?.begin(feeds, rest);
+    const shared = await client.shared?.begin(feeds, rest);
     const newTokens = (feeds.input_ids ?? feeds.inputs_embeds)?.dims[1] ?? 0;
     const past = this.pastOf(feeds, shared, newTokens);
     const decodes = newTokens === 1 && past.length > 0 && !prompt;
-    const conversation = conversationOf(lane.conversations, past, decodes);
+    const conversation = conversationOf(client.conversations, past, decodes);
     const length = past.length + newTokens;
     const account = decodes ? conversation.begin(length) : undefined;
     const handler = account && (await this.handlerOf(conversation, account, shared?.feeds ?? feeds));
-    const inspection = handler && lane === this.app ? this.inspecting : undefined;
+    const inspection = handler && client === this.app ? this.inspecting : undefined;
     inspection?.begin(conversation, account!);
-    const run = { lane, feeds, rest, shared, handler, account };
+    const run = { client, feeds, rest, shared, handler, account };
     try {
       const outputs = await this.runSession(run);
-      this.follow(lane.conversations, conversation, presentOf(this.firstKey, outputs, rest[0]), length);
+      this.follow(client.conversations, conversation, presentOf(this.firstKey, outputs, rest[0]), length);
       inspection?.finish(conversation, account!);
       return outputs;
     } finally {
@@ -244,7 +228,7 @@ export class TransformersSift extends LivingSift {
   }
 
   /** Runs the session, in place where that was planned; if the runtime refuses that, on its own cache. */
-  private async runSession({ lane, feeds, rest, shared, handler, account }: Run): Promise<Tensors> {
+  private async runSession({ client, feeds, rest, shared, handler, account }: Run): Promise<Tensors> {
     const { run } = this.sessionHook;
     if (!shared) return this.routed(handler, account, () => this.runStock(feeds, rest));
     try {
@@ -256,7 +240,7 @@ export class TransformersSift extends LivingSift {
       // The rows up to here are as they were, since only those behind them are written: the step can be run again. If that fails, too, it
       // was not because of the cache, and the error is what the runtime alone would have said.
       const outputs = await this.runStock(feeds, rest);
-      lane.shared!.refused(error);
+      client.shared!.refused(error);
       return outputs;
     }
   }
@@ -361,28 +345,4 @@ export class TransformersSift extends LivingSift {
       dispose();
     };
   }
-}
-
-/** The conversation that a run goes on with, or a new one. */
-function conversationOf(conversations: Conversations, past: Past, decodes: boolean): Conversation {
-  const known = conversations.find(past.owner, past.length, past.batch);
-  if (!known) return conversations.create(past.batch);
-  if (!decodes) {
-    // Another prompt on a kept cache: thresholds are learned anew for every request.
-    known.restart();
-    conversations.count++;
-  }
-  return known;
-}
-
-/** The present keys of a run: put out by the runtime, or written to a tensor that the caller passed for it, which is then not put out. */
-function presentOf(firstKey: string, outputs: Tensors, fetches: unknown): OrtTensor | undefined {
-  const name = presentName(firstKey);
-  const passed = typeof fetches === 'object' && fetches ? (fetches as Partial<Tensors>)[name] : undefined;
-  return outputs[name] ?? passed ?? undefined;
-}
-
-/** What identifies the KV cache that a key tensor belongs to. */
-function ownerOf(tensor: OrtTensor | undefined): object | undefined {
-  return viewOf(tensor)?.cache ?? (tensor?.location === 'gpu-buffer' ? tensor.gpuBuffer : undefined);
 }

@@ -149,6 +149,23 @@ describe.each([
     const leaving = new AbortController();
     leaving.abort();
     await expect(enableSift(rig.engine, { signal: leaving.signal })).rejects.toBe(leaving.signal.reason);
+    // In the middle of it, too, where nothing of ours is left behind.
+    const { pipeline } = rig.loaded;
+    const own = () =>
+      [pipeline, rig.engine.loadedModelIdToPipeline].map((it) => Object.getOwnPropertyNames(it));
+    const before = own();
+    const later = new AbortController();
+    let during = before;
+    const onProgress = () =>
+      queueMicrotask(() => {
+        during = own();
+        later.abort();
+      });
+    const refused = enableSift(rig.engine, { signal: later.signal, onUnsupported: 'ignore', onProgress });
+    const error = await refused.catch((error: unknown) => error);
+    expect([error, later.signal.aborted]).toEqual([later.signal.reason, true]);
+    expect(during).not.toEqual(before);
+    expect(own()).toEqual(before);
     const sift = await enableSift(rig.engine, { tau: 0.75, warmup: 2, siftFrom: 0 });
     await rig.chat([user('hello')], 6);
     sift.disable();
