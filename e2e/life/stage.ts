@@ -1,0 +1,89 @@
+// Where sequences on transformers.js are done, and where what is expected of them comes from: two pages that do nothing else, one of them
+// without sift.
+import type { Page } from 'playwright';
+import type { Action, Outcome, Script } from './action.ts';
+import { beginning, sequences } from './arbitrary.ts';
+import { ActionCommand, type Counts, isStock, noCounts, type Real } from './command.ts';
+import { LifeModel } from './model.ts';
+import type { Answer } from './page/main.ts';
+import type { Pages } from './pages.ts';
+import type { Play, Stage } from './sequence.ts';
+
+/** Sequences after which the page is loaded anew. */
+const SEQUENCES_PER_PAGE = 40;
+
+export class HubStage implements Real, Stage<Action> {
+  counts: Counts = noCounts();
+  readonly trace: Action[] = [];
+  private readonly known = new Map<string, Promise<Outcome>>();
+  private subject: Promise<Page> | undefined;
+  private sequences = 0;
+  private readonly others = new Map<'stock' | 'sift', Promise<Page>>();
+
+  constructor(private readonly pages: Pages) {}
+
+  async act(action: Action): Promise<Answer> {
+    this.trace.push(action);
+    return (await this.page()).evaluate((action) => window.life.act(action), action);
+  }
+
+  expected(script: Script): Promise<Outcome> {
+    const kind = isStock(script) ? 'stock' : 'sift';
+    const key = JSON.stringify(script);
+    let known = this.known.get(key);
+    if (!known) {
+      known = this.other(kind).then((page) => page.evaluate((script) => window.life.replay(script), script));
+      this.known.set(key, known);
+    }
+    return known;
+  }
+
+  async finish(lost: boolean): Promise<string[]> {
+    const left = await (await this.page()).evaluate((lost) => window.life.finish(lost), lost);
+    this.known.clear();
+    if (++this.sequences % SEQUENCES_PER_PAGE === 0) await this.renew();
+    return left;
+  }
+
+  async renew(): Promise<void> {
+    this.known.clear();
+    const page = await this.subject;
+    this.subject = undefined;
+    await page?.close();
+  }
+
+  /** The adapter that it runs on, in words. */
+  async adapter(): Promise<string> {
+    return (await this.page()).evaluate(() => window.life.adapter());
+  }
+
+  private page(): Promise<Page> {
+    this.subject ??= this.newPage();
+    return this.subject;
+  }
+
+  private other(kind: 'stock' | 'sift'): Promise<Page> {
+    let page = this.others.get(kind);
+    if (!page) {
+      page = this.newPage();
+      this.others.set(kind, page);
+    }
+    return page;
+  }
+
+  private newPage(): Promise<Page> {
+    return this.pages.page('/e2e/life/page/index.html', 'life');
+  }
+}
+
+/** Sequences on transformers.js. */
+export function hubPlay(pages: Pages): Play<LifeModel, Action, HubStage> {
+  const stage = new HubStage(pages);
+  return {
+    stage,
+    sequences: sequences.map(([slot, policy, rest]) => ({ first: beginning(slot, policy), rest })),
+    model: () => new LifeModel(),
+    command: (action) => new ActionCommand(action),
+    finish: ({ lost }) => stage.finish(lost),
+  };
+}
