@@ -77,7 +77,7 @@ export class ActionCommand implements AsyncCommand<LifeModel, Real> {
     const answer = await real.act(action);
     real.counts.actions++;
     const expected = expectedOf(model, action);
-    if (expected && !answer.others.every((got, i) => expected[i]!.includes(got)))
+    if (expected && !answer.others.every((got, i) => expected[i]!.some((each) => isOutcome(got, each))))
       throw new Error(
         `${this}: ${answer.others.join(', ')}; expected ${expected.map((each) => each.join(' or ')).join(', ')}`,
       );
@@ -102,6 +102,10 @@ export class ActionCommand implements AsyncCommand<LifeModel, Real> {
     return tie !== null;
   }
 }
+
+/** Whether an outcome is `ok` or the code that is meant; a code is followed by its message. */
+export const isOutcome = (got: string, meant: string): boolean =>
+  got === meant || got.startsWith(`${meant}: `);
 
 /** The conversations whose last calls an action makes. */
 function scriptsOf(model: LifeModel, action: Action): Script[] {

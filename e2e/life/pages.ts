@@ -38,6 +38,17 @@ export class Pages {
     return this.browser.version();
   }
 
+  /** The adapter that the pages have, in words. */
+  async adapter(): Promise<string> {
+    const page = await this.page('/e2e/life/page/index.html', 'life');
+    const adapter = await page.evaluate(async () => {
+      const { vendor, architecture, description } = (await navigator.gpu.requestAdapter())!.info;
+      return [vendor, architecture, description].filter(Boolean).join(' ');
+    });
+    await page.close();
+    return adapter;
+  }
+
   /** Opens a page. @param ready the name of what it has on `window` when it is ready */
   async page(path: string, ready: string): Promise<Page> {
     const page = await this.browser.newPage();

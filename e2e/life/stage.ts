@@ -52,11 +52,6 @@ export class HubStage implements Real, Stage<Action> {
     await page?.close();
   }
 
-  /** The adapter that it runs on, in words. */
-  async adapter(): Promise<string> {
-    return (await this.page()).evaluate(() => window.life.adapter());
-  }
-
   private page(): Promise<Page> {
     this.subject ??= this.newPage();
     return this.subject;

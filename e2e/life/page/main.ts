@@ -6,7 +6,6 @@ import { enableSift, type Sift, SiftError } from '../../../src/index.ts';
 import {
   type Action,
   type Call,
-  isExact,
   MODEL_OF_SLOT,
   type Outcome,
   type Part,
@@ -42,13 +41,13 @@ let deviceBefore: [ReturnType<typeof witness.remember>, ReturnType<typeof witnes
 const enabled = (slot: Slot, policy: PolicyName) =>
   enableSift(slot.generator, { ...POLICIES[policy], siftFrom: 0 });
 
-/** `ok`, the code of a SiftError, or what else was thrown. */
+/** `ok`, the code and message of a SiftError, or what else was thrown. */
 async function outcomeOf(work: () => unknown): Promise<string> {
   try {
     await work();
     return 'ok';
   } catch (error) {
-    return error instanceof SiftError ? error.code : `not a SiftError: ${error}`;
+    return error instanceof SiftError ? `${error.code}: ${error.message}` : `not a SiftError: ${error}`;
   }
 }
 
@@ -291,11 +290,6 @@ const api = {
   act,
   finish,
   replay,
-  isExact,
-  adapter: async (): Promise<string> => {
-    const { vendor, architecture, description } = device!.adapterInfo;
-    return [vendor, architecture, description].filter(Boolean).join(' ');
-  },
 };
 export type LifePage = typeof api;
 declare global {

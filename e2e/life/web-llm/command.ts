@@ -1,6 +1,6 @@
 // An action on a web-llm engine as fast-check does it, and what should be so after it.
 import type { AsyncCommand } from 'fast-check';
-import type { Counts } from '../command.ts';
+import { type Counts, isOutcome } from '../command.ts';
 import type { Action, Answer, PolicyName } from './action.ts';
 
 /** Actions of a sequence at most. */
@@ -73,7 +73,7 @@ export class EngineCommand implements AsyncCommand<EngineModel, RealEngine> {
     const answer = await real.act(action);
     real.counts.actions++;
     const expected = expectedOf(model, action);
-    if (answer.outcomes.some((outcome, i) => outcome !== expected[i]))
+    if (answer.outcomes.some((outcome, i) => !isOutcome(outcome, expected[i]!)))
       throw new Error(`${this}: ${answer.outcomes.join(', ')}; expected ${expected.join(', ')}`);
     advance(model, action);
     if (answer.outputs) await this.compare(model, real, answer);

@@ -41,7 +41,7 @@ async function outcomeOf(work: () => unknown): Promise<string> {
     await work();
     return 'ok';
   } catch (error) {
-    return error instanceof SiftError ? error.code : `not a SiftError: ${error}`;
+    return error instanceof SiftError ? `${error.code}: ${error.message}` : `not a SiftError: ${error}`;
   }
 }
 
