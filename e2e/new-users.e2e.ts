@@ -55,10 +55,11 @@ describe('new users', () => {
           ? Promise.reject(new Error('refused by the test'))
           : run(feeds, fetches);
       const options = { quality: 'exact', siftFrom: 0 } as const;
-      const stock = await generate(generator, prompt, 8);
       const refused = await enableSift(generator, options);
       const first = await generate(generator, prompt, 8);
       const before = (await refused.report()).cache;
+      refused.disable();
+      const stock = await generate(generator, prompt, 8);
       refused.dispose();
       refuses = false;
       const sift = await enableSift(generator, options);

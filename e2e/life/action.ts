@@ -10,13 +10,14 @@ export const VOCABULARY = 256;
 /** Options of `enableSift` by name; each has `siftFrom: 0`, so that short texts are sifted, too. */
 export const POLICIES = {
   exact: { quality: 'exact' },
-  'exact on the stock cache': { quality: 'exact', cache: 'stock' },
   default: {},
+  'exact on the stock cache': { quality: 'exact', cache: 'stock' },
   shadow: { keys: 'shadow' },
   learned: { tau: 0.75, warmup: 3 },
   paper: { mode: 'paper', tau: 0.5, warmup: 2 },
 } as const;
 export type PolicyName = keyof typeof POLICIES;
+export const POLICY_NAMES = Object.keys(POLICIES) as PolicyName[];
 export const isExact = (policy: PolicyName | null) =>
   policy === null || policy === 'exact' || policy === 'exact on the stock cache';
 

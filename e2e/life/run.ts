@@ -19,6 +19,8 @@ const { values: options } = parseArgs({
     sequences: { type: 'string', default: '500' },
     /** Ends after so many minutes; another call with `--resume` goes on. */
     minutes: { type: 'string', default: 'Infinity' },
+    /** What is expected comes from pages of its own: one without sift, one in which sift does a conversation alone. */
+    apart: { type: 'boolean', default: false },
     /** Goes on after the last sequence in docs/trust.json that has this commit's versions and this adapter. */
     resume: { type: 'boolean', default: false },
   },
@@ -65,7 +67,9 @@ const others = resumed ? earlier.slice(0, -1) : options.resume ? earlier : [];
 const before = run.minutes;
 
 type AnyPlay = Play<object, unknown, Stage<unknown> & { counts: Counts }>;
-const play = (runtime === 'web-llm' ? enginePlay(pages) : hubPlay(pages)) as unknown as AnyPlay;
+const play = (runtime === 'web-llm'
+  ? enginePlay(pages)
+  : hubPlay(pages, { apart: options.apart })) as unknown as AnyPlay;
 play.stage.counts = run.counts;
 for (;;) {
   const minutes = (Date.now() - began.getTime()) / 60_000;

@@ -1,8 +1,7 @@
-// Where sequences on transformers.js are done, and where what is expected of them comes from: two pages that do nothing else, one of them
-// without sift.
+// Where sequences on transformers.js are done, and where what is expected of them comes from.
 import type { Page } from 'playwright';
-import type { Action, Outcome, Script } from './action.ts';
-import { beginning, sequences } from './arbitrary.ts';
+import { type Action, type Outcome, POLICY_NAMES, type PolicyName, type Script } from './action.ts';
+import { beginning, sequencesOf } from './arbitrary.ts';
 import { ActionCommand, type Counts, isStock, noCounts, type Real } from './command.ts';
 import { LifeModel } from './model.ts';
 import type { Answer } from './page/main.ts';
@@ -20,7 +19,14 @@ export class HubStage implements Real, Stage<Action> {
   private sequences = 0;
   private readonly others = new Map<'stock' | 'sift', Promise<Page>>();
 
-  constructor(private readonly pages: Pages) {}
+  /**
+   * @param apart what is expected comes from pages of its own, of which one never enables sift; else from other pipelines of the same
+   * page, which have the same programs and need not compile them again
+   */
+  constructor(
+    private readonly pages: Pages,
+    private readonly apart: boolean,
+  ) {}
 
   async act(action: Action): Promise<Answer> {
     this.trace.push(action);
@@ -32,7 +38,10 @@ export class HubStage implements Real, Stage<Action> {
     const key = JSON.stringify(script);
     let known = this.known.get(key);
     if (!known) {
-      known = this.other(kind).then((page) => page.evaluate((script) => window.life.replay(script), script));
+      const page = this.apart ? this.other(kind) : this.page();
+      known = page.then((page) =>
+        page.evaluate(([script, kind]) => window.life.replay(script, kind), [script, kind] as const),
+      );
       this.known.set(key, known);
     }
     return known;
@@ -71,12 +80,25 @@ export class HubStage implements Real, Stage<Action> {
   }
 }
 
+interface HubOptions {
+  /** See {@link HubStage}. */
+  readonly apart?: boolean;
+  /** Those that sift is enabled with; the kernels of each take the software adapter seconds to compile. */
+  readonly policies?: readonly PolicyName[];
+}
+
 /** Sequences on transformers.js. */
-export function hubPlay(pages: Pages): Play<LifeModel, Action, HubStage> {
-  const stage = new HubStage(pages);
+export function hubPlay(
+  pages: Pages,
+  { apart = false, policies = POLICY_NAMES }: HubOptions = {},
+): Play<LifeModel, Action, HubStage> {
+  const stage = new HubStage(pages, apart);
   return {
     stage,
-    sequences: sequences.map(([slot, policy, rest]) => ({ first: beginning(slot, policy), rest })),
+    sequences: sequencesOf(policies).map(([slot, policy, rest]) => ({
+      first: beginning(slot, policy),
+      rest,
+    })),
     model: () => new LifeModel(),
     command: (action) => new ActionCommand(action),
     finish: ({ lost }) => stage.finish(lost),

@@ -1,4 +1,6 @@
 // Does the actions of a sequence in a browser: the real transformers.js, the real plugin, small real models.
+// Sift may be enabled at any time, also after generations without it.
+import '../../../src/register.ts';
 import { DynamicCache, env, pipeline, type TextGenerationPipeline } from '@huggingface/transformers';
 import { useServedModels } from '../../../lab/decoding/hub-decoder.ts';
 import { hideNarrowSubgroups } from '../../../lab/narrow-subgroups.ts';
@@ -38,6 +40,9 @@ const everWrapped: OtherWrapper[] = [];
 let device: GPUDevice | undefined;
 let deviceBefore: [ReturnType<typeof witness.remember>, ReturnType<typeof witness.remember>];
 
+/** Pipelines for conversations that are done again: without sift, and with it, by model. */
+const fresh = new Map<string, Slot & { policy: PolicyName | null }>();
+
 const enabled = (slot: Slot, policy: PolicyName) =>
   enableSift(slot.generator, { ...POLICIES[policy], siftFrom: 0 });
 
@@ -56,9 +61,11 @@ async function load(model: string): Promise<Slot> {
     device: 'webgpu',
     dtype: 'fp32',
   })) as TextGenerationPipeline;
-  if (!device) {
-    device = (await (env.backends.onnx as { webgpu: { device: Promise<GPUDevice> } }).webgpu
-      .device) as GPUDevice;
+  // With its last session the runtime may give its device up, and take another for the next.
+  const now = (await (env.backends.onnx as { webgpu: { device: Promise<GPUDevice> } }).webgpu
+    .device) as GPUDevice;
+  if (now !== device) {
+    device = now;
     deviceBefore = [witness.remember(device), witness.remember(device.queue)];
     witness.watchDevice(device);
   }
@@ -213,7 +220,9 @@ const putBack = (object: object, method: string): boolean => {
 async function finish(lost: boolean): Promise<string[]> {
   const left: string[] = [];
   const ended = await outcomeOf(async () => {
-    for (const slot of slots) slot?.sift?.dispose();
+    for (const slot of [...slots, ...fresh.values()]) slot?.sift?.dispose();
+    // What they did again has to be enabled anew for the next sequence.
+    for (const slot of fresh.values()) Object.assign(slot, { sift: undefined, policy: null });
     for (const chat of chats.splice(0)) await chat.cache.dispose();
   });
   if (ended !== 'ok') left.push(ended);
@@ -249,13 +258,11 @@ async function finish(lost: boolean): Promise<string[]> {
   return left;
 }
 
-/** Pipelines of this page for conversations that are done again, by model. */
-const fresh = new Map<string, Slot & { policy: PolicyName | null }>();
-
 /** Does a conversation from its beginning, with nothing between its parts; what came of its last part. */
-async function replay({ model, parts }: Script): Promise<Outcome> {
-  const slot = fresh.get(model) ?? { ...(await load(model)), policy: null };
-  fresh.set(model, slot);
+async function replay({ model, parts }: Script, kind: 'stock' | 'sift'): Promise<Outcome> {
+  const key = `${model} ${kind}`;
+  const slot = fresh.get(key) ?? { ...(await load(model)), policy: null };
+  fresh.set(key, slot);
   const chat: Chat = { cache: new DynamicCache(), tokens: [] };
   const alone = parts.length === 1 && 'call' in parts[0]! && parts[0]!.call.prompts.length > 1;
   let last: Outcome | undefined;

@@ -49,7 +49,10 @@ export function beginWitness(): void {
 /** Listens to a device's errors. */
 export function watchDevice(device: GPUDevice): void {
   device.addEventListener('uncapturederror', ({ error }) => errors.push(`uncaptured: ${error.message}`));
-  void device.lost.then(({ message }) => errors.push(`device lost: ${message}`));
+  // The runtime may destroy its device with its last session.
+  void device.lost.then(({ reason, message }) => {
+    if (reason !== 'destroyed') errors.push(`device lost: ${message}`);
+  });
 }
 
 /** The methods that an object has of its own, to be compared with later. */
