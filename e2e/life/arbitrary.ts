@@ -82,7 +82,7 @@ const actionsOf = (policy: fc.Arbitrary<PolicyName>): [number, fc.Arbitrary<Acti
     ],
     [4, fc.record({ do: fc.constant('begin chat'), slot, call: single })],
     [6, fc.record({ do: fc.constant('go on'), chat, call: single })],
-    [2, fc.record({ do: fc.constant('crop'), chat, length: fc.integer({ min: 1, max: 90 }) })],
+    [4, fc.record({ do: fc.constant('crop'), chat, length: fc.integer({ min: 1, max: 90 }) })],
     [3, fc.record({ do: fc.constant('two continuations'), chat, texts: fc.tuple(branch, branch) })],
     [2, fc.record({ do: fc.constant('forget chat'), chat })],
     [3, fc.record({ do: fc.constant('wrap'), slot, method: fc.nat(WRAPPED.length - 1) })],
