@@ -81,11 +81,14 @@ export class ActionCommand implements AsyncCommand<LifeModel, Real> {
       throw new Error(
         `${this}: ${answer.others.join(', ')}; expected ${expected.map((each) => each.join(' or ')).join(', ')}`,
       );
-    for (const [i, script] of scripts.entries()) {
-      const tied = await this.compare(real, script, answer.calls[i]!);
-      if (tied && 'chat' in action) model.chats[action.chat]!.length = Number.POSITIVE_INFINITY;
-    }
+    const ties = [];
+    for (const [i, script] of scripts.entries())
+      ties.push(await this.compare(real, script, answer.calls[i]!));
     advance(model, action, answer);
+    // After a tie the conversations are not the same any more.
+    const chat =
+      'chat' in action ? model.chats[action.chat] : action.do === 'begin chat' && model.chats.at(-1);
+    if (ties.includes(true) && chat) chat.length = Number.POSITIVE_INFINITY;
   }
 
   private async compare(real: Real, script: Script, got: Outcome): Promise<boolean> {
