@@ -250,8 +250,7 @@ async function finish(lost: boolean): Promise<string[]> {
     }
   left.push(...witness.changedPrototypes().map((change) => `replaced: ${change}`));
   everWrapped.splice(0);
-  const buffers = witness.livingBuffers();
-  if (!lost) left.push(...buffers.map((buffer) => `buffer: ${buffer}`));
+  if (!lost) left.push(...(await witness.livingBuffers()).map((buffer) => `buffer: ${buffer}`));
   witness.forgetBuffers();
   for (const i of slots.keys()) if (slots[i]) await unload(i);
   left.push(...witness.takeErrors());

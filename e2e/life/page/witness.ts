@@ -74,8 +74,16 @@ export const changedPrototypes = (): string[] =>
     changes(`${name}.prototype`, prototype, prototypes.get(prototype)!),
   );
 
-/** Buffers of the plugin's that exist. */
-export const livingBuffers = (): string[] => [...buffers.values()];
+/** Milliseconds that work under way may take to its end, on a busy machine; what it needs is freed then. */
+const PATIENCE = 60_000;
+
+/** Buffers of the plugin's that exist, once work under way is over. */
+export async function livingBuffers(): Promise<string[]> {
+  const start = performance.now();
+  while (buffers.size > 0 && performance.now() - start < PATIENCE)
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  return [...buffers.values()];
+}
 
 /** Errors since the last time. */
 export const takeErrors = (): string[] => errors.splice(0);

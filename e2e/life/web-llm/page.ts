@@ -215,7 +215,7 @@ async function finish(): Promise<string[]> {
   left.push(...witness.changedPrototypes().map((change) => `replaced: ${change}`));
   everWrapped.splice(0);
   // The sequence's engine goes, and with it its buffers; the plugin's are gone already.
-  left.push(...witness.livingBuffers().map((buffer) => `buffer: ${buffer}`));
+  left.push(...(await witness.livingBuffers()).map((buffer) => `buffer: ${buffer}`));
   witness.forgetBuffers();
   await rig.engine.unload();
   rig = new TestEngine(web, LIBRARY);

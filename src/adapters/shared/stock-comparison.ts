@@ -95,6 +95,7 @@ export class StockComparison {
   }
 
   destroy(): void {
+    this.comparison.destroy();
     this.state.destroy();
     this.output.destroy();
     this.lse.destroy();

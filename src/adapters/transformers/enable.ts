@@ -58,7 +58,7 @@ export async function enableTransformers(target: unknown, options: SiftOptions):
   const life = LifeCycle.begin(session, 'pipeline');
   try {
     const sessionHook = new SessionHook(session, life);
-    return await queued(() => enable({ model, session, sessionHook, life }, wanted));
+    return await queued(() => life.during(() => enable({ model, session, sessionHook, life }, wanted)));
   } catch (error) {
     throw life.fail(error);
   } finally {
@@ -86,7 +86,7 @@ async function enable(
   const observation = await observe(target, given, known?.observation);
   const { deviceHook, observer } = observation;
   const resources = createStepResources(deviceHook.device);
-  life.defer(() => destroyStepResources(resources));
+  life.own(() => destroyStepResources(resources));
   progress.begin('compiling');
   const encoders = await createEncoders(resources, observer.layers.values(), policy, life);
   progress.begin('comparing');

@@ -77,7 +77,9 @@ export class PipelineSift {
       this.listen(registration);
       this.interceptPipeline();
       this.life.watch(registration.context.device);
-      this.ready = this.prepare(registration).catch((error: unknown) => this.refuse(error));
+      this.ready = this.life
+        .during(() => this.prepare(registration))
+        .catch((error: unknown) => this.refuse(error));
     } else {
       this.ready = Promise.resolve();
     }
@@ -172,12 +174,12 @@ export class PipelineSift {
     return queued(async () => {
       life.check();
       const resources = createStepResources(device);
-      life.defer(() => destroyStepResources(resources));
+      life.own(() => destroyStepResources(resources));
       const { shape, pageSize } = registration.program;
       const [zero] = await allocate(device, 'A buffer needs', 4, () => [
         device.createBuffer({ label: 'sift zero', size: 4, usage: GPUBufferUsage.STORAGE }),
       ]);
-      life.defer(() => zero!.destroy());
+      life.own(() => zero!.destroy());
       const variants = kernelVariants(device, shape, pagedKv(pageSize));
       const encoder = await firstProven(variants, (variant) =>
         pagedSelfTest(resources, shape, pageSize, variant, engine.policy),
@@ -186,10 +188,10 @@ export class PipelineSift {
       this.crossover = await setCrossover(encoder, engine.policy, engine.siftFrom, pageSize);
       const comparison = await StockComparison.create(encoder);
       this.comparison = comparison;
-      life.defer(() => this.endComparison());
+      life.own(() => this.endComparison());
       const conversation = new Conversation(device, engine.policy, 1, this.routed);
       this.conversation = conversation;
-      life.defer(() => {
+      life.own(() => {
         this.flush();
         conversation.destroy();
         this.state = undefined;

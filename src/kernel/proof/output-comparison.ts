@@ -75,4 +75,8 @@ export class OutputComparison {
     const scale = largest > 0 && Number.isFinite(largest) ? largest : 1;
     return { relative: difference / scale, largest };
   }
+
+  destroy(): void {
+    this.result.destroy();
+  }
 }
