@@ -1,0 +1,43 @@
+import { defineConfig } from 'vitepress';
+import { SECTIONS } from '../../tools/site/pages.ts';
+
+/** Tables scroll sideways on narrow screens, which must work with a keyboard, too. */
+interface Markdown {
+  renderer: { rules: Record<string, unknown> };
+}
+function scrollableTables(md: Markdown): void {
+  md.renderer.rules.table_open = () => '<table tabindex="0">\n';
+}
+
+export default defineConfig({
+  title: 'sift-attention',
+  description: 'Faster long-context decoding for language models in the browser.',
+  lang: 'en',
+  // tools/site/build.ts writes them, of the pages in this folder and in docs.
+  srcDir: '../.cache/site',
+  cacheDir: '../.cache/vitepress',
+  cleanUrls: false,
+  lastUpdated: false,
+  head: [
+    ['link', { rel: 'icon', href: 'data:,' }],
+    ['meta', { name: 'color-scheme', content: 'light dark' }],
+  ],
+  markdown: { config: (md) => scrollableTables(md as unknown as Markdown) },
+  themeConfig: {
+    search: { provider: 'local' },
+    outline: { level: [2, 3] },
+    nav: [
+      { text: 'Start', link: '/start' },
+      { text: 'Performance', link: '/performance' },
+      { text: 'API', link: '/api/index' },
+    ],
+    sidebar: SECTIONS.map(({ text, pages }) => ({
+      text,
+      collapsed: text === 'Internals' || text === 'Lab notes',
+      items: pages.map((page) => ({ text: page.text, link: `/${page.path}` })),
+    })),
+    socialLinks: [{ icon: 'github', link: 'https://github.com/sift-attention/sift-attention' }],
+    footer: { message: 'Apache-2.0' },
+  },
+  vite: { build: { chunkSizeWarningLimit: 4000 } },
+});

@@ -1,0 +1,54 @@
+// npm run docs: the documentation site, in site/dist.
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { ROOT } from '../../lab/root.ts';
+import { fillMarkers } from '../../quality/report/tables.ts';
+import { writeApi } from './api.ts';
+import { linked, pictureName } from './links.ts';
+import { PAGES } from './pages.ts';
+import { siteTables } from './tables.ts';
+
+/** The site's Markdown, as VitePress reads it. */
+const PREPARED = join(ROOT, '.cache/site');
+
+/** Pictures that were drawn for the site become part of its pages, so that they follow its colours. */
+function inlinePicture(path: string): string | null {
+  if (!path.startsWith('site/pictures/') || !path.endsWith('.svg')) return null;
+  return `\n<figure class="picture">${readFileSync(join(ROOT, path), 'utf8').trim()}</figure>\n`;
+}
+
+/** Writes the Markdown of all pages but the API reference, and what they show. */
+export function writePages(folder: string): void {
+  const tables = siteTables();
+  const write = (path: string, text: string) => {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), text);
+  };
+  for (const { source, path } of PAGES) {
+    if (source === null) continue;
+    const text = fillMarkers(readFileSync(join(ROOT, source), 'utf8'), tables);
+    const { markdown, pictures } = linked(source, text, inlinePicture);
+    write(`${path}.md`, markdown);
+    for (const picture of pictures)
+      cpSync(join(ROOT, picture), join(folder, 'public/pictures', pictureName(picture)));
+  }
+}
+
+/**
+ * Builds the site.
+ * @param base path at which it is served, with a slash at both ends
+ * @param outDir where to
+ */
+export async function buildSite(base: string, outDir = join(ROOT, 'site/dist')): Promise<void> {
+  rmSync(PREPARED, { recursive: true, force: true });
+  writePages(PREPARED);
+  await writeApi(join(PREPARED, 'api'));
+  const { build } = await import('vitepress');
+  await build(join(ROOT, 'site'), { base, outDir });
+}
+
+if (process.argv[1]?.endsWith('build.ts')) {
+  const base = process.env.SIFT_SITE_BASE ?? '/';
+  if (!/^\/(.*\/)?$/.test(base)) throw new Error(`SIFT_SITE_BASE must begin and end with a slash: ${base}`);
+  await buildSite(base);
+}
