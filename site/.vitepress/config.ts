@@ -9,6 +9,14 @@ function scrollableTables(md: Markdown): void {
   md.renderer.rules.table_open = () => '<table tabindex="0">\n';
 }
 
+/** Anchors as GitHub makes them, so that a link works there and here. */
+const slugify = (heading: string): string =>
+  heading
+    .trim()
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+    .replace(/\s/g, '-');
+
 export default defineConfig({
   title: 'sift-attention',
   description: 'Faster long-context decoding for language models in the browser.',
@@ -22,7 +30,7 @@ export default defineConfig({
     ['link', { rel: 'icon', href: 'data:,' }],
     ['meta', { name: 'color-scheme', content: 'light dark' }],
   ],
-  markdown: { config: (md) => scrollableTables(md as unknown as Markdown) },
+  markdown: { anchor: { slugify }, config: (md) => scrollableTables(md as unknown as Markdown) },
   themeConfig: {
     search: { provider: 'local' },
     outline: { level: [2, 3] },

@@ -45,6 +45,8 @@ export async function writeApi(folder: string): Promise<void> {
     entryFileName: OVERVIEW,
     hidePageHeader: true,
     hideBreadcrumbs: true,
+    // Its links count headings in a way of their own.
+    useHTMLAnchors: true,
     useCodeBlocks: true,
     parametersFormat: 'table',
   };

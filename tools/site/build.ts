@@ -1,6 +1,7 @@
-// npm run docs: the documentation site, in site/dist.
+// npm run docs: the documentation site, in site/dist. `npm run docs -- --base /sub/path/ --out FOLDER` says otherwise.
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
 import { ROOT } from '../../lab/root.ts';
 import { fillMarkers } from '../../quality/report/tables.ts';
 import { writeApi } from './api.ts';
@@ -37,18 +38,19 @@ export function writePages(folder: string): void {
 /**
  * Builds the site.
  * @param base path at which it is served, with a slash at both ends
- * @param outDir where to
+ * @param outDir where to; a relative path is of the repository
  */
-export async function buildSite(base: string, outDir = join(ROOT, 'site/dist')): Promise<void> {
+export async function buildSite(base: string, outDir = 'site/dist'): Promise<void> {
   rmSync(PREPARED, { recursive: true, force: true });
   writePages(PREPARED);
   await writeApi(join(PREPARED, 'api'));
   const { build } = await import('vitepress');
-  await build(join(ROOT, 'site'), { base, outDir });
+  await build(join(ROOT, 'site'), { base, outDir: resolve(ROOT, outDir) });
 }
 
 if (process.argv[1]?.endsWith('build.ts')) {
-  const base = process.env.SIFT_SITE_BASE ?? '/';
-  if (!/^\/(.*\/)?$/.test(base)) throw new Error(`SIFT_SITE_BASE must begin and end with a slash: ${base}`);
-  await buildSite(base);
+  const { values } = parseArgs({ options: { base: { type: 'string' }, out: { type: 'string' } } });
+  const { base = '/', out } = values;
+  if (!/^\/(.*\/)?$/.test(base)) throw new Error(`--base must begin and end with a slash: ${base}`);
+  await buildSite(base, out);
 }
