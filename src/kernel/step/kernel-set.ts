@@ -1,6 +1,6 @@
 import { SiftError } from '../../errors.ts';
 import type { AttentionShape } from '../shape.ts';
-import { assemble } from '../text/assemble.ts';
+import { assemble, modulesOf } from '../text/assemble.ts';
 import { kernelConstants } from '../text/constants.ts';
 import type { Kernel, KernelName } from '../text/kernel.ts';
 import { kernelOf } from '../text/kernels.ts';
@@ -64,7 +64,7 @@ async function compile(
   variant: KernelVariant,
 ): Promise<CompiledKernel> {
   const label = `sift ${kernel.name}`;
-  await loadTexts(kernel.modules);
+  await loadTexts(modulesOf(kernel, shape, variant));
   const layout = device.createBindGroupLayout({ label, entries: bindGroupEntries(kernel.buffers) });
   const module = device.createShaderModule({ label, code: assemble(kernel, shape, variant) });
   try {

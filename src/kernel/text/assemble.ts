@@ -39,13 +39,17 @@ function withoutComments(code: string): string {
   return code.replace(/\s*\/\/(?! unroll$).*$/gm, '');
 }
 
+/** All modules of a kernel for one shape, in their order. */
+export function modulesOf(kernel: Kernel, shape: AttentionShape, { kv }: KernelVariant): WgslModule[] {
+  return [wgsl.libCommon, storageModule(shape), ...kernel.modules, ...(kernel.readsKv ? kv.modules : [])];
+}
+
 /**
  * The complete WGSL of a kernel for one shape.
  * @throws {Error} if a module names a constant that does not exist, or a marked loop cannot be unrolled
  */
 export function assemble(kernel: Kernel, shape: AttentionShape, variant: KernelVariant): string {
-  const kv = kernel.readsKv ? variant.kv.modules : [];
-  const modules = [wgsl.libCommon, storageModule(shape), ...kernel.modules, ...kv];
+  const modules = modulesOf(kernel, shape, variant);
   const all = { ...kernelConstants(kernel, shape, variant), ...variant.kv.constants };
   const constants = needed(modules, all);
   const code = [
