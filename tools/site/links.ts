@@ -35,10 +35,8 @@ export interface Linked {
   pictures: string[];
 }
 
-const LINK = /(!?)\[((?:[^[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)/g;
-
-/** Parts of a Markdown text, of which every other one is code. */
-const withCode = (markdown: string): string[] => markdown.split(/(^```[\s\S]*?^```$|`[^`\n]+`)/m);
+/** Code, which stays as it is, or a link: whichever comes first. A link's text may have code in it. */
+const CODE_OR_LINK = /^```[\s\S]*?^```$|`[^`\n]+`|(!?)\[((?:[^[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)/gm;
 
 /**
  * Rewrites the links of a page.
@@ -48,7 +46,8 @@ const withCode = (markdown: string): string[] => markdown.split(/(^```[\s\S]*?^`
  */
 export function linked(source: string, markdown: string, inline: (path: string) => string | null): Linked {
   const pictures: string[] = [];
-  const rewrite = (whole: string, bang: string, text: string, link: string): string => {
+  const rewrite = (whole: string, bang?: string, text?: string, link?: string): string => {
+    if (link === undefined) return whole;
     const target = targetOf(source, link);
     if (!target) return whole;
     if (bang) {
@@ -61,6 +60,5 @@ export function linked(source: string, markdown: string, inline: (path: string) 
     if (page) return `[${text}](/${page.path}${target.anchor})`;
     return `[${text}](${REPOSITORY}/${target.path}${target.anchor})`;
   };
-  const parts = withCode(markdown).map((part, i) => (i % 2 === 1 ? part : part.replace(LINK, rewrite)));
-  return { markdown: parts.join(''), pictures: [...new Set(pictures)] };
+  return { markdown: markdown.replace(CODE_OR_LINK, rewrite), pictures: [...new Set(pictures)] };
 }
