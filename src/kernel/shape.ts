@@ -12,7 +12,7 @@ export interface AttentionShape {
   queryHeads: number;
   /** KV heads of the layer. It divides `queryHeads`. */
   kvHeads: number;
-  /** Elements of a K or V row: a multiple of 4, at most {@link MAX_HEAD_SIZE}. */
+  /** Elements of a K or V row: a multiple of 4, at most 512. */
   headSize: number;
   dtype: DType;
   /**
