@@ -194,6 +194,7 @@ export class StepHandler implements DispatchHandler {
       ...geometry,
       policy: this.conversation.policy,
       plan: this.account.plan,
+      notesReads: this.account.notesReads,
     });
     steps.push(step);
     return step;

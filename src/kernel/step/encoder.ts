@@ -77,6 +77,8 @@ export class AttentionEncoder {
     readonly resources: StepResources,
     readonly variant: KernelVariant,
     private readonly kernels: KernelSet,
+    /** Kernels that note which V rows they read, once they are compiled (noting.ts): steps may then have `notesReads`. */
+    readonly noting: { kernels?: KernelSet } = {},
   ) {
     this.tuning = variant.tuning;
   }
@@ -101,7 +103,7 @@ export class AttentionEncoder {
 
   /** An encoder with the same kernels and the present tuning on other resources. */
   on(resources: StepResources): AttentionEncoder {
-    const other = new AttentionEncoder(this.shape, resources, this.variant, this.kernels);
+    const other = new AttentionEncoder(this.shape, resources, this.variant, this.kernels, this.noting);
     other.siftFrom = this.siftFrom;
     other.tuning = this.tuning;
     return other;
@@ -153,7 +155,7 @@ export class AttentionEncoder {
       geometry,
       size,
       measure: measures ? this.dispatchOf('moments', size) : undefined,
-      attend: names.attend.map((name) => this.dispatchOf(name, size)),
+      attend: names.attend.map((name) => this.dispatchOf(name, size, given.notesReads)),
       finish: names.finish.map((name) => this.dispatchOf(name, size)),
       encodings: new Map(),
       paramsOffset: this.resources.params.push(geometry, policy, plan),
@@ -251,6 +253,7 @@ export class AttentionEncoder {
     bound[BUFFER_SLOT.page_table] = layer.pageTable;
     // The kernels of `combine` read the sinks. They are the only input of the layer that those need, and it follows in any case.
     bound[BUFFER_SLOT.sinks] = layer.sinks;
+    if (step.notesReads) bound[BUFFER_SLOT.read_bits] = state.reads.get(step.geometry.scoreStride);
     const measured = step.kind === 'shadow' && this.encodeShadow(pass, step, state);
     if (step.measure && !measured) this.encode(pass, step.paramsOffset, [step.measure], state);
     this.encode(pass, step.paramsOffset, step.attend, state);
@@ -318,8 +321,8 @@ export class AttentionEncoder {
     return kernel;
   }
 
-  private dispatchOf(name: KernelName, size: GridSize): Dispatch {
-    const kernel = this.kernel(name);
+  private dispatchOf(name: KernelName, size: GridSize, notesReads = false): Dispatch {
+    const kernel = (notesReads ? this.noting.kernels?.[name] : undefined) ?? this.kernel(name);
     const [x, y, z] = kernel.kernel.grid(size, kernel.constants);
     return { kernel, x, y, z };
   }
