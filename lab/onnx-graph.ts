@@ -129,9 +129,16 @@ function valueInfo(name: string, elemType: number, dims: readonly (number | stri
   return { name, type: { tensorType: { elemType, shape: { dim } } } };
 }
 
-/** Decodes an encoded model. */
+/**
+ * Decodes an encoded model.
+ * @throws {Error} if it is none
+ */
 export function decodeOnnx(bytes: Uint8Array): Onnx.ModelProto {
-  return onnx.ModelProto.decode(bytes);
+  try {
+    return onnx.ModelProto.decode(bytes);
+  } catch (cause) {
+    throw new Error(`ONNX: the file is no model: ${(cause as Error).message}`, { cause });
+  }
 }
 
 /** Encodes a decoded (and perhaps changed) model. */
