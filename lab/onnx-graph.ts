@@ -7,7 +7,7 @@ import { packFloat16 } from '../src/kernel/gpu/float16.ts';
 const { onnx } = onnxProto;
 
 /** ONNX element types used here (TensorProto.DataType). */
-export const DataType = { FLOAT: 1, UINT8: 2, INT32: 6, INT64: 7, FLOAT16: 10 } as const;
+export const DataType = { FLOAT: 1, UINT8: 2, INT32: 6, INT64: 7, BOOL: 9, FLOAT16: 10 } as const;
 export type FloatType = typeof DataType.FLOAT | typeof DataType.FLOAT16;
 
 /** Domain of ONNX Runtime's own operators. */

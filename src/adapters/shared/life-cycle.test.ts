@@ -63,6 +63,38 @@ describe('LifeCycle', () => {
     expect(done).toEqual(['second', 'first', 'late']);
   });
 
+  test('what it owns is freed when the work under way is over, also what comes after its end', async () => {
+    const freed: string[] = [];
+    const life = LifeCycle.begin({}, 'pipeline');
+    let end = () => {};
+    const work = life.during(async () => {
+      life.own(() => freed.push('first'));
+      await new Promise<void>((resolve) => {
+        end = resolve;
+      });
+      life.own(() => freed.push('second'));
+      expect(freed).toEqual([]);
+    });
+    life.dispose();
+    end();
+    await work;
+    expect(freed).toEqual(['second', 'first']);
+    life.own(() => freed.push('third'));
+    expect(freed).toEqual(['second', 'first', 'third']);
+  });
+
+  test('work that fails is over, too', async () => {
+    const freed: string[] = [];
+    const life = LifeCycle.begin({}, 'pipeline');
+    const work = life.during(async () => {
+      life.own(() => freed.push('it'));
+      life.dispose();
+      throw new Error('no');
+    });
+    await expect(work).rejects.toThrow('no');
+    expect(freed).toEqual(['it']);
+  });
+
   test('a lost device: nothing is routed, and every call says so', async () => {
     const { device: gpu, lose } = device();
     const life = LifeCycle.begin({}, 'pipeline');

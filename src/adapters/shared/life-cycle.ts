@@ -21,6 +21,9 @@ const living = new WeakMap<object, LifeCycle>();
 export class LifeCycle {
   private current: LifeState = 'enabling';
   private readonly undo: (() => void)[] = [];
+  /** Pieces of work that are under way, and what waits for their end. */
+  private working = 0;
+  private readonly afterwards: (() => void)[] = [];
   /** Why the device is gone. */
   lost: GPUDeviceLostInfo | undefined;
 
@@ -61,6 +64,27 @@ export class LifeCycle {
   defer(undo: () => void): void {
     if (this.current === 'disposed') undo();
     else this.undo.push(undo);
+  }
+
+  /**
+   * Does work on what the life owns: what is to be freed meanwhile is freed when the work is over, since the GPU must not be given
+   * buffers that were destroyed.
+   */
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    this.working++;
+    try {
+      return await work();
+    } finally {
+      if (--this.working === 0) for (const free of this.afterwards.splice(0).reverse()) free();
+    }
+  }
+
+  /** Something to be freed when the life ends, but not before the work that is under way is over. */
+  own(free: () => void): void {
+    this.defer(() => {
+      if (this.working > 0) this.afterwards.push(free);
+      else free();
+    });
   }
 
   /** Notes when a device is lost. */

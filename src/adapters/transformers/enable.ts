@@ -60,7 +60,8 @@ export async function enableTransformers(target: unknown, options: SiftOptions):
   const life = LifeCycle.begin(session, 'pipeline', signal);
   try {
     const sessionHook = new SessionHook(session, life);
-    return await queued(() => enable({ model, session, given: target, sessionHook, life }, wanted), signal);
+    const trial = { model, session, given: target, sessionHook, life };
+    return await queued(() => life.during(() => enable(trial, wanted)), signal);
   } catch (error) {
     throw life.fail(error);
   } finally {
@@ -88,7 +89,7 @@ async function enable(
   const observation = await observe(target, given, known?.observation);
   const { deviceHook, observer } = observation;
   const resources = await createStepResources(deviceHook.device);
-  life.defer(() => destroyStepResources(resources));
+  life.own(() => destroyStepResources(resources));
   progress.begin('compiling');
   const encoders = await createEncoders(resources, observer.layers.values(), policy, life);
   progress.begin('comparing');

@@ -99,7 +99,9 @@ export class PipelineSift {
       this.listen(registration);
       this.interceptPipeline();
       this.life.watch(registration.context.device);
-      this.ready = this.prepare(registration).catch((error: unknown) => this.refuse(error));
+      this.ready = this.life
+        .during(() => this.prepare(registration))
+        .catch((error: unknown) => this.refuse(error));
     } else {
       this.ready = Promise.resolve();
     }
@@ -194,12 +196,12 @@ export class PipelineSift {
     return queued(async () => {
       life.check();
       const resources = await createStepResources(device);
-      life.defer(() => destroyStepResources(resources));
+      life.own(() => destroyStepResources(resources));
       const { shape, pageSize } = registration.program;
       const [zero] = await allocate(device, 'A buffer needs', 0, () => [
         device.createBuffer({ label: 'sift zero', size: 4, usage: GPUBufferUsage.STORAGE }),
       ]);
-      life.defer(() => zero!.destroy());
+      life.own(() => zero!.destroy());
       const variants = kernelVariants(device, shape, pagedKv(pageSize));
       const encoder = await firstProven(variants, (variant) => {
         life.check();
@@ -207,11 +209,11 @@ export class PipelineSift {
       });
       life.check();
       this.crossover = await setCrossover(encoder, engine.policy, engine.siftFrom, pageSize);
-      life.defer(() => this.endComparison());
+      life.own(() => this.endComparison());
       this.comparison = await StockComparison.create(encoder, this.proofBuffers);
       const conversation = new Conversation(device, engine.policy, 1, this.routed);
       this.conversation = conversation;
-      life.defer(() => {
+      life.own(() => {
         this.flush();
         conversation.destroy();
         this.state = undefined;
