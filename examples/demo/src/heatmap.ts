@@ -3,6 +3,7 @@ import { create } from './dom.ts';
 import { percent, short } from './format.ts';
 
 const STATUS: Record<HeadReport['status'], string> = {
+  given: 'sifting with the threshold that the policy gives',
   learning: 'learning: every row is kept',
   fitted: 'sifting with the fitted threshold',
   guarded: 'every row kept: half of the probability had been lost',

@@ -4,6 +4,7 @@ import { type AttentionShape, shapeConstants } from '../../kernel/shape.ts';
 import { LayerState, layerStateBytes } from '../../kernel/step/layer-state.ts';
 import { shadowBytes, shadowGroups } from '../../kernel/step/shadow.ts';
 import { isDense, planStep, type StepPlan, type ThresholdPolicy, withExactKeys } from '../../policy/index.ts';
+import { StepTimes } from './step-times.ts';
 
 /** What was left to the runtime's kernel or kept whole, and how often. */
 export type ReasonCounts = Map<string, number>;
@@ -36,6 +37,7 @@ export class Conversation {
   /** Bytes of K (and of V) that dense steps through our kernels read. */
   denseBytes = 0;
   readonly reasons: ReasonCounts = new Map();
+  readonly times = new StepTimes();
   /** Steps that should have been learned from and were not. */
   private missed = 0;
   /** The moments of V are due, since a step that should have measured them did not. */
@@ -110,6 +112,7 @@ export class Conversation {
   /** Begins a decode step on `length` keys, the new one among them. */
   begin(length: number): StepAccount {
     this.step++;
+    this.times.begin();
     const plan = planStep(this.policy, this.step, length, this.missed);
     const measure = plan.measure || (this.owesMoments && !isDense(this.policy));
     return new StepAccount({ ...plan, measure }, length);
@@ -118,6 +121,7 @@ export class Conversation {
   /** Adds a step to the account, once it is over. */
   finish(step: StepAccount, shortReason: (step: StepAccount) => string): void {
     const { attended, short, plan } = step;
+    this.times.end();
     for (const reason of step.reasons) this.count(reason);
     // What was encoded for a step that was given up may never have been submitted.
     if (step.gaveUp) for (const { shadow } of this.layers.values()) shadow.reset();
@@ -159,6 +163,7 @@ export class Conversation {
       this.device.queue.submit([encoder.finish()]);
     }
     this.step = 0;
+    this.times.reset();
     this.missed = 0;
     this.owesMoments = false;
     this.failure = undefined;

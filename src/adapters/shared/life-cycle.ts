@@ -23,14 +23,19 @@ export class LifeCycle {
   /** Why the device is gone. */
   lost: GPUDeviceLostInfo | undefined;
 
-  private constructor(private readonly what: string) {}
+  private constructor(
+    private readonly what: string,
+    /** Ends the enabling. */
+    private readonly signal: AbortSignal | undefined,
+  ) {}
 
   /**
    * Begins the life of a sift on a target, which may have one at a time.
    * @param what what the target is to the user: `pipeline`, `engine`
+   * @param signal ends it, until it has begun to be on
    * @throws {SiftError} `INVALID_OPTION` if it has one, or is being given it by another call
    */
-  static begin(target: object, what: string): LifeCycle {
+  static begin(target: object, what: string, signal?: AbortSignal): LifeCycle {
     const known = living.get(target);
     if (known) {
       throw new SiftError(
@@ -41,7 +46,7 @@ export class LifeCycle {
         { option: what },
       );
     }
-    const life = new LifeCycle(what);
+    const life = new LifeCycle(what, signal);
     living.set(target, life);
     life.defer(() => living.delete(target));
     return life;
@@ -66,11 +71,10 @@ export class LifeCycle {
     });
   }
 
-  /** @throws {SiftError} `DISPOSED` or `DEVICE_LOST` if the life is over or cannot go on */
+  /** @throws {SiftError} `DISPOSED` or `DEVICE_LOST` if the life is over or cannot go on; the signal's reason if enabling was aborted */
   check(): void {
-    if (this.current === 'disposed') {
-      throw new SiftError('DISPOSED', `The ${this.what} was disposed of while sift was being enabled.`);
-    }
+    if (this.current === 'enabling') this.signal?.throwIfAborted();
+    if (this.current === 'disposed') throw this.disposedError();
     if (this.current === 'lost') throw this.lostError();
   }
 
@@ -100,20 +104,22 @@ export class LifeCycle {
 
   /**
    * Enabling has failed: takes everything down.
-   * @returns what to throw: why the life ended, if that came first; else the error, as a SiftError
+   * @returns what to throw: the signal's reason if it was aborted; why the life ended, if that came first; else the error, as a SiftError
    */
-  fail(error: unknown): SiftError {
+  fail(error: unknown): unknown {
     const { current } = this;
     const state = current === 'lost' ? this.lostError() : undefined;
     this.dispose();
-    if (current === 'disposed')
-      return new SiftError('DISPOSED', `The ${this.what} was disposed of while sift was being enabled.`, {
-        cause: error,
-      });
+    if (this.signal?.aborted) return this.signal.reason;
+    if (current === 'disposed') return this.disposedError(error);
     if (state) return state;
     if (error instanceof SiftError) return error;
     const message = error instanceof Error ? error.message : String(error);
     return new SiftError('UNSUPPORTED_MODEL', `Sift could not be enabled: ${message}`, { cause: error });
+  }
+
+  private disposedError(cause?: unknown): SiftError {
+    return new SiftError('DISPOSED', `The ${this.what} was disposed of meanwhile.`, { cause });
   }
 
   private lostError(): SiftError {

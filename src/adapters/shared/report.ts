@@ -1,11 +1,22 @@
 import { shapeConstants } from '../../kernel/shape.ts';
 import type { LayerFigures, LayerState } from '../../kernel/step/layer-state.ts';
 import { shadowRowBytes } from '../../kernel/step/shadow.ts';
-import { ESTIMATE_KEYS, type Target, type ThresholdPolicy } from '../../policy/index.ts';
-import type { CacheReport, CrossoverReport, HeadReport, LayerReport, SiftReport } from '../../report.ts';
+import { LaterPart } from '../../later-part.ts';
+import { checkNames } from '../../option-checks.ts';
+import { ESTIMATE_KEYS, isDense, isLearned, type Target, type ThresholdPolicy } from '../../policy/index.ts';
+import type {
+  CacheReport,
+  CrossoverReport,
+  HeadReport,
+  LayerReport,
+  ReportOptions,
+  SiftReport,
+  SiftSummary,
+} from '../../report.ts';
 import { layerOfKey, nthOfKey } from './attention-key.ts';
 import type { Conversation } from './conversation.ts';
 import type { LifeState } from './life-cycle.ts';
+import type { summarise as Summarise } from './summary.ts';
 
 /** What a report is made from. */
 export interface ReportSource {
@@ -25,7 +36,14 @@ export interface ReportSource {
 /** The report of a KV cache that is the runtime's own. */
 export function stockCacheReport(reason: string): CacheReport {
   const counts = { steps: 0, grown: 0, copied: 0 };
-  return { kind: 'stock', capacity: null, gpuBytes: 0, ...counts, reasons: [{ reason, count: 1 }] };
+  return {
+    kind: 'stock',
+    capacity: null,
+    gpuBytes: 0,
+    freed: false,
+    ...counts,
+    reasons: [{ reason, count: 1 }],
+  };
 }
 
 function describeTarget(target: Target): string {
@@ -49,9 +67,9 @@ function meanOfKnown(values: readonly (number | null)[]): number | null {
 }
 const finite = (value: number): number => (Number.isFinite(value) ? value : 0);
 
-function headReport(head: LayerFigures['heads'][number]): HeadReport {
+function headReport(head: LayerFigures['heads'][number], given: boolean): HeadReport {
   return {
-    status: head.status,
+    status: given && head.status === 'learning' ? 'given' : head.status,
     kept: head.totalRows > 0 ? head.keptRows / head.totalRows : 1,
     lastKept: head.lastLength > 0 ? head.lastKept / head.lastLength : 1,
     keptMass: head.siftedSteps > 0 ? head.massSum / head.siftedSteps : 1,
@@ -67,10 +85,11 @@ function layerReport(
   key: number,
   state: LayerState,
   figures: LayerFigures,
+  given: boolean,
   steps: Pick<LayerReport, 'shortSteps' | 'stockSteps'>,
 ): LayerReport {
   const { group } = shapeConstants(state.shape);
-  const heads = figures.heads.map(headReport);
+  const heads = figures.heads.map((head) => headReport(head, given));
   const groups = figures.groups.map(({ unionRows }, i) => {
     const total = figures.heads[i * group]?.totalRows ?? 0;
     return total > 0 ? unionRows / total : 1;
@@ -125,9 +144,12 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
     stockByLayer: new Map(conversation?.stockByLayer),
     length: conversation?.length ?? 0,
     reasons: [...(conversation?.reasons ?? [])],
+    time: conversation?.times.median ?? null,
+    timed: conversation?.times.steps ?? 0,
   };
   const all = [...(conversation?.layers ?? [])].sort(([a], [b]) => a - b);
   const read = await readFigures(all.map(([, state]) => state));
+  const given = isDense(policy) || !isLearned(policy);
   // The device may be lost while it is asked.
   const states = read ? all : [];
   for (const [i, [layer, state]] of states.entries()) {
@@ -147,7 +169,7 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
     });
     const shortSteps = counted.shortByLayer.get(layer) ?? 0;
     const stockSteps = counted.stockByLayer.get(layer) ?? 0;
-    layers.push(layerReport(layer, state, figures, { shortSteps, stockSteps }));
+    layers.push(layerReport(layer, state, figures, given, { shortSteps, stockSteps }));
   }
   bytes.keysRead += counted.denseBytes;
   bytes.valuesRead += counted.denseBytes;
@@ -166,6 +188,11 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
     steps: { sifted: counted.sifted, dense: counted.dense },
     shortSteps: counted.short,
     stockSteps: counted.stock,
+    speed: {
+      millisecondsPerToken: counted.time,
+      tokensPerSecond: counted.time ? 1000 / counted.time : null,
+      steps: counted.timed,
+    },
     crossover: [...source.crossover],
     conversations: source.conversations,
     length: counted.length,
@@ -179,4 +206,21 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
       ...source.notes.map((reason) => ({ reason, count: 1 })),
     ],
   };
+}
+
+/** The code of summaries. */
+export const SUMMARIES = new LaterPart<{ summarise: typeof Summarise }>('The code of summaries');
+
+/**
+ * A report as the options ask for it.
+ * @throws {SiftError} `INVALID_OPTION`, `UNSUPPORTED_RUNTIME`
+ */
+export async function reportAs(
+  options: ReportOptions,
+  report: () => Promise<SiftReport>,
+): Promise<SiftReport & SiftSummary> {
+  checkNames(options, ['summary']);
+  // Which of the two it is, the overloads of `Sift` say.
+  const made = options.summary ? (await SUMMARIES.get()).summarise(await report()) : await report();
+  return made as SiftReport & SiftSummary;
 }

@@ -1,5 +1,6 @@
 import { invalidOption, SiftError } from '../../errors.ts';
 import type { LifeCycle } from '../shared/life-cycle.ts';
+import { checkWebGpu } from '../shared/web-gpu.ts';
 import { DeviceFinder } from './device-finder.ts';
 import type { Tensors } from './session-hook.ts';
 
@@ -12,12 +13,7 @@ const LINE =
  * @throws {SiftError} `NO_WEBGPU`, `INVALID_OPTION`
  */
 export function checkDevice(given: unknown): void {
-  if (typeof GPUDevice === 'undefined') {
-    throw new SiftError(
-      'NO_WEBGPU',
-      'There is no WebGPU here. It needs a current Chrome, Edge, Safari or Firefox, and a page served over https or from localhost.',
-    );
-  }
+  checkWebGpu();
   if (given !== undefined && !(given instanceof GPUDevice))
     throw invalidOption('device', given, `a GPUDevice; leaving it out; or ${LINE}`);
 }

@@ -13,6 +13,8 @@ import { disposeAll, Trial } from './trial.ts';
 export interface TrialTarget {
   model: HubModel;
   session: OrtSession;
+  /** What `enableSift` was given: beside the model it may have a tokenizer. */
+  given: unknown;
   sessionHook: SessionHook;
   life: LifeCycle;
 }
@@ -34,9 +36,13 @@ export async function withHandler<T>(
   hook: DeviceHook,
   handler: DispatchHandler,
   run: () => Promise<T>,
+  life: LifeCycle,
 ): Promise<T> {
   // Within a turn no other run of this library is under way, but another copy of it may have one on the device.
-  while (!hook.claim(handler)) await new Promise((resolve) => setTimeout(resolve));
+  while (!hook.claim(handler)) {
+    life.check();
+    await new Promise((resolve) => setTimeout(resolve));
+  }
   try {
     return await run();
   } finally {
@@ -123,7 +129,7 @@ async function look(
     await trial.decode(prompt, [
       (run, feeds) => {
         observer = new Observer(deviceHook!, feeds);
-        return withHandler(deviceHook!, observer, run);
+        return withHandler(deviceHook!, observer, run, life);
       },
     ]);
     return { deviceHook: deviceHook!, observer: observer!, prompt };

@@ -46,7 +46,7 @@ export async function prove(
 }
 
 async function compare(
-  { session, sessionHook }: TrialTarget,
+  { session, sessionHook, life }: TrialTarget,
   trial: Trial,
   { deviceHook, observer, prompt: kept }: Observation,
   { comparisons, windows }: { comparisons: Comparisons; windows: Comparisons },
@@ -58,7 +58,7 @@ async function compare(
   const decoding = trial.decode(prompt, [
     (run, feeds) => {
       compared = new ComparingHandler(deviceHook, comparisons, windows, feeds);
-      return withHandler(deviceHook, compared, run);
+      return withHandler(deviceHook, compared, run, life);
     },
     (run) => run(),
   ]);

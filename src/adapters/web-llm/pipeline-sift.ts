@@ -29,6 +29,11 @@ const LATE = new SiftError(
   'The model had decoded before enableSift was called, and its compiled code keeps the kernel that it launched first. `await engine.reload(modelId)` mends it: the plugin is in time for the new pipeline.',
 );
 
+/** What marks a request, in what the engine hands on of it: the list of its stop words, which is the caller's own. */
+function markOf(argument: unknown): unknown {
+  return (argument as { stop?: unknown } | null | undefined)?.stop;
+}
+
 /** What is ready once the kernels are compiled and tested. */
 interface Ready {
   registration: Registration;
@@ -42,15 +47,26 @@ export interface EngineSift {
   readonly policy: ThresholdPolicy;
   readonly siftFrom: SiftFrom;
   readonly enabled: boolean;
+  /** Ends the enabling that is under way. */
+  readonly signal: AbortSignal | undefined;
   /** The pipeline runs a prompt or a decode step. */
   used(pipeline: PipelineSift): void;
   /** The pipeline was disposed of. */
   gone(pipeline: PipelineSift): void;
 }
 
+/** One of the requests of a comparison. */
+export interface ComparedRequest {
+  /** An object of the request's that the engine hands on to the pipeline, by which its prompt is known. */
+  readonly mark: object;
+  /** Thresholds and figures of its decode steps; undefined: they are the runtime's alone. */
+  readonly conversation: Conversation | undefined;
+}
+
 /** Sifted attention on one chat pipeline: from `loadedModelIdToPipeline.set` until it is disposed of. */
 export class PipelineSift {
   conversations = 0;
+  /** The app's. */
   conversation: Conversation | undefined;
   crossover: CrossoverReport | undefined;
   /** Why the pipeline stays with the runtime's kernel. */
@@ -65,12 +81,16 @@ export class PipelineSift {
   /** The layers that are routed, by the buffers of their pages and by number. */
   private pages: PagedLayers = new Map();
   private readonly routed = new Map<number, AttentionShape>();
+  /** A request of a comparison that is to come or under way. */
+  private request: ComparedRequest | undefined;
+  /** It is under way: the engine runs one request at a time. */
+  private comparing = false;
 
   constructor(
     readonly pipeline: ChatPipeline,
     private readonly engine: EngineSift,
   ) {
-    this.life = LifeCycle.begin(pipeline, 'model');
+    this.life = LifeCycle.begin(pipeline, 'model', engine.signal);
     this.life.defer(() => engine.gone(this));
     const registration = this.register();
     if (registration) {
@@ -146,14 +166,14 @@ export class PipelineSift {
       life.defer(() => interception.remove());
     };
     before(pipeline.forwardDecodeToken ? 'forwardDecodeToken' : 'decodeStep', (_, run) => this.decode(run));
-    before(pipeline.samplePrefillStep ? 'samplePrefillStep' : 'prefillStep', (_, run) => {
-      this.beginPrompt();
+    before(pipeline.samplePrefillStep ? 'samplePrefillStep' : 'prefillStep', (args, run) => {
+      this.beginPrompt(args);
       return run();
     });
     before('forwardTokensAndSample', (args, run) => {
       const [inputIds, isPrefill] = args as [number[], boolean];
       if (!isPrefill && inputIds.length === 1) return this.decode(run);
-      this.beginPrompt();
+      this.beginPrompt(args);
       return run();
     });
     before('resetKVCache', (_, run) => {
@@ -179,9 +199,10 @@ export class PipelineSift {
       ]);
       life.defer(() => zero!.destroy());
       const variants = kernelVariants(device, shape, pagedKv(pageSize));
-      const encoder = await firstProven(variants, (variant) =>
-        pagedSelfTest(resources, shape, pageSize, variant, engine.policy),
-      );
+      const encoder = await firstProven(variants, (variant) => {
+        life.check();
+        return pagedSelfTest(resources, shape, pageSize, variant, engine.policy);
+      });
       life.check();
       this.crossover = await setCrossover(encoder, engine.policy, engine.siftFrom, pageSize);
       const comparison = await StockComparison.create(encoder);
@@ -196,27 +217,56 @@ export class PipelineSift {
       });
       this.state = { registration, resources, encoder, zero: zero! };
       life.start();
-    });
+    }, engine.signal);
   }
 
   /** Forgets thresholds and figures: the cache begins anew, or a prompt follows. */
   private restart(): void {
-    const { conversation } = this;
+    const { current: conversation } = this;
     if (!conversation || this.life.state === 'lost') return;
     if (conversation.step > 0) this.flush();
     conversation.restart();
   }
 
-  private beginPrompt(): void {
-    if (!this.engine.enabled) return;
+  /** A request of a comparison is to come, or undefined: it has ended. */
+  set compared(request: ComparedRequest | undefined) {
+    this.request = request;
+    this.comparing = false;
+  }
+
+  /** A conversation beside the app's. Whoever asks for it gives it to {@link endCompared}. */
+  newConversation(): Conversation {
+    this.life.check();
+    return new Conversation(this.state!.resources.device, this.engine.policy, 1, this.routed);
+  }
+
+  endCompared(conversation: Conversation): void {
+    this.flush();
+    conversation.destroy();
+  }
+
+  private beginPrompt(args: readonly unknown[]): void {
+    const { request } = this;
+    this.comparing = request !== undefined && args.some((arg) => markOf(arg) === request.mark);
+    if (!this.routes) return;
     this.engine.used(this);
-    this.conversations++;
+    if (!this.comparing) this.conversations++;
     this.restart();
+  }
+
+  /** The conversation of the request that is under way. */
+  private get current(): Conversation | undefined {
+    return this.comparing ? this.request?.conversation : this.conversation;
+  }
+
+  /** Whether steps are to be routed. */
+  private get routes(): boolean {
+    return this.comparing ? this.current !== undefined : this.engine.enabled;
   }
 
   /** One decode step: `run` launches every layer's attention before it settles. */
   private async decode<T>(run: () => Promise<T>): Promise<T> {
-    if (!this.engine.enabled || this.refused) return run();
+    if (!this.routes || this.refused) return run();
     this.engine.used(this);
     await this.ready;
     const step = this.step ? undefined : await this.beginStep().catch((error: unknown) => this.refuse(error));
@@ -232,7 +282,7 @@ export class PipelineSift {
   }
 
   private async beginStep(): Promise<PagedStep | undefined> {
-    const { conversation, state, pipeline, comparison } = this;
+    const { current: conversation, state, pipeline, comparison } = this;
     if (!conversation || !state || this.refused || this.life.state !== 'on') return undefined;
     const { registration, zero, encoder, resources } = state;
     // Outgrown buffers may be named by passes of the last step that are still in the runtime's batch.
@@ -275,7 +325,7 @@ export class PipelineSift {
   }
 
   private finish(account: PagedStep['account']): void {
-    const { conversation } = this;
+    const { current: conversation } = this;
     if (!conversation) return;
     conversation.length = this.pipeline.filledKVCacheLength;
     conversation.finish(account, ({ shortFrom }) => shortReason(shortFrom, this.engine.siftFrom));

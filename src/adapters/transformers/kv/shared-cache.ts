@@ -19,6 +19,12 @@ export interface SharedRun {
   abort(): void;
 }
 
+/** How large a cache is: rows that it has room for, and bytes of GPU memory. */
+interface CacheSize {
+  readonly capacity: number;
+  readonly bytes: number;
+}
+
 /** Past inputs that are the K and V of a layer's self-attention; anything else stays the runtime's. */
 const PAST = /^past_key_values\.\d+\.(key|value)$/;
 
@@ -42,8 +48,10 @@ export class SharedCache {
   bound: number | undefined;
   private readonly pasts: readonly string[];
   private readonly reasons = new Map<string, number>();
-  private readonly feedsOf = new WeakMap<KvCache, { capacity: number; tensors: Tensors }>();
+  private readonly feedsOf = new WeakMap<KvCache, { size: CacheSize; tensors: Tensors }>();
   private latest: WeakRef<KvCache> | undefined;
+  /** What the latest one takes, or took. */
+  private size: CacheSize | undefined;
   private refusal: string | undefined;
   private readonly counts = { steps: 0, grown: 0, copied: 0 };
 
@@ -91,12 +99,11 @@ export class SharedCache {
   }
 
   report(): CacheReport {
-    const latest = this.latest?.deref();
-    const cache = latest?.alive ? latest : undefined;
     return {
       kind: 'shared',
-      capacity: cache?.capacity ?? null,
-      gpuBytes: cache?.bytes ?? 0,
+      capacity: this.size?.capacity ?? null,
+      gpuBytes: this.size?.bytes ?? 0,
+      freed: this.size !== undefined && !this.latest?.deref()?.alive,
       ...this.counts,
       reasons: [...this.reasons].map(([reason, count]) => ({ reason, count })),
     };
@@ -219,7 +226,10 @@ export class SharedCache {
   /** The tensors over the whole capacity, which the runtime is given as past and present. */
   private tensorsOf(cache: KvCache): Tensors {
     const known = this.feedsOf.get(cache);
-    if (known?.capacity === cache.capacity) return known.tensors;
+    if (known?.size.capacity === cache.capacity) {
+      this.size = known.size;
+      return known.tensors;
+    }
     const tensors: Tensors = {};
     cache.shapes.forEach(({ past, type, batch, heads, headSize }, i) => {
       tensors[past] = this.Tensor.fromGpuBuffer(cache.buffer(i), {
@@ -227,7 +237,8 @@ export class SharedCache {
         dims: [batch, heads, cache.capacity, headSize],
       });
     });
-    this.feedsOf.set(cache, { capacity: cache.capacity, tensors });
+    this.size = { capacity: cache.capacity, bytes: cache.bytes };
+    this.feedsOf.set(cache, { size: this.size, tensors });
     return tensors;
   }
 }
