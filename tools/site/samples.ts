@@ -28,7 +28,7 @@ export const samplesOfPages = (pages: readonly string[]): Sample[] =>
 /** Whether code declares or imports a name. */
 const declares = (code: string, name: string): boolean =>
   new RegExp(`\\b(?:const|let|function|class)\\s+${name}\\b`).test(code) ||
-  new RegExp(`\\b(?:const|let)\\s+\\{[^}]*\\b${name}\\b[^}]*\\}`).test(code) ||
+  new RegExp(`\\b(?:const|let)\\s+\\{[^}]*\\b${name}\\b(?!\\s*:)[^}]*\\}`).test(code) ||
   new RegExp(`^import\\b[^;]*[{,\\s]${name}\\b[^;]*from`, 'm').test(code);
 
 /**
