@@ -30,7 +30,12 @@ export default defineConfig({
     ['link', { rel: 'icon', href: 'data:,' }],
     ['meta', { name: 'color-scheme', content: 'light dark' }],
   ],
-  markdown: { anchor: { slugify }, config: (md) => scrollableTables(md as unknown as Markdown) },
+  markdown: {
+    anchor: { slugify },
+    // The usual themes are too pale on VitePress's grounds (WCAG AA).
+    theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
+    config: (md) => scrollableTables(md as unknown as Markdown),
+  },
   themeConfig: {
     search: { provider: 'local' },
     outline: { level: [2, 3] },
@@ -41,7 +46,6 @@ export default defineConfig({
     ],
     sidebar: SECTIONS.map(({ text, pages }) => ({
       text,
-      collapsed: text === 'Internals' || text === 'Lab notes',
       items: pages.map((page) => ({ text: page.text, link: `/${page.path}` })),
     })),
     socialLinks: [{ icon: 'github', link: 'https://github.com/sift-attention/sift-attention' }],

@@ -15,7 +15,7 @@ const PREPARED = join(ROOT, '.cache/site');
 /** Pictures that were drawn for the site become part of its pages, so that they follow its colours. */
 function inlinePicture(path: string): string | null {
   if (!path.startsWith('site/pictures/') || !path.endsWith('.svg')) return null;
-  return `\n<figure class="picture">${readFileSync(join(ROOT, path), 'utf8').trim()}</figure>\n`;
+  return `\n<figure class="picture" tabindex="0">${readFileSync(join(ROOT, path), 'utf8').trim()}</figure>\n`;
 }
 
 /** Writes the Markdown of all pages but the API reference, and what they show. */

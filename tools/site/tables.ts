@@ -95,7 +95,15 @@ function presetsTable(small: readonly QualityRow[], tiny: readonly QualityRow[])
   const figures = (found: QualityRow | undefined) =>
     found ? [percent(found.keptGroup!), found.klMean!.toPrecision(2), percent(found.top1!)] : ['–', '–', '–'];
   return markdownTable(
-    ['', '21M: V rows read', 'mean KL (nats)', 'same top-1', '5M: V rows read', 'mean KL', 'same top-1'],
+    [
+      'options',
+      '21M: V rows read',
+      'mean KL (nats)',
+      'same top-1',
+      '5M: V rows read',
+      'mean KL',
+      'same top-1',
+    ],
     Object.entries(PRESETS).map(([policy, name]) => [
       name,
       ...figures(row(small, policy)),
