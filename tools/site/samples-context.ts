@@ -1,9 +1,9 @@
 // What the code samples of the documentation use and do not declare. Each gets an import of the names that it lacks.
 import type { TextGenerationPipeline } from '@huggingface/transformers';
 import type { MLCEngine } from '@mlc-ai/web-llm';
-import type { Sift } from 'sift-attention';
+import type { Sift } from '../../src/index.ts';
 
-export { enableSift, SiftError, uniformPolicy, validatePolicy } from 'sift-attention';
+export { enableSift, SiftError, uniformPolicy, validatePolicy } from '../../src/index.ts';
 
 export declare const MODEL: string;
 export declare const prompt: string;
