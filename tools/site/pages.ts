@@ -73,6 +73,8 @@ export const SECTIONS: readonly Section[] = [
       deep('In web-llm', 'adapter-web-llm'),
       deep('Models, in full', 'models'),
       deep('Quality, in full', 'quality'),
+      deep('Trust', 'trust'),
+      deep('Faults', 'trust-faults'),
       page('Running the benchmarks', 'bench/README.md', 'internals/bench'),
     ],
   },
