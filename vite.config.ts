@@ -16,8 +16,10 @@ const CHUNKS = [
     name: 'adapters',
     test: /src\/(adapters\/shared\/(?!comparing|logits|summary)|kernel\/calibration|enabling|options)/,
   },
-  { name: 'explanations', test: /src\/adapters\/transformers\/explanations/ },
-  { name: 'transformers', test: /src\/adapters\/transformers\/(?!compare|greedy|prompt|inspection)/ },
+  {
+    name: 'transformers',
+    test: /src\/adapters\/transformers\/(?!compare|explanations|greedy|prompt|inspection)/,
+  },
   { name: 'web-llm-target', test: /src\/adapters\/web-llm\/target/ },
   { name: 'web-llm-engine', test: /src\/adapters\/web-llm\/engine/ },
   { name: 'web-llm', test: /src\/adapters\/web-llm/ },

@@ -128,7 +128,7 @@ export const onnxruntimeWeb: RuntimePatch = {
   ],
   otherForms: {
     AttentionProbs:
-      'the runtime computes the attention with AttentionProbs, InPlaceSoftmax and VxAttentionScore, as it does for a sliding window that the text has outgrown, and up to version 1.26 wherever the device has no subgroups',
+      'the runtime computes the attention with AttentionProbs, as it does for a sliding window that the text has outgrown, and up to version 1.26 wherever the device has no subgroups',
   },
   knownExtras: {
     attention_bias:

@@ -2,6 +2,7 @@ import { SUMMARIES } from './adapters/shared/report.ts';
 import type { Sift } from './adapters/shared/sift.ts';
 import { checkModel, enableTransformers } from './adapters/transformers/enable.ts';
 import { COMPARISONS, INSPECTIONS } from './adapters/transformers/transformers-sift.ts';
+import { WORDS } from './adapters/transformers/words.ts';
 import { checkEngine } from './adapters/web-llm/engine.ts';
 import { isWebLlm } from './adapters/web-llm/target.ts';
 import { browserSupport, enabling, type Support, supportOf } from './enabling.ts';
@@ -36,6 +37,7 @@ export function enableSift(target: SiftTarget, options: SiftOptions = {}): Promi
   COMPARISONS.load = loadLater;
   INSPECTIONS.load = loadLater;
   SUMMARIES.load = loadLater;
+  WORDS.load = loadLater;
   return enabling(options, async () => {
     if (!isWebLlm(target)) return enableTransformers(target, options);
     const { enableWebLlm } = await WEB_LLM.get();

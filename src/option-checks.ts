@@ -1,22 +1,9 @@
 import { invalidOption, SiftError } from './errors.ts';
 
-/** How many letters are to be added, taken away or changed to get from one word to another (Levenshtein's distance). */
-function distance(a: string, b: string): number {
-  let row = [...Array(b.length + 1).keys()];
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++)
-      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
-    row = next;
-  }
-  return row[b.length]!;
-}
-
-/** The name that was meant, if a name looks like a slip of the keyboard: whatever the case, a third of its letters may be wrong. */
+/** The name that was meant, if one begins with the same letters, whatever their case. */
 function meant(name: string, names: readonly string[]): string | undefined {
-  const far = (other: string) => distance(name.toLowerCase(), other.toLowerCase());
-  const nearest = [...names].sort((a, b) => far(a) - far(b))[0];
-  return nearest !== undefined && far(nearest) <= nearest.length / 3 ? nearest : undefined;
+  const start = (other: string) => other.slice(0, 3).toLowerCase();
+  return names.find((other) => start(other) === start(name));
 }
 
 /**

@@ -5,8 +5,10 @@ import type { Sift } from './adapters/shared/sift.ts';
 import { summarise } from './adapters/shared/summary.ts';
 import { compare } from './adapters/transformers/compare.ts';
 import { checkModel, enableTransformers } from './adapters/transformers/enable.ts';
+import * as explanations from './adapters/transformers/explanations.ts';
 import { Inspection } from './adapters/transformers/inspection.ts';
 import { COMPARISONS, INSPECTIONS } from './adapters/transformers/transformers-sift.ts';
+import { WORDS } from './adapters/transformers/words.ts';
 import { browserSupport, enabling, type Support, supportOf } from './enabling.ts';
 import { TEXTS } from './kernel/text/later.ts';
 import { LATER_TEXTS } from './kernel/text/later-texts.ts';
@@ -22,6 +24,7 @@ export function enableSift(target: TransformersTarget, options: SiftOptions = {}
   TEXTS.part = { LATER_TEXTS };
   COMPARISONS.part = { compare };
   INSPECTIONS.part = { Inspection };
+  WORDS.part = explanations;
   SUMMARIES.part = { summarise };
   return enabling(options, () => enableTransformers(target, options));
 }

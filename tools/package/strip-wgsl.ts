@@ -5,8 +5,8 @@ import { ROOT } from '../../lab/root.ts';
 import { rename, shortNamesOf } from './rename-wgsl.ts';
 import { stripComments } from './strip-comments.ts';
 
-/** The mark of a loop that the assembler unrolls. It looks for the line as it was written. */
-const MARK = / \/\/ unroll$/;
+/** A loop that the assembler unrolls. It has a short form, which is written out again before (src/kernel/text/unroll.ts). */
+const MARKED = /^for \(var (\w+) = 0u; \1 < ([^;]+); \1\+\+\) \{ \/\/ unroll$/;
 
 const COMMENT = /\s*\/\/.*$/;
 
@@ -24,21 +24,17 @@ function withoutSpaces(line: string): string {
   );
 }
 
-/** Whether a line must stay one: the assembler looks for it. */
-const isRead = (line: string) => MARK.test(line);
-
-/** Puts lines together that the assembler does not look for. */
+/** Puts lines together. */
 function joined(lines: readonly string[]): string {
   return lines.reduce((text, line) => {
-    const last = text.slice(text.lastIndexOf('\n') + 1);
-    if (text === '' || isRead(last)) return text === '' ? line : `${text}\n${line}`;
+    if (text === '') return line;
     return needSpace(text.at(-1)!, line[0]!) ? `${text} ${line}` : text + line;
   }, '');
 }
 
 /**
- * WGSL without what only readers need: comments, indentation, lines and spaces between tokens. What the assembler reads stays: the ends of
- * lines that are marked `// unroll`.
+ * WGSL without what only readers need: comments, indentation, lines and spaces between tokens. Loops that are marked
+ * `// unroll` become `#NAME<BOUND{`.
  *
  * WGSL has no string literals, so that `//` always begins a comment.
  *
@@ -47,8 +43,8 @@ function joined(lines: readonly string[]): string {
 export function stripWgsl(text: string, names: ReadonlyMap<string, string> = new Map()): string {
   const lines = text.split('\n').map((line) => {
     const trimmed = line.trim();
-    const mark = MARK.exec(trimmed);
-    if (mark) return rename(trimmed.slice(0, mark.index), names) + mark[0];
+    const marked = MARKED.exec(trimmed);
+    if (marked) return rename(`#${marked[1]}<${marked[2]!.replace(/\s/g, '')}{`, names);
     return rename(withoutSpaces(trimmed.replace(COMMENT, '')), names);
   });
   return joined(lines.filter((line) => line !== ''));

@@ -104,6 +104,6 @@ export class StockComparison {
     const { relative, largest } = await this.comparison.read();
     const bound = STOCK_BOUND[this.shape.dtype];
     if (relative <= bound && largest > 0) return undefined;
-    return `On the model's own data our dense attention (${describeShape(this.shape)}) differs from the runtime's by ${relative.toExponential(2)} of the largest output (${largest.toExponential(2)}); allowed: ${bound}.`;
+    return `On the model's data our dense attention (${describeShape(this.shape)}) differs from the runtime's by ${relative.toExponential(2)} of the largest output (${largest.toExponential(2)}); allowed: ${bound}.`;
   }
 }

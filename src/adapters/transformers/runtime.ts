@@ -134,7 +134,7 @@ export function findDecoder({ sessions, config }: HubModel): OrtSession {
   if (config?.is_encoder_decoder) {
     throw new SiftError(
       'UNSUPPORTED_MODEL',
-      'This model is an encoder-decoder. Its decoder attends to the states of the encoder, which the runtime does with programs that are not replaced: there is nothing that sifting could make faster.',
+      'This model is an encoder-decoder, whose attention the runtime computes with other programs: there is nothing that sifting could make faster.',
     );
   }
   const session = Object.values(sessions).find((s) =>
@@ -143,6 +143,6 @@ export function findDecoder({ sessions, config }: HubModel): OrtSession {
   if (session) return session;
   throw new SiftError(
     'UNSUPPORTED_MODEL',
-    'This model has no decoder with a KV cache (no past_key_values inputs): there is nothing that sifting could make faster.',
+    'This model has no decoder with a KV cache (no past_key_values inputs), which is what sifting makes faster.',
   );
 }

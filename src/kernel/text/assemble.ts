@@ -4,7 +4,7 @@ import type { Kernel } from './kernel.ts';
 import type { WgslModule } from './module.ts';
 import * as wgsl from './modules.ts';
 import { bindingDeclarations, SHARED_DECLARATIONS } from './schema.ts';
-import { unroll } from './unroll.ts';
+import { unroll, withMarks } from './unroll.ts';
 import type { KernelVariant } from './variant.ts';
 
 function storageModule(shape: AttentionShape): WgslModule {
@@ -28,7 +28,7 @@ function withoutComments(code: string): string {
 }
 
 const textOf = (modules: readonly WgslModule[]) =>
-  modules.map(({ text }) => withoutComments(text)).join('\n');
+  modules.map(({ text }) => withoutComments(withMarks(text))).join('\n');
 
 /** All modules of a kernel for one shape, in their order. */
 export function modulesOf(kernel: Kernel, shape: AttentionShape, { kv }: KernelVariant): WgslModule[] {

@@ -1,3 +1,8 @@
+/** Writes out the marked loops that the build has shortened to `#NAME<BOUND{` (tools/package/strip-wgsl.ts). */
+export function withMarks(code: string): string {
+  return code.replace(/#(\w+)<([^{]+)\{/g, 'for (var $1 = 0u; $1 < $2; $1++) { // unroll\n');
+}
+
 /**
  * Unrolls the marked loops of WGSL text: `for (var j = 0u; j < N; j++) { // unroll`, where N is a product of
  * constants. Each turn becomes a block in which `j` is a constant, so that arrays that are indexed by `j` can
