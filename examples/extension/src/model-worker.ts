@@ -113,7 +113,7 @@ async function work(): Promise<void> {
   }
 }
 
-onmessage = ({ data }: MessageEvent<ToWorker>) => {
+addEventListener('message', ({ data }: MessageEvent<ToWorker>) => {
   if (data.type === 'ask') {
     waiting.push(data.ask);
     void work();
@@ -125,4 +125,4 @@ onmessage = ({ data }: MessageEvent<ToWorker>) => {
     if (at >= 0) waiting.splice(at, 1);
     change(data.id, { status: 'stopped' });
   }
-};
+});
