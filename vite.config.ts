@@ -10,13 +10,20 @@ import { strippedWgsl } from './tools/package/strip-wgsl.ts';
 const CHUNKS = [
   { name: 'register', test: /src\/adapters\/(transformers\/program-notes|shared\/interception)/ },
   { name: 'other-kernels', test: /src\/kernel\/text\/later-texts/ },
-  { name: 'attention', test: /src\/kernel\/(?!calibration|sift-attention|.*paged)/ },
+  { name: 'attention', test: /src\/kernel\/(?!calibration|sift-attention|step\/noting|.*paged)/ },
   { name: 'attention-on-buffers', test: /src\/kernel\/sift-attention/ },
-  { name: 'adapters', test: /src\/(adapters\/shared|kernel\/calibration|enabling|options)/ },
-  { name: 'transformers', test: /src\/adapters\/transformers/ },
+  {
+    name: 'adapters',
+    test: /src\/(adapters\/shared\/(?!comparing|logits|summary)|kernel\/calibration|enabling|options)/,
+  },
+  { name: 'explanations', test: /src\/adapters\/transformers\/explanations/ },
+  { name: 'transformers', test: /src\/adapters\/transformers\/(?!compare|greedy|prompt|inspection)/ },
   { name: 'web-llm-target', test: /src\/adapters\/web-llm\/target/ },
   { name: 'web-llm-engine', test: /src\/adapters\/web-llm\/engine/ },
   { name: 'web-llm', test: /src\/adapters\/web-llm/ },
+  { name: 'summary', test: /src\/adapters\/shared\/summary/ },
+  { name: 'comparing', test: /src\/adapters\/shared\/(comparing|logits)/ },
+  { name: 'compare', test: /src\/adapters\/transformers/ },
 ];
 
 // Library build: minified ES modules with the WGSL inlined. The runtimes stay outside (peer dependencies).

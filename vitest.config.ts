@@ -34,8 +34,34 @@ export default defineConfig({
             'quality/**/*.test.ts',
             'lab/**/*.test.ts',
             'examples/**/*.test.ts',
+            'e2e/**/*.test.ts',
           ],
-          exclude: ['**/*.gpu.test.ts', '**/node_modules/**'],
+          exclude: ['**/*.gpu.test.ts', '**/*.dawn.test.ts', '**/node_modules/**'],
+        },
+      },
+      // The plugin on a device of Dawn's, in Node. The files share a device, which has compiled the kernels once.
+      {
+        test: {
+          name: 'dawn',
+          environment: 'node',
+          setupFiles: ['src/testing/all-kernels.ts'],
+          include: ['src/**/*.dawn.test.ts'],
+          isolate: false,
+          fileParallelism: false,
+          maxWorkers: 1,
+          testTimeout: 1_200_000,
+          hookTimeout: 600_000,
+        },
+      },
+      // Long runs of the same kind, by `npm run trust`.
+      {
+        test: {
+          name: 'trust',
+          environment: 'node',
+          setupFiles: ['src/testing/all-kernels.ts'],
+          include: ['src/**/*.trust.ts'],
+          testTimeout: 3_600_000,
+          hookTimeout: 600_000,
         },
       },
       // The package as `npm pack` makes it of the latest build.

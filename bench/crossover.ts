@@ -33,7 +33,7 @@ const withoutStamps = await openDevice(gpu, (name) => name !== 'timestamp-query'
 /** Calibrates several times on a device, and says what was found. */
 async function calibrateOn(device: GPUDevice, shape: AttentionShape, policy: ThresholdPolicy) {
   const variant = fastestVariant(device, shape);
-  const encoder = await AttentionEncoder.create(createStepResources(device), shape, variant, policy);
+  const encoder = await AttentionEncoder.create(await createStepResources(device), shape, variant, policy);
   const calibrations = [];
   for (let i = 0; i < Number(options.calibrations); i++) {
     const calibration = await calibrate(encoder, policy);

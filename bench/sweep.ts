@@ -111,7 +111,7 @@ class Contest {
 
   /** Adds every kind of step under a tuning. */
   async addTuning(tuning: Partial<Tuning>): Promise<void> {
-    const resources = createStepResources(device);
+    const resources = await createStepResources(device);
     const add = (name: string, policy: ThresholdPolicy, kernels: string[]) =>
       this.addSteps(`${JSON.stringify(tuning)} ${name}`, policy, kernels, { resources, tuning });
     await add('dense', probabilityPolicy({ p: 0 }), ['dense', 'combine']);

@@ -17,7 +17,10 @@ const HEADERS = {
   'cross-origin-resource-policy': 'cross-origin',
   'access-control-allow-origin': '*',
 };
-const SERVED = { same: true, steps: { sifted: 0, dense: 4 }, layers: 2, tested: true, crossover: 'measured' };
+const SERVED = {
+  ...{ same: true, steps: { sifted: 0, dense: 4 }, layers: 2 },
+  ...{ firstDifference: null, tested: true, crossover: 'measured' },
+};
 
 let site: PlainSite;
 let browser: Browser;

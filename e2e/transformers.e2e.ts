@@ -42,7 +42,7 @@ describe('life', () => {
         const three = await sift.report();
         sift.dispose();
         // The device is the browser's own again, and enabling once more works.
-        const own = Object.getOwnPropertyNames(window.sift.env.backends.onnx.webgpu!.device as object);
+        const own = Object.getOwnPropertyNames(await window.sift.env.backends.onnx.webgpu!.device);
         const anew = await enableSift(first, { warmup: 4, siftFrom: 0 });
         await generate(first, ids, 8);
         const four = await anew.report();

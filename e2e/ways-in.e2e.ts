@@ -10,7 +10,14 @@ import { pluginPage } from './plugin-page.ts';
 
 const models = { plain: smallDecoder(), 'too-short': smallDecoder({ positions: 3 }) };
 
-const SERVED = { same: true, steps: { sifted: 0, dense: 4 }, layers: 2, tested: true, crossover: 'given' };
+const SERVED = {
+  same: true,
+  steps: { sifted: 0, dense: 4 },
+  layers: 2,
+  firstDifference: null,
+  tested: true,
+  crossover: 'given',
+};
 
 const LIBRARY = '/node_modules/@huggingface/transformers/dist';
 const IMPORT_MAP = JSON.stringify({

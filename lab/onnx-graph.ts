@@ -7,7 +7,7 @@ import { packFloat16 } from '../src/kernel/gpu/float16.ts';
 const { onnx } = onnxProto;
 
 /** ONNX element types used here (TensorProto.DataType). */
-export const DataType = { FLOAT: 1, UINT8: 2, INT32: 6, INT64: 7, FLOAT16: 10 } as const;
+export const DataType = { FLOAT: 1, UINT8: 2, INT32: 6, INT64: 7, BOOL: 9, FLOAT16: 10 } as const;
 export type FloatType = typeof DataType.FLOAT | typeof DataType.FLOAT16;
 
 /** Domain of ONNX Runtime's own operators. */
@@ -129,9 +129,16 @@ function valueInfo(name: string, elemType: number, dims: readonly (number | stri
   return { name, type: { tensorType: { elemType, shape: { dim } } } };
 }
 
-/** Decodes an encoded model. */
+/**
+ * Decodes an encoded model.
+ * @throws {Error} if it is none
+ */
 export function decodeOnnx(bytes: Uint8Array): Onnx.ModelProto {
-  return onnx.ModelProto.decode(bytes);
+  try {
+    return onnx.ModelProto.decode(bytes);
+  } catch (cause) {
+    throw new Error(`ONNX: the file is no model: ${(cause as Error).message}`, { cause });
+  }
 }
 
 /** Encodes a decoded (and perhaps changed) model. */

@@ -9,6 +9,7 @@
  * - `UNSUPPORTED_MODEL`: the model has no attention that can be sifted.
  * - `UNSUPPORTED_RUNTIME`: the runtime lacks members that are needed: its version is not known. Or what is for it could not be loaded.
  * - `SELF_TEST_FAILED`: the kernels do not agree with the reference on this device.
+ * - `COMPARE_FAILED`: a run of the model that `sift.compare` asked for failed; the runtime's error is the cause.
  * - `OUT_OF_MEMORY`: a buffer could not be allocated.
  * - `DEVICE_LOST`: the device was lost while it was in use.
  * - `DISPOSED`: the object was used after it was disposed of.
@@ -22,6 +23,7 @@ export type SiftErrorCode =
   | 'UNSUPPORTED_MODEL'
   | 'UNSUPPORTED_RUNTIME'
   | 'SELF_TEST_FAILED'
+  | 'COMPARE_FAILED'
   | 'OUT_OF_MEMORY'
   | 'DEVICE_LOST'
   | 'DISPOSED';
@@ -66,7 +68,9 @@ function show(value: unknown): string {
   if (typeof value === 'function') return 'a function';
   if (ArrayBuffer.isView(value) || Array.isArray(value)) {
     const length = (value as ArrayLike<unknown>).length;
-    return `${value.constructor.name}${length === undefined ? '' : ` of length ${length}`}`;
+    // Its constructor may be anything.
+    const kind = Object.prototype.toString.call(value).slice('[object '.length, -1);
+    return `${kind}${length === undefined ? '' : ` of length ${length}`}`;
   }
   if (typeof value === 'object' && value !== null) {
     const keys = Object.keys(value);

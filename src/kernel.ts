@@ -5,7 +5,7 @@ import {
   type SiftAttention,
   type SiftAttentionOptions,
 } from './kernel/sift-attention.ts';
-import { provideTexts } from './kernel/text/later.ts';
+import { TEXTS } from './kernel/text/later.ts';
 import { LATER_TEXTS } from './kernel/text/later-texts.ts';
 
 /**
@@ -17,7 +17,7 @@ export function createSiftAttention(
   shape: AttentionShape,
   options?: SiftAttentionOptions,
 ): Promise<SiftAttention> {
-  provideTexts(LATER_TEXTS);
+  TEXTS.part = { LATER_TEXTS };
   return create(device, shape, options);
 }
 

@@ -1,5 +1,6 @@
 import type { EnableProgress } from './adapters/shared/progress.ts';
 import { invalidOption } from './errors.ts';
+import { checkNames } from './option-checks.ts';
 import {
   KEYS,
   type Keys,
@@ -56,6 +57,19 @@ export interface SiftOptions {
   onUnsupported?: 'throw' | 'ignore' | undefined;
   /** Is told what `enableSift` is doing, for a bar of progress: it may take seconds where nothing has been compiled before. */
   onProgress?: ((progress: EnableProgress) => void) | undefined;
+  /**
+   * Ends the enabling when it is aborted, for a user who leaves. All that was set up is taken down, the model works as before, and
+   * `enableSift` may be called again. Then the promise rejects with the signal's reason, which is an `AbortError` unless the caller gives
+   * another, and not with a {@link SiftError}, whatever `onUnsupported` is. What is under way is ended first: a run of the model, the
+   * test of a kernel, or a measurement. Once `enableSift` has resolved, the signal does nothing: `sift.dispose()` does.
+   *
+   * ```ts
+   * const leaving = new AbortController();
+   * button.onclick = () => leaving.abort();
+   * const sift = await enableSift(generator, { signal: leaving.signal });
+   * ```
+   */
+  signal?: AbortSignal | undefined;
 }
 
 /** A number of keys, or measured. */
@@ -73,6 +87,7 @@ const NAMES: readonly (keyof SiftOptions)[] = [
   'device',
   'onUnsupported',
   'onProgress',
+  'signal',
 ];
 
 /**
@@ -80,11 +95,7 @@ const NAMES: readonly (keyof SiftOptions)[] = [
  * @throws {SiftError} `INVALID_OPTION`, naming the option, its value and what is allowed.
  */
 export function resolvePolicy(options: SiftOptions): ThresholdPolicy {
-  if (typeof options !== 'object' || options === null) throw invalidOption('options', options, 'an object');
-  for (const name of Object.keys(options)) {
-    if (!NAMES.includes(name as keyof SiftOptions))
-      throw invalidOption(name, 'an unknown option', NAMES.join(', '));
-  }
+  checkNames(options, NAMES);
   const { quality, keys, mode, tau, warmup, policy } = options;
   const alone = (
     chosen: 'policy' | 'quality' | 'keys',

@@ -1,8 +1,15 @@
 import type { HeadStatus } from './kernel/step/layer-state.ts';
 
+/**
+ * What a head's threshold comes from: as {@link HeadStatus}, or
+ *
+ * - `given`: the policy gives it, and nothing is learned, as with every `quality`.
+ */
+export type ReportedStatus = HeadStatus | 'given';
+
 /** What one query head did. Fractions are over the sifted steps of the conversation. */
 export interface HeadReport {
-  status: HeadStatus;
+  status: ReportedStatus;
   /** Share of the rows the head itself kept. */
   kept: number;
   /** ... and at the last sifted step. */
@@ -39,9 +46,15 @@ export interface LayerReport {
 export interface CacheReport {
   /** `'shared'`: past and present are the same buffers, written in place. `'stock'`: the runtime copies the cache at every step. */
   kind: 'shared' | 'stock';
-  /** Tokens that the latest conversation's buffers can hold, and their bytes; null and 0 when they are gone. */
+  /**
+   * Tokens that the buffers of the latest conversation can hold, and the bytes of GPU memory that they take. A conversation that is over,
+   * as after a call of a pipeline, has freed them: these are then what they were. Null and 0 before the first prompt, and where the cache
+   * is the runtime's own.
+   */
   capacity: number | null;
   gpuBytes: number;
+  /** Whether the buffers have been freed. */
+  freed: boolean;
   /** Runs of the session in place, prompts included; times that a cache was moved to larger buffers; and to buffers of its own
    * because its past had another continuation already, or was the runtime's. */
   steps: number;
@@ -66,6 +79,20 @@ export interface CrossoverReport {
   siftWorkgroups: number;
   /** What measuring took. */
   milliseconds: number;
+}
+
+/**
+ * How fast the latest generation was, by the wall clock: the median over its newest decode steps, 64 at most. A step counts from the end of
+ * the one before, so that sampling, the app's own work and its pauses are part of it; the prompt is not. Steps while sift was
+ * off do not count.
+ */
+export interface SpeedReport {
+  /** Milliseconds from one token of a sequence to the next; null before the first decode step. */
+  millisecondsPerToken: number | null;
+  /** The same as tokens of a sequence in a second. */
+  tokensPerSecond: number | null;
+  /** Steps that the median is over. */
+  steps: number;
 }
 
 /** What the plugin did, for the latest conversation. Plain data: `JSON.stringify` keeps all of it. */
@@ -95,6 +122,8 @@ export interface SiftReport {
   shortSteps: number;
   /** Decode steps of which no layer came to our kernels: the runtime did all of them (see `reasons`). */
   stockSteps: number;
+  /** How fast the latest generation was. */
+  speed: SpeedReport;
   /** For every shape of the model's attention. */
   crossover: CrossoverReport[];
   /** Prompts since the plugin was enabled. */
@@ -122,4 +151,18 @@ export interface SiftReport {
   layers: LayerReport[];
   /** Why steps or layers were dense or left to the runtime's own kernel, with counts. */
   reasons: { reason: string; count: number }[];
+}
+
+/** Options of `sift.report`. */
+export interface ReportOptions {
+  /** A small report, with a sentence that says the most important. Default false. */
+  summary?: boolean | undefined;
+}
+
+/** A {@link SiftReport} without its layers and heads. Plain data. */
+export interface SiftSummary extends Omit<SiftReport, 'layers'> {
+  /** Layers whose attention goes through our kernels. */
+  layerCount: number;
+  /** What was done, in one English sentence. */
+  sentence: string;
 }

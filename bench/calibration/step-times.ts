@@ -28,9 +28,11 @@ export async function stepTimes(
   tuned: FoundTuning,
   repeat: number,
 ): Promise<StepTimes | undefined> {
-  const inputs = await CalibrationInputs.create(encoder, policy, length, undefined);
+  const inputs = await CalibrationInputs.create(encoder, policy, length, undefined, []).catch(
+    () => undefined,
+  );
   if (!inputs) return undefined;
-  const timer = new StepTimer(encoder.resources.device);
+  const timer = await StepTimer.create(encoder.resources.device);
   const usual = encoder.tuning;
   const times: number[][] = [[], [], [], []];
   for (let round = -1; round < repeat; round++) {

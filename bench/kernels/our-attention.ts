@@ -107,7 +107,7 @@ export async function createVariants(
   output: GPUBuffer,
   tuning: Partial<Tuning>,
 ): Promise<OurVariants> {
-  const resources = createStepResources(device);
+  const resources = await createStepResources(device);
   const make = async (name: string, policy: ThresholdPolicy, layers = 1) => {
     const attention = await createSiftAttention(device, shape, { policy, resources, tuning, layers });
     return new OurAttention(name, attention, length, sets, output);

@@ -72,7 +72,7 @@ export async function* proveShape(
 ): AsyncGenerator<ProofResult> {
   const allowed = ERROR_BOUND[shape.dtype];
   for (const variant of kernelVariants(device, shape)) {
-    const resources = createStepResources(device);
+    const resources = await createStepResources(device);
     const encoder = await AttentionEncoder.create(resources, shape, variant, SIFTING, LEARNING);
     const kindsOf = (policy: typeof SIFTING) => stepKinds(policy, shape, variant.subgroupSize > 0);
     const learning = kindsOf(LEARNING).filter((kind) => !kindsOf(SIFTING).includes(kind));

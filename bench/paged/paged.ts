@@ -144,7 +144,7 @@ export async function runPaged(
   },
 ): Promise<PagedRow[]> {
   const rows: PagedRow[] = [];
-  const resources = createStepResources(device);
+  const resources = await createStepResources(device);
   for (const [model, queryHeads, kvHeads, headSize] of PAGED_MODELS) {
     for (const keys of options.lengths) {
       const length = Math.ceil(keys / PAGE_SIZE) * PAGE_SIZE;

@@ -30,21 +30,22 @@ const WARM_UP = 300;
 
 /** Times compute passes by timestamp queries. */
 export class PassTimer {
-  private readonly stamps: PassStamps;
+  private readonly stamps: Promise<PassStamps>;
 
   constructor(private readonly device: GPUDevice) {
-    this.stamps = new PassStamps(device);
+    this.stamps = PassStamps.create(device);
   }
 
   /** Runs one pass alone on the device and returns its microseconds. */
   async run(encode: (pass: GPUComputePassEncoder) => void): Promise<number> {
+    const stamps = await this.stamps;
     const encoder = this.device.createCommandEncoder();
-    const pass = encoder.beginComputePass({ timestampWrites: this.stamps.writes });
+    const pass = encoder.beginComputePass({ timestampWrites: stamps.writes });
     encode(pass);
     pass.end();
-    this.stamps.resolve(encoder);
+    stamps.resolve(encoder);
     this.device.queue.submit([encoder.finish()]);
-    return (await this.stamps.read()) / 1000;
+    return (await stamps.read()) / 1000;
   }
 
   /** Keeps the device busy until its clock is up. The clock falls while the device waits for inputs to be made and compared. */
@@ -63,7 +64,7 @@ export class PassTimer {
   }
 
   destroy(): void {
-    this.stamps.destroy();
+    void this.stamps.then((stamps) => stamps.destroy());
   }
 }
 

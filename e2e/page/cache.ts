@@ -10,9 +10,13 @@ export interface MemoryCount {
   stop(): void;
 }
 
-/** Counts a device's buffers from now on. */
-export function countMemory(device: GPUDevice): MemoryCount {
-  const created = observe(device, 'createBuffer', (buffer) => {
+/**
+ * Counts a device's buffers from now on.
+ * @param labelled only those whose label begins with it; ours begin with `sift`
+ */
+export function countMemory(device: GPUDevice, labelled = ''): MemoryCount {
+  const created = observe(device, 'createBuffer', (buffer, [{ label }]) => {
+    if (!(label ?? '').startsWith(labelled)) return;
     count.bytes += buffer.size;
     const destroyed = observe(buffer, 'destroy', () => {
       count.bytes -= buffer.size;

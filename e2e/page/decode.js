@@ -26,12 +26,16 @@ export async function decode({ env, AutoModelForCausalLM, Tensor }, enableSift, 
   if (late) await generate();
   const sift = await enableSift(model, { quality: 'exact', siftFrom });
   const ours = await generate();
-  const { steps, layers, runtime, crossover } = await sift.report();
+  const { steps, runtime, crossover } = await sift.report();
+  // What the package loads later, where it loads anything.
+  const { layerCount } = await sift.report({ summary: true });
+  const { firstDifference } = await sift.compare(ids, { maxNewTokens: 2 });
   sift.dispose();
   return {
     same: ours === (await generate()),
     steps,
-    layers: layers.length,
+    layers: layerCount,
+    firstDifference,
     tested: runtime.tested,
     crossover: crossover[0]?.source,
   };

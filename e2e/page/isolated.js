@@ -14,7 +14,8 @@ const globals = () => [
 async function run() {
   // First without sift, so that what the libraries leave behind is not taken for ours.
   const report = async () => /** @type {any} */ ({ crossover: [], layers: [], runtime: {} });
-  await decode(library, async () => /** @type {any} */ ({ report, dispose() {} }));
+  const compare = async () => ({ firstDifference: null });
+  await decode(library, async () => /** @type {any} */ ({ report, compare, dispose() {} }));
   const before = globals();
   const served = await decode(library, enableSift, false, 'auto');
   const left = globals().filter((name) => !before.includes(name));

@@ -1,7 +1,9 @@
 // What the end-to-end tests call in the browser: the real transformers.js, the real model, the real plugin.
 import {
+  AutoModelForSpeechSeq2Seq,
   env,
   InterruptableStoppingCriteria,
+  type PreTrainedModel,
   pipeline,
   Tensor,
   type TextGenerationPipeline,
@@ -85,6 +87,9 @@ const api = {
       dtype: 'fp32',
       ...options,
     }) as Promise<TextGenerationPipeline>,
+  /** A speech model of the test's own (tools/models/small-speech.ts). */
+  loadSpeech: (name: string): Promise<PreTrainedModel> =>
+    AutoModelForSpeechSeq2Seq.from_pretrained(name, { device: 'webgpu', dtype: 'fp32' }),
   /** Token ids of a text. */
   encode: (generator: TextGenerationPipeline, text: string): number[] =>
     Array.from((generator.tokenizer(text).input_ids as Tensor).data as BigInt64Array, Number),

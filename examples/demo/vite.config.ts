@@ -52,7 +52,7 @@ export default defineConfig({
   plugins: [embeddedModel()],
   server: { fs: { allow: [repository] } },
   optimizeDeps: {
-    include: ['@huggingface/transformers', 'uplot'],
+    include: ['@huggingface/transformers', 'uplot', 'pdfjs-dist'],
     exclude: ['onnxruntime-web'],
   },
   build: {

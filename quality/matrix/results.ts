@@ -18,8 +18,14 @@ export interface MatrixResults {
 
 /** The results of a file. @throws Error if it is none of the matrix */
 export function parseMatrix(text: string): MatrixResults {
-  const results = JSON.parse(text) as Partial<MatrixResults>;
-  if (!Array.isArray(results.models)) throw new Error('This file has no results of the model matrix.');
+  const refuse = (cause?: unknown) => new Error('This file has no results of the model matrix.', { cause });
+  let results: Partial<MatrixResults> | null;
+  try {
+    results = JSON.parse(text);
+  } catch (error) {
+    throw refuse(error);
+  }
+  if (!Array.isArray(results?.models)) throw refuse();
   return results as MatrixResults;
 }
 

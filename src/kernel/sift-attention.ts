@@ -1,5 +1,6 @@
 import { invalidOption, SiftError } from '../errors.ts';
 import { planStep, presetPolicy, type ThresholdPolicy, validatePolicy } from '../policy/index.ts';
+import { allocate, destroyAll, type Owned } from './gpu/allocate.ts';
 import { selfTest } from './proof/self-test.ts';
 import { fastestVariant, firstProven, kernelVariants } from './proof/variants.ts';
 import { type AttentionShape, validateShape } from './shape.ts';
@@ -79,8 +80,6 @@ export interface DecodeStep {
 export class SiftAttention {
   /** Layers, each with thresholds and figures of its own. */
   readonly layers: number;
-  private readonly states: LayerState[];
-  private readonly zeros: GPUBuffer;
   private steps = 0;
   private destroyed = false;
 
@@ -88,14 +87,13 @@ export class SiftAttention {
   constructor(
     private readonly encoder: AttentionEncoder,
     readonly policy: ThresholdPolicy,
-    layers: number,
+    private readonly states: readonly LayerState[],
     readonly batch: number,
+    /** i32 [batch] of zeros. */
+    private readonly zeros: GPUBuffer,
     private readonly ownsResources: boolean,
   ) {
-    const { device } = encoder.resources;
-    this.layers = layers;
-    this.states = Array.from({ length: layers }, () => new LayerState(device, encoder.shape, batch, policy));
-    this.zeros = device.createBuffer({ label: 'sift zeros', size: batch * 4, usage: GPUBufferUsage.STORAGE });
+    this.layers = states.length;
   }
 
   /**
@@ -158,7 +156,7 @@ export class SiftAttention {
   /**
    * What the heads of a layer have learned, and their running statistics. It waits for the GPU: do not call
    * it at every step.
-   * @throws {SiftError} `INVALID_OPTION` for a layer that does not exist.
+   * @throws {SiftError} `INVALID_OPTION` for a layer that does not exist, `OUT_OF_MEMORY`, `DEVICE_LOST`.
    */
   figures(layer = 0): Promise<LayerFigures> {
     return this.state(layer).read();
@@ -192,7 +190,7 @@ export class SiftAttention {
  * row. Rows are kept or dropped by their probabilities among the keys, as without sinks, and so are the figures.
  *
  * @throws {SiftError} `INVALID_OPTION` for a shape, an option or a policy out of range, `SELF_TEST_FAILED` if
- *   no variant of the kernels compiles on the device and computes the right thing.
+ *   no variant of the kernels compiles on the device and computes the right thing, `OUT_OF_MEMORY`, `DEVICE_LOST`.
  */
 export async function createSiftAttention(
   device: GPUDevice,
@@ -207,12 +205,24 @@ export async function createSiftAttention(
   validateShape(shape);
   const chosen = options.subgroups !== undefined || options.tuning !== undefined;
   const variants = chosen ? [fastestVariant(device, shape, options)] : kernelVariants(device, shape);
-  const resources = options.resources ?? createStepResources(device);
-  const encoder = await firstProven(variants, (variant) =>
-    options.selfTest === false
-      ? AttentionEncoder.create(resources, shape, variant, policy)
-      : selfTest(resources, shape, variant, policy),
-  );
-  encoder.siftFrom = options.siftFrom ?? 0;
-  return new SiftAttention(encoder, policy, layers, batch, options.resources === undefined);
+  const owned: Owned = [];
+  try {
+    const resources = options.resources ?? (await createStepResources(device));
+    if (!options.resources) owned.push({ destroy: () => destroyStepResources(resources) });
+    const encoder = await firstProven(variants, (variant) =>
+      options.selfTest === false
+        ? AttentionEncoder.create(resources, shape, variant, policy)
+        : selfTest(resources, shape, variant, policy),
+    );
+    encoder.siftFrom = options.siftFrom ?? 0;
+    const states = await LayerState.allocate(device, new Array(layers).fill(shape), batch, policy);
+    owned.push(...states);
+    const [zeros] = await allocate(device, 'Lengths need', 0, () => [
+      device.createBuffer({ label: 'sift zeros', size: batch * 4, usage: GPUBufferUsage.STORAGE }),
+    ]);
+    return new SiftAttention(encoder, policy, states, batch, zeros!, options.resources === undefined);
+  } catch (error) {
+    destroyAll(owned);
+    throw error;
+  }
 }

@@ -69,6 +69,7 @@ function checkExponent(exponent: Exponent): void {
  * @throws SiftError INVALID_OPTION, naming the first field that is wrong
  */
 export function validatePolicy(policy: ThresholdPolicy): ThresholdPolicy {
+  if (typeof policy !== 'object' || policy === null) throw invalidOption('policy', policy, 'an object');
   if (typeof policy.name !== 'string' || policy.name === '') {
     throw invalidOption('name', policy.name, 'a string that is not empty');
   }

@@ -1,12 +1,10 @@
 /// <reference types="node" />
 /**
- * A WebGPU device for tests and benches: the browser's, or Dawn's in Node. In Node, `VK_DRIVER_FILES` chooses the driver
- * (tools/setup sets it to the browser's software driver where there is no GPU).
+ * A WebGPU device for tests and benches: the browser's, or Dawn's in Node. In Node, `VK_DRIVER_FILES` chooses the driver; where it is not
+ * set and there is no GPU, it is the browser's software driver.
  */
 export async function testDevice(options: { timestamps?: boolean } = {}): Promise<GPUDevice> {
-  const gpu = await findGpu();
-  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-  if (!adapter) throw new Error('No WebGPU adapter.');
+  const adapter = await testAdapter();
   const wanted: GPUFeatureName[] = ['subgroups', 'shader-f16'];
   if (options.timestamps) wanted.push('timestamp-query');
   const { maxStorageBufferBindingSize, maxBufferSize } = adapter.limits;
@@ -14,6 +12,25 @@ export async function testDevice(options: { timestamps?: boolean } = {}): Promis
     requiredFeatures: wanted.filter((name) => adapter.features.has(name)),
     requiredLimits: { maxStorageBufferBindingSize, maxBufferSize },
   });
+}
+
+/** The adapter of {@link testDevice}. Each has one device. */
+export async function testAdapter(): Promise<GPUAdapter> {
+  const wanted = { powerPreference: 'high-performance' } as const;
+  const gpu = await findGpu();
+  const adapter = (await gpu.requestAdapter(wanted)) ?? (await softwareGpu())?.requestAdapter(wanted);
+  const found = await adapter;
+  if (!found) throw new Error('No WebGPU adapter.');
+  return found;
+}
+
+/** Dawn on the browser's software driver, in Node, unless another driver was chosen. */
+async function softwareGpu(): Promise<GPU | undefined> {
+  if (typeof process === 'undefined' || process.env.VK_DRIVER_FILES) return undefined;
+  const { findSoftwareDriver } = await import('../../tools/setup/software-driver.ts');
+  process.env.VK_DRIVER_FILES = findSoftwareDriver();
+  dawnInstance = undefined;
+  return findGpu();
 }
 
 /** Dawn's instance must outlive its devices. */

@@ -24,24 +24,41 @@ export function parseSafetensors(bytes: Uint8Array): Map<string, Tensor> {
   const headerLength = Number(view.getBigUint64(0, true));
   const start = 8 + headerLength;
   if (start > bytes.byteLength) throw new Error(`safetensors: header of ${headerLength} bytes does not fit`);
-  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, start))) as Record<string, Entry>;
+  const header = parseHeader(bytes.subarray(8, start));
   const tensors = new Map<string, Tensor>();
   for (const [name, entry] of Object.entries(header)) {
     if (name === '__metadata__') continue;
-    const [from, to] = entry.data_offsets;
-    const size = entry.dtype === 'F16' ? 2 : entry.dtype === 'F32' ? 4 : 0;
-    if (size === 0) throw new Error(`safetensors: ${name} is ${entry.dtype}; only F16 and F32 are read`);
-    const count = entry.shape.reduce((a, b) => a * b, 1);
+    const { dtype, shape, data_offsets: offsets } = entry ?? {};
+    const size = dtype === 'F16' ? 2 : dtype === 'F32' ? 4 : 0;
+    if (size === 0) throw new Error(`safetensors: ${name} is ${dtype}; only F16 and F32 are read`);
+    if (!isSizes(shape) || !isSizes(offsets) || offsets.length !== 2)
+      throw new Error(`safetensors: ${name} has no shape or no place`);
+    const [from, to] = offsets as [number, number];
+    const count = shape.reduce((a, b) => a * b, 1);
     if (to - from !== count * size || start + to > bytes.byteLength) {
       throw new Error(`safetensors: ${name} spans ${to - from} bytes, expected ${count * size}`);
     }
     // Copied, because the data need not be aligned inside the file (and a Buffer's slice() would be a view).
     const raw = new Uint8Array(bytes.subarray(start + from, start + to)).buffer;
     const data = size === 2 ? unpackFloat16(new Uint16Array(raw)) : new Float32Array(raw);
-    tensors.set(name, { shape: entry.shape, data });
+    tensors.set(name, { shape, data });
   }
   return tensors;
 }
+
+function parseHeader(bytes: Uint8Array): Record<string, Partial<Entry> | null> {
+  let header: unknown;
+  try {
+    header = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw new Error('safetensors: the header is not JSON', { cause });
+  }
+  if (typeof header !== 'object' || header === null) throw new Error('safetensors: the header is no object');
+  return header as Record<string, Partial<Entry> | null>;
+}
+
+const isSizes = (value: unknown): value is number[] =>
+  Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
 
 /** All tensors of all `*.safetensors` files of a folder. */
 export function readSafetensorsDir(dir: string): Map<string, Tensor> {

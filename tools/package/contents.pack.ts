@@ -36,9 +36,9 @@ test('every entry has its file and its declarations, and nothing else is an entr
     expect(files).toEqual(expect.arrayContaining([`dist/${name}.js`, `dist/${name}.d.ts`]));
 });
 
-test('only what is built is packed, beside the licence and the README', () => {
+test('only what is built is packed, beside the licence, the README and the changelog', () => {
   const others = files.filter((file) => !/^dist\/(chunks\/)?[\w-]+(\.js|\.js\.map|\.d\.ts)$/.test(file));
-  expect(others.sort()).toEqual(['LICENSE', 'README.md', 'package.json']);
+  expect(others.sort()).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json']);
 });
 
 test('nothing of others is bundled, so that no licence but ours applies', () => {

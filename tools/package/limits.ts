@@ -2,7 +2,8 @@
 
 /**
  * What an import costs a page, minified and compressed by gzip. The first does not count what the page loads when it needs it: what is for
- * web-llm, and the kernels of other options. The entries for one runtime have all kernels, so that nothing is loaded later.
+ * web-llm, comparisons, summaries, and the kernels of other options. The entries for one runtime have all of it, so that nothing is loaded
+ * later.
  */
 export const WEIGHT_LIMITS: Readonly<Record<string, { readonly code: string; readonly limit: number }>> = {
   'enableSift of sift-attention, on transformers.js': {
@@ -12,11 +13,11 @@ export const WEIGHT_LIMITS: Readonly<Record<string, { readonly code: string; rea
   },
   'enableSift of sift-attention/transformers': {
     code: "import { enableSift } from 'sift-attention/transformers'; globalThis.run = (model) => enableSift(model);",
-    limit: 71_000,
+    limit: 76_000,
   },
   'enableSift of sift-attention/web-llm': {
     code: "import { enableSift } from 'sift-attention/web-llm'; globalThis.run = (engine) => enableSift(engine);",
-    limit: 58_500,
+    limit: 60_500,
   },
   'createSiftAttention of sift-attention/kernel': {
     code: "import { createSiftAttention } from 'sift-attention/kernel'; globalThis.run = (device, shape) => createSiftAttention(device, shape);",
@@ -26,4 +27,4 @@ export const WEIGHT_LIMITS: Readonly<Record<string, { readonly code: string; rea
 };
 
 /** What is packed, compressed as it is published. More than half of it are the source maps, which bring their sources along. */
-export const PACKED_LIMIT = 300_000;
+export const PACKED_LIMIT = 325_000;

@@ -13,7 +13,10 @@ import { ROOT } from '../../lab/root.ts';
 import { smallDecoder } from '../models/small-decoder.ts';
 import { type Packed, pack } from './packed.ts';
 
-const SERVED = { same: true, steps: { sifted: 0, dense: 4 }, layers: 2, tested: true };
+const SERVED = {
+  ...{ same: true, steps: { sifted: 0, dense: 4 }, layers: 2, firstDifference: null },
+  ...{ tested: true, crossover: 'given' },
+};
 
 /** A module that runs the model with sift; `answer` is what it does with what came of it. */
 const main = (answer: string) => `

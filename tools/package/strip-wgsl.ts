@@ -5,9 +5,6 @@ import { ROOT } from '../../lab/root.ts';
 import { rename, shortNamesOf } from './rename-wgsl.ts';
 import { stripComments } from './strip-comments.ts';
 
-/** A line that the assembler reads: the constants that a file needs. */
-const HEAD = /^\/\/ Constants: /;
-
 /** The mark of a loop that the assembler unrolls. It looks for the line as it was written. */
 const MARK = / \/\/ unroll$/;
 
@@ -28,20 +25,20 @@ function withoutSpaces(line: string): string {
 }
 
 /** Whether a line must stay one: the assembler looks for it. */
-const isRead = (line: string) => HEAD.test(line) || MARK.test(line);
+const isRead = (line: string) => MARK.test(line);
 
 /** Puts lines together that the assembler does not look for. */
 function joined(lines: readonly string[]): string {
   return lines.reduce((text, line) => {
     const last = text.slice(text.lastIndexOf('\n') + 1);
-    if (text === '' || isRead(last) || HEAD.test(line)) return text === '' ? line : `${text}\n${line}`;
+    if (text === '' || isRead(last)) return text === '' ? line : `${text}\n${line}`;
     return needSpace(text.at(-1)!, line[0]!) ? `${text} ${line}` : text + line;
   }, '');
 }
 
 /**
- * WGSL without what only readers need: comments, indentation, lines and spaces between tokens. What the assembler reads stays, which is
- * the heads `// Constants:` and the ends of lines that are marked `// unroll`.
+ * WGSL without what only readers need: comments, indentation, lines and spaces between tokens. What the assembler reads stays: the ends of
+ * lines that are marked `// unroll`.
  *
  * WGSL has no string literals, so that `//` always begins a comment.
  *
@@ -50,7 +47,6 @@ function joined(lines: readonly string[]): string {
 export function stripWgsl(text: string, names: ReadonlyMap<string, string> = new Map()): string {
   const lines = text.split('\n').map((line) => {
     const trimmed = line.trim();
-    if (HEAD.test(trimmed)) return trimmed;
     const mark = MARK.exec(trimmed);
     if (mark) return rename(trimmed.slice(0, mark.index), names) + mark[0];
     return rename(withoutSpaces(trimmed.replace(COMMENT, '')), names);

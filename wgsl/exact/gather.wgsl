@@ -92,6 +92,7 @@ fn main(
         }
       }
       any = any && key < end;
+      store_read(batch, kv_head, key, any);
       let ballot = subgroupBallot(any);
       bits[j] = (ballot[team0 / 32u] & team_mask) >> (team0 % 32u);
       before[j] = total;

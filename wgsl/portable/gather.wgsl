@@ -89,6 +89,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     for (var j = 0u; j < KEYS; j++) { // unroll
       if ((mine & (1u << j)) != 0u) {
         let key = tile + j * WG + lid;
+        store_read(batch, kv_head, key, true);
         for (var h = 0u; h < HEADS; h++) { // unroll
           let keep = s[j * HEADS + h] >= cut[h] || key == newest;
           let p = select(0.0, exp(s[j * HEADS + h] - top[h]), share || keep);

@@ -83,6 +83,7 @@ fn main(
       valid = i < split.edge_count;
     }
     let bits = judge(&first_scores, &state, valid && lane < UNROLL, key == newest, at.team0);
+    store_read(at.batch, at.kv_head, key, ((bits >> tl) & 1u) != 0u);
     queue.count = countOneBits(bits);
     enqueue(&queue, key, &first_scores, at.team0 + nth_bit(bits, tl), tl < queue.count);
   }
@@ -102,6 +103,7 @@ fn main(
       score = screen_scores(&query, &rows, lane);
       bits = judge(&score, &state, key < split.end && lane < UNROLL, EDGE_SPLITS == 0u && key == newest, at.team0);
       found = countOneBits(bits);
+      store_read(at.batch, at.kv_head, key, ((bits >> tl) & 1u) != 0u);
     }
     if (subgroupAny(bits != 0u || (last && queue.count > 0u))) {
       rows_read += found;

@@ -1,212 +1,247 @@
-import { Charts } from './charts.ts';
-import { Controls } from './controls.ts';
-import { byId, create, nextPaint } from './dom.ts';
+// The page: a document, a question, the answer, and what the model reads for it.
+import { BUNDLED, beginning, drawFacts, type Fact, hideFacts, readSource, type Source } from './document.ts';
+import { byId, create } from './dom.ts';
 import { count } from './format.ts';
-import { commonStart, decodeSpeed, type Generation, generate, stopper } from './generate.ts';
 import { findGpu } from './gpu.ts';
-import { Heatmap } from './heatmap.ts';
-import { History } from './history.ts';
-import { checkOptions, ensureLoaded, type Loaded, warmupOf } from './model.ts';
-import { showNumbers } from './numbers.ts';
-import { hideProblem, showProblem } from './problem.ts';
-import { Side } from './side.ts';
+import { EMBEDDED, MODELS, type ModelChoice } from './models.ts';
+import { PRESETS } from './presets.ts';
+import { hideProblem, showNoGpu, showProblem } from './problem.ts';
+import { packed, play, Recorder, type Recording } from './recording.ts';
+import type { Listener, Question, Session } from './session.ts';
+import { View } from './view.ts';
 
-/** Steps between two readings for the live curves; the end of the warm-up is read, too. */
-const POLL_EVERY = 8;
-const MIN_STEPS_FOR_SPEED = 16;
-
+const view = new View();
+const recorder = new Recorder();
 const status = byId('status', HTMLElement);
 const progress = byId('progress', HTMLProgressElement);
 const problem = byId('problem', HTMLElement);
-const verdict = byId('verdict', HTMLElement);
-const stop = byId('stop', HTMLButtonElement);
-const controls = new Controls();
-const stock = new Side(byId('stock', HTMLElement), 'Stock', 'The runtime as it is.');
-const sift = new Side(byId('sift', HTMLElement), 'Sift', 'The same model with the plugin.');
-const charts = new Charts(byId('plot-threshold', HTMLElement), byId('plot-kept', HTMLElement));
-const heatmap = new Heatmap(byId('heatmap', HTMLElement));
-heatmap.show(undefined);
-let loaded: Loaded | undefined;
-let software = false;
-let working = false;
+const question = byId('question', HTMLInputElement);
+const length = byId('length', HTMLInputElement);
+const preset = byId('preset', HTMLInputElement);
+const modelSelect = byId('model', HTMLSelectElement);
+const buttons = {
+  ask: byId('ask', HTMLButtonElement),
+  compare: byId('compare', HTMLButtonElement),
+  stop: byId('stop', HTMLButtonElement),
+};
 
-function report(what: string, fraction: number | null): void {
-  if (!working) return; // a download that outlives its error
-  if (status.textContent !== what) status.textContent = what;
-  progress.hidden = false;
+let source: Source = BUNDLED;
+let facts: Fact[] = drawFacts();
+let chosen = 0;
+let session: Session | undefined;
+/** What was asked last: "Compare with stock" asks it again. */
+let last: Question | undefined;
+let running: AbortController | undefined;
+
+const model = (): ModelChoice => MODELS[modelSelect.selectedIndex] ?? EMBEDDED;
+const tokensWanted = (): number => Math.round(2 ** Number(length.value) / 16) * 16;
+const say = (text: string, fraction: number | null = 0): void => {
+  status.textContent = text;
   if (fraction === null) progress.removeAttribute('value');
   else progress.value = fraction;
-}
+};
 
-function idle(what: string): void {
-  working = false;
-  status.textContent = what;
-  progress.hidden = true;
-}
-
-async function load(): Promise<Loaded> {
-  const { model, sift: options } = controls;
-  checkOptions(options);
-  const before = loaded;
-  loaded = undefined; // whatever fails on the way leaves nothing half loaded
-  loaded = await ensureLoaded(before, model, options, report);
-  if (loaded !== before) controls.modelLoaded(loaded);
-  return loaded;
-}
-
-/** Runs something with the form locked, and shows what goes wrong. */
-async function busy(work: () => Promise<string>): Promise<void> {
-  working = true;
-  hideProblem(problem);
-  controls.lock(true);
-  try {
-    idle(await work());
-  } catch (error) {
-    console.error(error);
-    idle('Stopped by an error.');
-    showProblem(problem, error);
-  } finally {
-    controls.lock(false);
-    stop.disabled = true;
-  }
-}
-
-async function compare(): Promise<string> {
-  const ready = await load();
-  const warmup = warmupOf(ready.siftChoice);
-  const { newTokens, goOn, answer, live } = controls;
-  const options = { ...controls.promptFor(ready), newTokens, goOn };
-  const history = new History();
-  stopper.reset();
-  stop.disabled = false;
-  for (const side of [stock, sift]) side.begin();
-  verdict.className = 'verdict card';
-  verdict.textContent = 'Generating…';
-  charts.show([], warmup, newTokens - 1);
-  const results = byId('results', HTMLElement);
-  if (results.getBoundingClientRect().top > innerHeight / 2) results.scrollIntoView();
-  await nextPaint();
-
-  const run = (side: Side, name: string, onStep: (tokens: number) => void = () => {}) => {
-    report(`Generating with ${name}: reading the prompt`, null);
-    return generate(
-      ready,
-      options,
-      (text) => side.stream(text),
-      (tokens) => {
-        report(`Generating with ${name}`, tokens / newTokens);
-        side.showProgress(tokens, newTokens);
-        onStep(tokens);
-      },
-    );
-  };
-
-  ready.sift.disable();
-  let theirs: Generation;
-  try {
-    theirs = await run(stock, 'stock');
-    stock.finish(theirs, null, answer, warmup);
-  } finally {
-    ready.sift.enable();
-  }
-  if (stopper.interrupted) return stopped();
-
-  let polling = false;
-  let readings = Promise.resolve();
-  const poll = async () => {
-    polling = true;
-    history.add(await ready.sift.report());
-    charts.show(history.points, warmup, newTokens - 1);
-    polling = false;
-  };
-  const ours = await run(sift, 'sift', (tokens) => {
-    const step = tokens - 1;
-    // A reading taken at the very end of the warm-up would see some layers one step later, sifting already.
-    const due = (step % POLL_EVERY === 0 && step !== warmup) || step === warmup + 1;
-    if (live && step > 0 && due && !polling) readings = poll();
-  });
-  await readings;
-  const final = await ready.sift.report();
-  history.add(final);
-  charts.show(history.points, warmup, newTokens - 1);
-  showComparison(theirs, ours, answer, warmup);
-  heatmap.show(final);
-  showNumbers(byId('numbers', HTMLElement), byId('reasons', HTMLElement), final);
-  if (stopper.interrupted) return stopped();
-  return final.steps.sifted > 0
-    ? 'Done.'
-    : 'Done, but no step was sifted: generate more tokens than the warm-up has steps, or see the reasons below.';
-}
-
-function stopped(): string {
-  if (verdict.textContent === 'Generating…') verdict.textContent = 'Stopped before both texts were there.';
-  return 'Stopped.';
-}
-
-function showComparison(theirs: Generation, ours: Generation, answer: string | null, warmup: number): void {
-  const common = commonStart(theirs, ours);
-  const shorter = Math.min(theirs.tokens.length, ours.tokens.length);
-  const same = common.tokens === shorter;
-  const cut = theirs.tokens.length !== ours.tokens.length;
-  const from = same ? null : common.characters;
-  stock.finish(theirs, from, answer, warmup);
-  sift.finish(ours, from, answer, warmup);
-  verdict.className = `verdict card ${same ? 'same' : 'differs'}`;
-  const parts = [
-    same
-      ? `The texts are the same, ${cut ? 'as far as both go:' : 'all'} ${count(common.tokens)} tokens.`
-      : `The first ${count(common.tokens)} tokens are the same; from there on (marked) the texts differ.`,
-  ];
-  if (answer !== null && !stopper.interrupted) {
-    const found = [theirs, ours].map(({ text }) => text.includes(answer));
-    const who = found[0]
-      ? found[1]
-        ? 'Both found'
-        : 'Only stock found'
-      : found[1]
-        ? 'Only sift found'
-        : 'Neither found';
-    parts.push(`${who} the planted ${answer}.`);
-  }
-  // A few steps, or a processor that does a GPU's work, say nothing about speed.
-  const enough = ours.times.length - 1 - warmup >= MIN_STEPS_FOR_SPEED && !software;
-  const before = decodeSpeed(theirs, warmup);
-  const after = decodeSpeed(ours, warmup);
-  if (enough && before !== null && after !== null) {
-    parts.push(`After the warm-up sift decoded at ${(after / before).toFixed(2)} times the speed of stock.`);
-  }
-  verdict.textContent = parts.join(' ');
-}
-
-controls.form.addEventListener('submit', (event) => {
-  event.preventDefault();
-  void busy(compare);
-});
-byId('load', HTMLButtonElement).addEventListener('click', () => {
-  if (!controls.form.reportValidity()) return;
-  void busy(async () => {
-    const { choice, context } = await load();
-    return `${choice.hubId ?? 'The embedded model'} is ready, context ${count(context)} tokens.`;
-  });
-});
-stop.addEventListener('click', () => stopper.interrupt());
-
-const gpu = await findGpu();
-const chip = byId('gpu', HTMLElement);
-if ('problem' in gpu) {
-  chip.textContent = 'No WebGPU';
-  const box = byId('no-gpu', HTMLElement);
-  box.replaceChildren(
-    create('code', { textContent: 'NO_WEBGPU' }),
-    create('p', { textContent: `${gpu.problem} The demo cannot run here. What to do:` }),
-    create('ul', {}, ...gpu.remedies.map((remedy) => create('li', { textContent: remedy }))),
+function showChoices(): void {
+  const embedded = model() === EMBEDDED;
+  byId('length-out', HTMLOutputElement).value = count(tokensWanted());
+  byId('document', HTMLElement).textContent = `${source.name}, ${count(source.text.length)} characters.`;
+  const { quality, note } = PRESETS[Number(preset.value)]!;
+  byId('preset-out', HTMLOutputElement).value = quality;
+  byId('preset-note', HTMLElement).textContent = note;
+  byId('model-note', HTMLElement).textContent = model().note;
+  byId('facts', HTMLElement).replaceChildren(
+    ...(embedded ? facts : []).map((fact, i) => {
+      const button = create('button', { type: 'button', className: 'chip', textContent: fact.question });
+      button.ariaPressed = String(i === chosen);
+      button.addEventListener('click', () => {
+        chosen = i;
+        showChoices();
+      });
+      return button;
+    }),
   );
-  box.hidden = false;
-  controls.lock(true);
-  idle('WebGPU is missing.');
-} else {
-  chip.textContent = gpu.software ? `${gpu.name} · software, slow` : gpu.name;
-  software = gpu.software;
-  if (software) controls.useSmallDefaults();
+  question.hidden = embedded;
+  byId('question-note', HTMLElement).textContent = embedded
+    ? 'This page has hidden these three facts in the document. The embedded model finds them; it does not chat.'
+    : 'The question goes to the model after the document.';
 }
-document.documentElement.dataset.ready = 'true';
+
+/** The question as the model gets it, with as much of the document as was asked for. */
+function questionFor(ask: Session): { question: Question; expected: string | undefined } {
+  const room = (ask.context ?? 4096) - 160;
+  const tokens = Math.min(tokensWanted(), room);
+  const sample = source.text.slice(0, 8000);
+  const perToken = sample.length / Math.max(1, ask.count(sample));
+  // A text may have more tokens to a character further on: what is too long is cut again.
+  let text = beginning(source.text, tokens * perToken);
+  while (ask.count(text) > room) text = beginning(text, text.length * 0.9);
+  if (model() !== EMBEDDED) {
+    const prompt = `${text}\n\nAnswer from the text above, in a sentence or two: ${question.value || 'What is this text about?'}`;
+    return { question: { prompt, chat: true, newTokens: 160 }, expected: undefined };
+  }
+  const fact = facts[chosen]!;
+  const prompt = hideFacts(text, facts).trimStart() + fact.prompt;
+  return { question: { prompt, chat: false, newTokens: 8 }, expected: fact.answer };
+}
+
+const listener: Listener = {
+  progress: (what, fraction) => say(`${what}…`, fraction),
+  prompt: (tokens) => {
+    const texts = tokens.map((token) => session!.decode([token]));
+    recorder.note({
+      kind: 'begin',
+      question: facts[chosen]!.question,
+      expected: facts[chosen]!.answer,
+      tokens: texts,
+    });
+    view.begin(texts);
+  },
+  answer: (text, tokens, milliseconds) => {
+    recorder.note({
+      kind: 'say',
+      text,
+      tokens,
+      milliseconds: Number.isNaN(milliseconds) ? null : milliseconds,
+    });
+    view.say(text, tokens, milliseconds);
+    say('Answering…', null);
+  },
+  step: (step) => {
+    recorder.note({ kind: 'step', step });
+    view.step(step);
+  },
+};
+
+/** Runs what a button asks for, which "Stop" ends. */
+async function run(work: (signal: AbortSignal) => Promise<void>, done: string): Promise<void> {
+  if (running) return;
+  running = new AbortController();
+  const { signal } = running;
+  hideProblem(problem);
+  for (const button of [buttons.ask, buttons.compare]) button.disabled = true;
+  buttons.stop.disabled = false;
+  document.documentElement.dataset.state = 'running';
+  try {
+    await work(signal);
+    say(done, 1);
+    document.documentElement.dataset.state = 'done';
+  } catch (error) {
+    document.documentElement.dataset.state = signal.aborted ? 'stopped' : 'failed';
+    if (signal.aborted) say('Stopped.');
+    else {
+      say('That did not work.');
+      showProblem(problem, error);
+    }
+  } finally {
+    running = undefined;
+    buttons.ask.disabled = false;
+    buttons.compare.disabled = last === undefined;
+    buttons.stop.disabled = true;
+  }
+}
+
+async function ask(signal: AbortSignal): Promise<void> {
+  const { Session } = await import('./session.ts');
+  session ??= new Session();
+  last = undefined;
+  await session.load(model(), PRESETS[Number(preset.value)]!.quality, listener, signal);
+  const { question, expected } = questionFor(session);
+  await session.ask(question, listener, signal);
+  last = question;
+  recorder.note({ kind: 'answered' });
+  view.judge(expected);
+  const { report, summary } = await session.report();
+  recorder.note({ kind: 'details', report, summary });
+  view.details(report, summary);
+}
+
+async function compare(signal: AbortSignal): Promise<void> {
+  say('Decoding the same prompt with stock and with sift…', null);
+  const comparison = await session!.compare(last!, signal);
+  recorder.note({ kind: 'compared', comparison });
+  view.compared(comparison);
+}
+
+/** Without WebGPU there is something to look at all the same. */
+async function offerRecording(): Promise<void> {
+  const recording = (await (await fetch('./recorded.json')).json()) as Recording;
+  buttons.ask.textContent = 'Play the recording';
+  byId('question-note', HTMLElement).textContent =
+    `Recorded on ${recording.date}: ${recording.model} on ${recording.machine}. Nothing is computed here.`;
+  byId('controls', HTMLFormElement).dataset.recorded = '';
+  for (const card of document.querySelectorAll<HTMLElement>('#drop, #facts, #length, #preset, #model')) {
+    card.inert = true;
+  }
+  byId('controls', HTMLFormElement).onsubmit = (event) => {
+    event.preventDefault();
+    void run((signal) => play(recording, view, signal), 'Played.');
+  };
+}
+
+function listen(): void {
+  byId('controls', HTMLFormElement).onsubmit = (event) => {
+    event.preventDefault();
+    void run(ask, 'Done.');
+  };
+  buttons.compare.addEventListener('click', () => void run(compare, 'Compared.'));
+  buttons.stop.addEventListener('click', () => running?.abort());
+  for (const input of [length, preset, modelSelect]) input.addEventListener('input', showChoices);
+  const open = async (file: File | undefined) => {
+    if (!file) return;
+    hideProblem(problem);
+    try {
+      source = await readSource(file);
+      facts = drawFacts();
+      showChoices();
+      say(`${file.name} is open.`);
+    } catch (error) {
+      showProblem(problem, error);
+    }
+  };
+  const file = byId('file', HTMLInputElement);
+  file.addEventListener('change', () => void open(file.files?.[0]));
+  const drop = byId('drop', HTMLElement);
+  drop.addEventListener('dragover', (event) => event.preventDefault());
+  drop.addEventListener('drop', (event) => {
+    event.preventDefault();
+    void open(event.dataTransfer?.files[0]);
+  });
+  byId('theme', HTMLButtonElement).addEventListener('click', () => {
+    const root = document.documentElement;
+    const dark =
+      getComputedStyle(root).colorScheme === 'dark' ||
+      (root.style.colorScheme === '' && matchMedia('(prefers-color-scheme: dark)').matches);
+    root.style.colorScheme = dark ? 'light' : 'dark';
+    view.recolour();
+  });
+}
+
+async function start(): Promise<void> {
+  listen();
+  modelSelect.replaceChildren(
+    ...MODELS.map(({ label, megabytes }) =>
+      create('option', {
+        textContent: `${label} · ${megabytes >= 1000 ? `${megabytes / 1000} GB` : `${megabytes} MB`}`,
+      }),
+    ),
+  );
+  const gpu = await findGpu();
+  const runs = 'name' in gpu;
+  const fast = runs && !gpu.software;
+  // A model of the hub where there is a GPU for it and a network.
+  modelSelect.selectedIndex = fast && navigator.onLine ? 1 : 0;
+  length.value = fast ? '12' : '9';
+  byId('gpu', HTMLElement).textContent = runs ? gpu.name : 'No WebGPU';
+  if (runs && gpu.software) byId('gpu', HTMLElement).textContent += ' (software: slow)';
+  showChoices();
+  if (!runs) {
+    showNoGpu(byId('no-gpu', HTMLElement), gpu);
+    await offerRecording();
+  }
+  Object.assign(window, {
+    recording: () => packed({ machine: '', model: model().label, date: '', events: recorder.events }),
+  });
+  document.documentElement.dataset.state = 'ready';
+}
+
+void start().catch((error) => showProblem(problem, error));

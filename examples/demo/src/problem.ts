@@ -1,5 +1,7 @@
 import { SiftError, type SiftErrorCode } from '../../../src/index.ts';
+import { FileProblem } from './document.ts';
 import { create } from './dom.ts';
+import type { NoGpu } from './gpu.ts';
 
 /** What the user can do about an error of the plugin. */
 const HINTS: Partial<Record<SiftErrorCode, string>> = {
@@ -15,30 +17,22 @@ const HINTS: Partial<Record<SiftErrorCode, string>> = {
   DEVICE_LOST: 'Reload the page.',
 };
 
-/** A problem that the page itself finds. */
-export class DemoError extends Error {
-  constructor(
-    readonly code: string,
-    message: string,
-    readonly hint: string,
-  ) {
-    super(message);
-  }
-}
-
 function hintFor(error: unknown): string | undefined {
-  if (error instanceof DemoError) return error.hint;
   if (error instanceof SiftError) return HINTS[error.code];
-  if (/fetch|network/i.test(String(error)))
-    return 'A file did not arrive. Models of the hub need a network connection; check the model id, too.';
+  if (error instanceof FileProblem) return 'Choose another file, or go on with the document that is open.';
+  if (/out of memory|allocation|OOM/i.test(String(error)))
+    return 'There is not enough memory. Try fewer tokens or a smaller model, or close other pages.';
+  if (/device.*lost|lost.*device/i.test(String(error))) return HINTS.DEVICE_LOST;
   if (/not found|unauthorized|404|401/i.test(String(error)))
-    return 'Check the model id and whether the model has ONNX weights of this dtype (folder onnx/ on the hub).';
+    return 'The hub does not have this model any more, or not in this form. Take another model.';
+  if (/fetch|network|could not locate/i.test(String(error)))
+    return 'A file did not arrive. Models of the hub need a network. The embedded model does not.';
   return undefined;
 }
 
 /** Shows an error with its code, its message and what to do. */
 export function showProblem(box: HTMLElement, error: unknown): void {
-  const code = error instanceof SiftError || error instanceof DemoError ? error.code : 'ERROR';
+  const code = error instanceof SiftError ? error.code : 'ERROR';
   const message = error instanceof Error ? error.message : String(error);
   const hint = hintFor(error);
   const close = create('button', { type: 'button', className: 'quiet', textContent: 'Dismiss' });
@@ -55,4 +49,14 @@ export function showProblem(box: HTMLElement, error: unknown): void {
 export function hideProblem(box: HTMLElement): void {
   box.hidden = true;
   box.replaceChildren();
+}
+
+/** Says why nothing can run here, and what helps. */
+export function showNoGpu(box: HTMLElement, { problem, remedies }: NoGpu): void {
+  box.replaceChildren(
+    create('p', { textContent: problem }),
+    create('ul', {}, ...remedies.map((remedy) => create('li', { textContent: remedy }))),
+    create('p', { className: 'hint', textContent: 'Below, a recorded session can be played.' }),
+  );
+  box.hidden = false;
 }

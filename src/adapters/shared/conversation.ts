@@ -1,9 +1,9 @@
 import { SiftError } from '../../errors.ts';
-import { allocate } from '../../kernel/gpu/allocate.ts';
 import { type AttentionShape, shapeConstants } from '../../kernel/shape.ts';
-import { LayerState, layerStateBytes } from '../../kernel/step/layer-state.ts';
-import { shadowBytes, shadowGroups } from '../../kernel/step/shadow.ts';
+import { LayerState } from '../../kernel/step/layer-state.ts';
+import { reserveShadows } from '../../kernel/step/shadow.ts';
 import { isDense, planStep, type StepPlan, type ThresholdPolicy, withExactKeys } from '../../policy/index.ts';
+import { StepTimes } from './step-times.ts';
 
 /** What was left to the runtime's kernel or kept whole, and how often. */
 export type ReasonCounts = Map<string, number>;
@@ -36,6 +36,7 @@ export class Conversation {
   /** Bytes of K (and of V) that dense steps through our kernels read. */
   denseBytes = 0;
   readonly reasons: ReasonCounts = new Map();
+  readonly times = new StepTimes();
   /** Steps that should have been learned from and were not. */
   private missed = 0;
   /** The moments of V are due, since a step that should have measured them did not. */
@@ -73,10 +74,8 @@ export class Conversation {
   async reserve(): Promise<void> {
     const { device, asked: policy, batch } = this;
     const wanted = [...this.routed].filter(([layer]) => !this.layers.has(layer));
-    const bytes = wanted.reduce((sum, [, shape]) => sum + layerStateBytes(shape, batch, policy), 0);
-    const states = await allocate(device, 'Thresholds and figures need', bytes, () =>
-      wanted.map(([, shape]) => new LayerState(device, shape, batch, policy)),
-    );
+    const shapes = wanted.map(([, shape]) => shape);
+    const states = await LayerState.allocate(device, shapes, batch, policy);
     wanted.forEach(([layer], i) => {
       this.layers.set(layer, states[i]!);
     });
@@ -87,21 +86,14 @@ export class Conversation {
    * the reason is counted.
    */
   async reserveShadow(rows: number): Promise<void> {
-    const { device, batch } = this;
-    const groups = shadowGroups(rows);
+    const shadows = [...this.layers.values()].map(({ shadow }) => shadow);
     // The steps that read the buffers of before were submitted.
-    for (const { shadow } of this.layers.values()) shadow.collect();
-    const wanted = [...this.layers.values()].filter(({ shadow }) => !shadow.has(groups));
-    if (wanted.length === 0) return;
-    const bytes = wanted.reduce((sum, { shape }) => sum + shadowBytes(shape, batch, rows), 0);
+    for (const shadow of shadows) shadow.collect();
     try {
-      await allocate(device, 'The shadow of K needs', bytes, () => {
-        for (const { shadow } of wanted) shadow.get(groups);
-        return [];
-      });
+      await reserveShadows(this.device, shadows, rows);
     } catch (error) {
       if (!(error instanceof SiftError) || error.code !== 'OUT_OF_MEMORY') throw error;
-      for (const { shadow } of this.layers.values()) shadow.destroy();
+      for (const shadow of shadows) shadow.destroy();
       this.withoutShadow = true;
       this.count(`all of K is read: ${error.message}`);
     }
@@ -110,6 +102,7 @@ export class Conversation {
   /** Begins a decode step on `length` keys, the new one among them. */
   begin(length: number): StepAccount {
     this.step++;
+    this.times.begin();
     const plan = planStep(this.policy, this.step, length, this.missed);
     const measure = plan.measure || (this.owesMoments && !isDense(this.policy));
     return new StepAccount({ ...plan, measure }, length);
@@ -118,6 +111,7 @@ export class Conversation {
   /** Adds a step to the account, once it is over. */
   finish(step: StepAccount, shortReason: (step: StepAccount) => string): void {
     const { attended, short, plan } = step;
+    this.times.end();
     for (const reason of step.reasons) this.count(reason);
     // What was encoded for a step that was given up may never have been submitted.
     if (step.gaveUp) for (const { shadow } of this.layers.values()) shadow.reset();
@@ -159,6 +153,7 @@ export class Conversation {
       this.device.queue.submit([encoder.finish()]);
     }
     this.step = 0;
+    this.times.reset();
     this.missed = 0;
     this.owesMoments = false;
     this.failure = undefined;
@@ -205,6 +200,8 @@ export class StepAccount {
   readonly reasons = new Set<string>();
   /** Nothing of the step counts. */
   gaveUp = false;
+  /** The step notes which V rows it reads. */
+  notesReads = false;
   /** Why the step is dense, where that is neither the policy's doing nor the crossover's. */
   why: string | undefined;
 

@@ -1,7 +1,8 @@
+import type { Comparison } from '../../comparison.ts';
 import type { SiftError } from '../../errors.ts';
 import type { ThresholdPolicy } from '../../policy/index.ts';
-import type { SiftReport } from '../../report.ts';
-import { buildReport, stockCacheReport } from './report.ts';
+import type { ReportOptions, SiftReport, SiftSummary } from '../../report.ts';
+import { buildReport, reportAs, stockCacheReport } from './report.ts';
 import type { Sift } from './sift.ts';
 
 /** Stands where sift cannot work: it is off for good, and says why. */
@@ -22,7 +23,21 @@ export class IdleSift implements Sift {
 
   dispose(): void {}
 
-  report(): Promise<SiftReport> {
+  /** @throws {SiftError} why sift cannot work */
+  async compare(): Promise<Comparison> {
+    throw this.unsupported;
+  }
+
+  /** @throws {SiftError} why sift cannot work */
+  async inspect(): Promise<() => void> {
+    throw this.unsupported;
+  }
+
+  report(options: ReportOptions = {}): Promise<SiftReport & SiftSummary> {
+    return reportAs(options, () => this.fullReport());
+  }
+
+  private fullReport(): Promise<SiftReport> {
     const { code, message } = this.unsupported;
     return buildReport({
       state: 'off',

@@ -63,6 +63,38 @@ describe('LifeCycle', () => {
     expect(done).toEqual(['second', 'first', 'late']);
   });
 
+  test('what it owns is freed when the work under way is over, also what comes after its end', async () => {
+    const freed: string[] = [];
+    const life = LifeCycle.begin({}, 'pipeline');
+    let end = () => {};
+    const work = life.during(async () => {
+      life.own(() => freed.push('first'));
+      await new Promise<void>((resolve) => {
+        end = resolve;
+      });
+      life.own(() => freed.push('second'));
+      expect(freed).toEqual([]);
+    });
+    life.dispose();
+    end();
+    await work;
+    expect(freed).toEqual(['second', 'first']);
+    life.own(() => freed.push('third'));
+    expect(freed).toEqual(['second', 'first', 'third']);
+  });
+
+  test('work that fails is over, too', async () => {
+    const freed: string[] = [];
+    const life = LifeCycle.begin({}, 'pipeline');
+    const work = life.during(async () => {
+      life.own(() => freed.push('it'));
+      life.dispose();
+      throw new Error('no');
+    });
+    await expect(work).rejects.toThrow('no');
+    expect(freed).toEqual(['it']);
+  });
+
   test('a lost device: nothing is routed, and every call says so', async () => {
     const { device: gpu, lose } = device();
     const life = LifeCycle.begin({}, 'pipeline');
@@ -82,7 +114,7 @@ describe('LifeCycle', () => {
   test('a failure while enabling is told as what ended the life, else as it is, always a SiftError', async () => {
     const own = new SiftError('SELF_TEST_FAILED', 'off');
     expect(LifeCycle.begin({}, 'pipeline').fail(own)).toBe(own);
-    const raw = LifeCycle.begin({}, 'pipeline').fail(new Error('from the runtime'));
+    const raw = LifeCycle.begin({}, 'pipeline').fail(new Error('from the runtime')) as SiftError;
     expect([raw.code, raw.message]).toEqual([
       'UNSUPPORTED_MODEL',
       'Sift could not be enabled: from the runtime',
@@ -90,12 +122,35 @@ describe('LifeCycle', () => {
 
     const disposed = LifeCycle.begin({}, 'pipeline');
     disposed.dispose();
-    expect(disposed.fail(new Error('released')).code).toBe('DISPOSED');
+    expect(disposed.fail(new Error('released'))).toMatchObject({ code: 'DISPOSED' });
 
     const { device: gpu, lose } = device();
     const lost = LifeCycle.begin({}, 'pipeline');
     lost.watch(gpu);
     await lose();
-    expect(lost.fail(new Error('AbortError')).code).toBe('DEVICE_LOST');
+    expect(lost.fail(new Error('AbortError'))).toMatchObject({ code: 'DEVICE_LOST' });
+  });
+
+  test('a signal ends the enabling, takes everything down, and what it says is what is thrown', () => {
+    const leaving = new AbortController();
+    const target = {};
+    const done: string[] = [];
+    const life = LifeCycle.begin(target, 'pipeline', leaving.signal);
+    life.defer(() => done.push('undone'));
+    life.check();
+    leaving.abort();
+    expect(() => life.check()).toThrow(expect.objectContaining({ name: 'AbortError' }));
+    expect(life.fail(new SiftError('UNSUPPORTED_MODEL', 'wrapped'))).toBe(leaving.signal.reason);
+    expect([life.state, ...done]).toEqual(['disposed', 'undone']);
+    LifeCycle.begin(target, 'pipeline').dispose();
+  });
+
+  test('once it is on, a signal does nothing', () => {
+    const leaving = new AbortController();
+    const life = LifeCycle.begin({}, 'pipeline', leaving.signal);
+    life.start();
+    leaving.abort();
+    life.check();
+    expect(life.state).toBe('on');
   });
 });

@@ -1,4 +1,5 @@
 import { SiftError } from '../../errors.ts';
+import { deviceLost } from '../../kernel/gpu/allocate.ts';
 
 /**
  * - `enabling`: what is needed is being found out; nothing is routed.
@@ -20,17 +21,25 @@ const living = new WeakMap<object, LifeCycle>();
 export class LifeCycle {
   private current: LifeState = 'enabling';
   private readonly undo: (() => void)[] = [];
+  /** Pieces of work that are under way, and what waits for their end. */
+  private working = 0;
+  private readonly afterwards: (() => void)[] = [];
   /** Why the device is gone. */
   lost: GPUDeviceLostInfo | undefined;
 
-  private constructor(private readonly what: string) {}
+  private constructor(
+    private readonly what: string,
+    /** Ends the enabling. */
+    private readonly signal: AbortSignal | undefined,
+  ) {}
 
   /**
    * Begins the life of a sift on a target, which may have one at a time.
    * @param what what the target is to the user: `pipeline`, `engine`
+   * @param signal ends it, until it has begun to be on
    * @throws {SiftError} `INVALID_OPTION` if it has one, or is being given it by another call
    */
-  static begin(target: object, what: string): LifeCycle {
+  static begin(target: object, what: string, signal?: AbortSignal): LifeCycle {
     const known = living.get(target);
     if (known) {
       throw new SiftError(
@@ -41,7 +50,7 @@ export class LifeCycle {
         { option: what },
       );
     }
-    const life = new LifeCycle(what);
+    const life = new LifeCycle(what, signal);
     living.set(target, life);
     life.defer(() => living.delete(target));
     return life;
@@ -57,6 +66,27 @@ export class LifeCycle {
     else this.undo.push(undo);
   }
 
+  /**
+   * Does work on what the life owns: what is to be freed meanwhile is freed when the work is over, since the GPU must not be given
+   * buffers that were destroyed.
+   */
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    this.working++;
+    try {
+      return await work();
+    } finally {
+      if (--this.working === 0) for (const free of this.afterwards.splice(0).reverse()) free();
+    }
+  }
+
+  /** Something to be freed when the life ends, but not before the work that is under way is over. */
+  own(free: () => void): void {
+    this.defer(() => {
+      if (this.working > 0) this.afterwards.push(free);
+      else free();
+    });
+  }
+
   /** Notes when a device is lost. */
   watch(device: GPUDevice): void {
     void device.lost.then((info) => {
@@ -66,12 +96,11 @@ export class LifeCycle {
     });
   }
 
-  /** @throws {SiftError} `DISPOSED` or `DEVICE_LOST` if the life is over or cannot go on */
+  /** @throws {SiftError} `DISPOSED` or `DEVICE_LOST` if the life is over or cannot go on; the signal's reason if enabling was aborted */
   check(): void {
-    if (this.current === 'disposed') {
-      throw new SiftError('DISPOSED', `The ${this.what} was disposed of while sift was being enabled.`);
-    }
-    if (this.current === 'lost') throw this.lostError();
+    if (this.current === 'enabling') this.signal?.throwIfAborted();
+    if (this.current === 'disposed') throw this.disposedError();
+    if (this.current === 'lost') throw deviceLost(this.lost!);
   }
 
   /** Enabling is done. */
@@ -84,7 +113,7 @@ export class LifeCycle {
   enable(): void {
     if (this.current === 'disposed')
       throw new SiftError('DISPOSED', 'This sift was disposed of. Call enableSift again.');
-    if (this.current === 'lost') throw this.lostError();
+    if (this.current === 'lost') throw deviceLost(this.lost!);
     this.current = 'on';
   }
 
@@ -100,26 +129,21 @@ export class LifeCycle {
 
   /**
    * Enabling has failed: takes everything down.
-   * @returns what to throw: why the life ended, if that came first; else the error, as a SiftError
+   * @returns what to throw: the signal's reason if it was aborted; why the life ended, if that came first; else the error, as a SiftError
    */
-  fail(error: unknown): SiftError {
+  fail(error: unknown): unknown {
     const { current } = this;
-    const state = current === 'lost' ? this.lostError() : undefined;
+    const state = current === 'lost' ? deviceLost(this.lost!) : undefined;
     this.dispose();
-    if (current === 'disposed')
-      return new SiftError('DISPOSED', `The ${this.what} was disposed of while sift was being enabled.`, {
-        cause: error,
-      });
+    if (this.signal?.aborted) return this.signal.reason;
+    if (current === 'disposed') return this.disposedError(error);
     if (state) return state;
     if (error instanceof SiftError) return error;
     const message = error instanceof Error ? error.message : String(error);
     return new SiftError('UNSUPPORTED_MODEL', `Sift could not be enabled: ${message}`, { cause: error });
   }
 
-  private lostError(): SiftError {
-    return new SiftError(
-      'DEVICE_LOST',
-      `The GPU device was lost (${this.lost?.message || this.lost?.reason}). Load the model again, then call enableSift.`,
-    );
+  private disposedError(cause?: unknown): SiftError {
+    return new SiftError('DISPOSED', `The ${this.what} was disposed of meanwhile.`, { cause });
   }
 }

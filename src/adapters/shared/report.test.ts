@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import type { HeadFigures, LayerFigures, LayerState } from '../../kernel/step/layer-state.ts';
-import { presetPolicy } from '../../policy/index.ts';
+import { learnedPolicy, presetPolicy } from '../../policy/index.ts';
 import { attentionKey } from './attention-key.ts';
 import type { Conversation } from './conversation.ts';
-import { buildReport, type ReportSource, stockCacheReport } from './report.ts';
+import { buildReport, type ReportSource, reportAs, SUMMARIES, stockCacheReport } from './report.ts';
+import { summarise } from './summary.ts';
 
 /** Four query heads on two KV heads, rows of 64 elements in f16: 128 bytes. */
 const shape = { queryHeads: 4, kvHeads: 2, headSize: 64, dtype: 'f16' } as const;
@@ -38,6 +39,7 @@ function sourceOf(states: LayerState[], changes: Partial<ReportSource> = {}): Re
     shortByLayer: new Map([[5, 1]]),
     length: 101,
     reasons: new Map([['shorter than 64', 1]]),
+    times: { median: 12.5, steps: 3 },
     shadowBytes: changes.policy?.keys === 'shadow' ? 4096 : 0,
     layers: new Map(states.map((state, i) => [5 - i, state])),
   };
@@ -75,7 +77,7 @@ describe('buildReport', () => {
     expect(shares).toEqual([0.25, 1]);
     expect([shortSteps, stockSteps]).toEqual([1, 4]);
     expect(of.map(({ kept }) => kept)).toEqual([0.15, 1, 0.15, 1]);
-    expect(of[0]).toMatchObject({ lastKept: 0.1, keptMass: 0.9, fit: null, status: 'learning' });
+    expect(of[0]).toMatchObject({ lastKept: 0.1, keptMass: 0.9, fit: null, status: 'given' });
     expect(of[0]!.threshold).toBeCloseTo(0.01, 12);
     expect(of[2]).toMatchObject({ threshold: null, fit: { alpha: 0.5, beta: -0.5, r2: 0.9 } });
     expect(of[3]).toMatchObject({ lastKept: 1, keptMass: 1, threshold: null });
@@ -194,5 +196,42 @@ describe('buildReport', () => {
       valuesSaved: 150 * 128,
       shadowMemory: 4096,
     });
+  });
+
+  test.each([
+    ['a policy that learns nothing', presetPolicy('fast'), ['given', 'guarded']],
+    ['one that keeps every row', presetPolicy('exact'), ['given', 'guarded']],
+    ['one that learns', learnedPolicy(), ['learning', 'guarded']],
+  ] as const)('thresholds of %s', async (_, policy, expected) => {
+    const heads = [head(), head({ status: 'guarded' }), head(), head()];
+    const groups = [
+      { lastUnion: 12, unionRows: 50 },
+      { lastUnion: 20, unionRows: 200 },
+    ];
+    const report = await buildReport(sourceOf([layer(async () => ({ heads, groups }))], { policy }));
+    expect(report.layers[0]!.heads.slice(0, 2).map(({ status }) => status)).toEqual(expected);
+  });
+
+  test('speed; before the first step there is none', async () => {
+    const { speed } = await buildReport(sourceOf([]));
+    expect(speed).toEqual({ millisecondsPerToken: 12.5, tokensPerSecond: 80, steps: 3 });
+    const nothing = await buildReport(sourceOf([], { conversation: undefined }));
+    expect(nothing.speed).toEqual({ millisecondsPerToken: null, tokensPerSecond: null, steps: 0 });
+  });
+});
+
+describe('reportAs', () => {
+  const report = () => buildReport(sourceOf([]));
+
+  test('a whole report, or one in short', async () => {
+    SUMMARIES.part = { summarise };
+    expect(await reportAs({}, report)).toEqual(await report());
+    const short = await reportAs({ summary: true }, report);
+    expect(short).not.toHaveProperty('layers');
+    expect(short).toMatchObject({ layerCount: 0, speed: { steps: 3 }, enabled: true });
+  });
+
+  test('an unknown option', async () => {
+    await expect(reportAs({ sumary: true } as object, report)).rejects.toThrow('Did you mean `summary`?');
   });
 });

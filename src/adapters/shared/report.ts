@@ -1,11 +1,23 @@
+import type { SiftError } from '../../errors.ts';
 import { shapeConstants } from '../../kernel/shape.ts';
 import type { LayerFigures, LayerState } from '../../kernel/step/layer-state.ts';
 import { shadowRowBytes } from '../../kernel/step/shadow.ts';
-import { ESTIMATE_KEYS, type Target, type ThresholdPolicy } from '../../policy/index.ts';
-import type { CacheReport, CrossoverReport, HeadReport, LayerReport, SiftReport } from '../../report.ts';
+import { LaterPart } from '../../later-part.ts';
+import { checkNames } from '../../option-checks.ts';
+import { ESTIMATE_KEYS, isDense, isLearned, type Target, type ThresholdPolicy } from '../../policy/index.ts';
+import type {
+  CacheReport,
+  CrossoverReport,
+  HeadReport,
+  LayerReport,
+  ReportOptions,
+  SiftReport,
+  SiftSummary,
+} from '../../report.ts';
 import { layerOfKey, nthOfKey } from './attention-key.ts';
 import type { Conversation } from './conversation.ts';
 import type { LifeState } from './life-cycle.ts';
+import type { summarise as Summarise } from './summary.ts';
 
 /** What a report is made from. */
 export interface ReportSource {
@@ -25,7 +37,14 @@ export interface ReportSource {
 /** The report of a KV cache that is the runtime's own. */
 export function stockCacheReport(reason: string): CacheReport {
   const counts = { steps: 0, grown: 0, copied: 0 };
-  return { kind: 'stock', capacity: null, gpuBytes: 0, ...counts, reasons: [{ reason, count: 1 }] };
+  return {
+    kind: 'stock',
+    capacity: null,
+    gpuBytes: 0,
+    freed: false,
+    ...counts,
+    reasons: [{ reason, count: 1 }],
+  };
 }
 
 function describeTarget(target: Target): string {
@@ -49,9 +68,9 @@ function meanOfKnown(values: readonly (number | null)[]): number | null {
 }
 const finite = (value: number): number => (Number.isFinite(value) ? value : 0);
 
-function headReport(head: LayerFigures['heads'][number]): HeadReport {
+function headReport(head: LayerFigures['heads'][number], given: boolean): HeadReport {
   return {
-    status: head.status,
+    status: given && head.status === 'learning' ? 'given' : head.status,
     kept: head.totalRows > 0 ? head.keptRows / head.totalRows : 1,
     lastKept: head.lastLength > 0 ? head.lastKept / head.lastLength : 1,
     keptMass: head.siftedSteps > 0 ? head.massSum / head.siftedSteps : 1,
@@ -67,10 +86,11 @@ function layerReport(
   key: number,
   state: LayerState,
   figures: LayerFigures,
+  given: boolean,
   steps: Pick<LayerReport, 'shortSteps' | 'stockSteps'>,
 ): LayerReport {
   const { group } = shapeConstants(state.shape);
-  const heads = figures.heads.map(headReport);
+  const heads = figures.heads.map((head) => headReport(head, given));
   const groups = figures.groups.map(({ unionRows }, i) => {
     const total = figures.heads[i * group]?.totalRows ?? 0;
     return total > 0 ? unionRows / total : 1;
@@ -93,13 +113,9 @@ function betweenRows(total: number, head: { siftedSteps: number } | undefined): 
   return Math.max(0, total - (head?.siftedSteps ?? 0) * (sink + newest));
 }
 
-/** The figures of all layers; undefined if the device does not answer any more. */
-async function readFigures(states: readonly LayerState[]): Promise<LayerFigures[] | undefined> {
-  try {
-    return await Promise.all(states.map((state) => state.read()));
-  } catch {
-    return undefined;
-  }
+/** The figures of all layers, or why the device does not give them. */
+function readFigures(states: readonly LayerState[]): Promise<LayerFigures[] | SiftError> {
+  return Promise.all(states.map((state) => state.read())).catch((error: unknown) => error as SiftError);
 }
 
 /** Reads the figures of the latest conversation back and puts them in words and numbers. */
@@ -125,13 +141,17 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
     stockByLayer: new Map(conversation?.stockByLayer),
     length: conversation?.length ?? 0,
     reasons: [...(conversation?.reasons ?? [])],
+    time: conversation?.times.median ?? null,
+    timed: conversation?.times.steps ?? 0,
   };
   const all = [...(conversation?.layers ?? [])].sort(([a], [b]) => a - b);
   const read = await readFigures(all.map(([, state]) => state));
+  const given = isDense(policy) || !isLearned(policy);
   // The device may be lost while it is asked.
-  const states = read ? all : [];
+  const states = read instanceof Error ? [] : all;
+  const notes = read instanceof Error ? [`figures could not be read: ${read.message}`] : [];
   for (const [i, [layer, state]] of states.entries()) {
-    const figures = read![i]!;
+    const figures = (read as LayerFigures[])[i]!;
     const { group, elementBytes } = shapeConstants(state.shape);
     const rowBytes = state.shape.headSize * elementBytes;
     const shadowed = state.shadow.bytes > 0;
@@ -147,7 +167,7 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
     });
     const shortSteps = counted.shortByLayer.get(layer) ?? 0;
     const stockSteps = counted.stockByLayer.get(layer) ?? 0;
-    layers.push(layerReport(layer, state, figures, { shortSteps, stockSteps }));
+    layers.push(layerReport(layer, state, figures, given, { shortSteps, stockSteps }));
   }
   bytes.keysRead += counted.denseBytes;
   bytes.valuesRead += counted.denseBytes;
@@ -166,6 +186,11 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
     steps: { sifted: counted.sifted, dense: counted.dense },
     shortSteps: counted.short,
     stockSteps: counted.stock,
+    speed: {
+      millisecondsPerToken: counted.time,
+      tokensPerSecond: counted.time ? 1000 / counted.time : null,
+      steps: counted.timed,
+    },
     crossover: [...source.crossover],
     conversations: source.conversations,
     length: counted.length,
@@ -176,7 +201,24 @@ export async function buildReport(source: ReportSource): Promise<SiftReport> {
     layers,
     reasons: [
       ...counted.reasons.map(([reason, count]) => ({ reason, count })),
-      ...source.notes.map((reason) => ({ reason, count: 1 })),
+      ...[...source.notes, ...notes].map((reason) => ({ reason, count: 1 })),
     ],
   };
+}
+
+/** The code of summaries. */
+export const SUMMARIES = new LaterPart<{ summarise: typeof Summarise }>('The code of summaries');
+
+/**
+ * A report as the options ask for it.
+ * @throws {SiftError} `INVALID_OPTION`, `UNSUPPORTED_RUNTIME`
+ */
+export async function reportAs(
+  options: ReportOptions,
+  report: () => Promise<SiftReport>,
+): Promise<SiftReport & SiftSummary> {
+  checkNames(options, ['summary']);
+  // Which of the two it is, the overloads of `Sift` say.
+  const made = options.summary ? (await SUMMARIES.get()).summarise(await report()) : await report();
+  return made as SiftReport & SiftSummary;
 }

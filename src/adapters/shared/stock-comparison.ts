@@ -1,5 +1,5 @@
 import { SiftError } from '../../errors.ts';
-import { allocate } from '../../kernel/gpu/allocate.ts';
+import { allocate, type Owned } from '../../kernel/gpu/allocate.ts';
 import { OutputComparison } from '../../kernel/proof/output-comparison.ts';
 import { type AttentionShape, type DType, describeShape } from '../../kernel/shape.ts';
 import {
@@ -24,7 +24,7 @@ export const EXACT_STEP = { policy: EXACT, plan: planStep(EXACT, 1) } as const;
 export class StockComparison {
   private constructor(
     private readonly encoder: AttentionEncoder,
-    private readonly resources: StepResources,
+    readonly resources: StepResources,
     private readonly comparison: OutputComparison,
     private readonly state: LayerState,
     private readonly output: GPUBuffer,
@@ -33,21 +33,34 @@ export class StockComparison {
 
   /**
    * @param tested an encoder that has the dense kernels; the comparison has resources of its own, so that it disturbs nobody's
-   * @throws {SiftError} `OUT_OF_MEMORY`
+   * @param owned gets what is made, as it is made
+   * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`, `SELF_TEST_FAILED` if the comparison does not compile
    */
-  static async create(tested: AttentionEncoder): Promise<StockComparison> {
+  static async create(tested: AttentionEncoder, owned: Owned): Promise<StockComparison> {
     const { shape } = tested;
     const { device } = tested.resources;
     const usage = GPUBufferUsage.STORAGE;
     const bytes = Math.ceil((shape.queryHeads * shape.headSize * 4) / 16) * 16;
-    const [output, lse] = await allocate(device, 'Buffers for a comparison need', bytes, () => [
-      device.createBuffer({ label: 'sift comparison', size: bytes, usage }),
-      device.createBuffer({ label: 'sift comparison lse', size: shape.queryHeads * 4, usage }),
+    const [output, lse] = await allocate(device, 'A comparison needs', 0, () => [
+      device.createBuffer({ size: bytes, usage }),
+      device.createBuffer({ size: shape.queryHeads * 4, usage }),
     ]);
-    const resources = createStepResources(device);
+    owned.push(output!, lse!);
+    const resources = await createStepResources(device);
+    owned.push({ destroy: () => destroyStepResources(resources) });
     const comparison = await OutputComparison.create(device, shape);
-    const state = new LayerState(device, shape, 1, EXACT);
-    return new StockComparison(tested.on(resources), resources, comparison, state, output!, lse!);
+    owned.push(comparison);
+    const [state] = await LayerState.allocate(device, [shape], 1, EXACT);
+    owned.push(state!);
+    return new StockComparison(tested.on(resources), resources, comparison, state!, output!, lse!);
+  }
+
+  /**
+   * Has the memory that comparisons on so many keys need, so that encoding them creates no buffer.
+   * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
+   */
+  reserve(maxLength: number): Promise<void> {
+    return this.encoder.reserve({ ...EXACT_STEP, batch: 1, maxLength }, [this.state]);
   }
 
   /** Zeros, for lengths that are given without a buffer. */
@@ -92,12 +105,5 @@ export class StockComparison {
     const bound = STOCK_BOUND[this.shape.dtype];
     if (relative <= bound && largest > 0) return undefined;
     return `On the model's own data our dense attention (${describeShape(this.shape)}) differs from the runtime's by ${relative.toExponential(2)} of the largest output (${largest.toExponential(2)}); allowed: ${bound}.`;
-  }
-
-  destroy(): void {
-    this.state.destroy();
-    this.output.destroy();
-    this.lse.destroy();
-    destroyStepResources(this.resources);
   }
 }

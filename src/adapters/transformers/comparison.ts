@@ -1,3 +1,4 @@
+import type { Owned } from '../../kernel/gpu/allocate.ts';
 import { describeShape } from '../../kernel/shape.ts';
 import type { AttentionEncoder } from '../../kernel/step/encoder.ts';
 import { StockComparison } from '../shared/stock-comparison.ts';
@@ -9,16 +10,25 @@ import { LayerLocator } from './layer-locator.ts';
 import type { Dispatch, DispatchHandler } from './pass-hook.ts';
 import { indirectReason, isMatched, type MatchedProgram, type Program, windowOffset } from './program.ts';
 import type { Tensors } from './session-hook.ts';
+import { TRIAL_LENGTH } from './trial.ts';
 
 /** Comparisons by the key of their shapes. */
 export type Comparisons = ReadonlyMap<string, StockComparison>;
 
-/** A comparison for each shape of a model's attention. */
+/**
+ * A comparison for each shape of a model's attention.
+ * @param owned gets what is made, as it is made
+ */
 export async function createComparisons(
   encoders: ReadonlyMap<string, AttentionEncoder>,
+  owned: Owned,
 ): Promise<Comparisons> {
   const comparisons = new Map<string, StockComparison>();
-  for (const [key, encoder] of encoders) comparisons.set(key, await StockComparison.create(encoder));
+  for (const [key, encoder] of encoders) {
+    const comparison = await StockComparison.create(encoder, owned);
+    await comparison.reserve(TRIAL_LENGTH);
+    comparisons.set(key, comparison);
+  }
   return comparisons;
 }
 
@@ -45,8 +55,6 @@ export class ComparingHandler implements DispatchHandler {
   private held: HeldDispatch[] | undefined;
   /** Where that uniform is, in bytes. */
   private windowOffset = 0;
-  /** Buffers that live until the run is over. */
-  private readonly spare: GPUBuffer[] = [];
 
   /**
    * @param windows what compares attentions over a window; none: windows are not compared
@@ -103,7 +111,6 @@ export class ComparingHandler implements DispatchHandler {
    * @returns what is wrong with them; undefined: nothing
    */
   async windowFault(): Promise<string | undefined> {
-    for (const buffer of this.spare) buffer.destroy();
     if (this.windowed.size === 0 || this.unwindowed) return 'not every layer could be compared over a window';
     const faults: string[] = [];
     for (const comparison of this.windowed) {
@@ -132,7 +139,8 @@ export class ComparingHandler implements DispatchHandler {
     const first = held?.[0] && withUniform(held[0], windowOffset, WINDOW);
     if (!held || !first || !comparison || attention.maxLength <= WINDOW) return false;
     const { pass } = dispatch;
-    this.encode(pass, [first, ...held.slice(1)]);
+    const { resources } = comparison;
+    for (const each of [first, ...held.slice(1)]) encodeHeld(resources, pass, each);
     dispatch.encodeStock();
     comparison.attend(
       pass,
@@ -141,14 +149,7 @@ export class ComparingHandler implements DispatchHandler {
     );
     comparison.compare(pass, attention.output);
     this.windowed.add(comparison);
-    this.encode(pass, held);
+    for (const each of held) encodeHeld(resources, pass, each);
     return true;
-  }
-
-  private encode(pass: GPUComputePassEncoder, dispatches: readonly HeldDispatch[]): void {
-    for (const each of dispatches) {
-      const uniforms = encodeHeld(this.hook.device, pass, each);
-      if (uniforms) this.spare.push(uniforms);
-    }
   }
 }

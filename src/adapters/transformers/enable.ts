@@ -8,6 +8,7 @@ import {
   destroyStepResources,
   type StepResources,
 } from '../../kernel/step/encoder.ts';
+import { checkSignal } from '../../option-checks.ts';
 import {
   resolveCache,
   resolvePolicy,
@@ -55,10 +56,12 @@ export async function enableTransformers(target: unknown, options: SiftOptions):
   const model = findModel(target);
   checkDevice(options.device);
   const session = findDecoder(model);
-  const life = LifeCycle.begin(session, 'pipeline');
+  const signal = checkSignal(options.signal);
+  const life = LifeCycle.begin(session, 'pipeline', signal);
   try {
     const sessionHook = new SessionHook(session, life);
-    return await queued(() => enable({ model, session, sessionHook, life }, wanted));
+    const trial = { model, session, given: target, sessionHook, life };
+    return await queued(() => life.during(() => enable(trial, wanted)), signal);
   } catch (error) {
     throw life.fail(error);
   } finally {
@@ -85,8 +88,8 @@ async function enable(
   const known = knownSession(session);
   const observation = await observe(target, given, known?.observation);
   const { deviceHook, observer } = observation;
-  const resources = createStepResources(deviceHook.device);
-  life.defer(() => destroyStepResources(resources));
+  const resources = await createStepResources(deviceHook.device);
+  life.own(() => destroyStepResources(resources));
   progress.begin('compiling');
   const encoders = await createEncoders(resources, observer.layers.values(), policy, life);
   progress.begin('comparing');
@@ -100,7 +103,10 @@ async function enable(
   }
   progress.begin('calibrating');
   const crossover: CrossoverReport[] = [];
-  for (const encoder of encoders.values()) crossover.push(await setCrossover(encoder, policy, siftFrom));
+  for (const encoder of encoders.values()) {
+    life.check();
+    crossover.push(await setCrossover(encoder, policy, siftFrom));
+  }
   const findings = { ...proof, interface: observer.interface!, encoders, policy, siftFrom, crossover };
   const sift = new TransformersSift(target, deviceHook, resources, findings);
   life.start();
@@ -126,9 +132,10 @@ async function createEncoders(
   for (const shape of shapes) {
     const key = describeShape(shape);
     if (encoders.has(key)) continue;
-    const encoder = await firstProven(kernelVariants(device, shape), (variant) =>
-      selfTest(resources, shape, variant, policy),
-    );
+    const encoder = await firstProven(kernelVariants(device, shape), (variant) => {
+      life.check();
+      return selfTest(resources, shape, variant, policy);
+    });
     encoders.set(key, encoder);
     life.check();
   }

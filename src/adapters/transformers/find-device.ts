@@ -1,25 +1,18 @@
 import { invalidOption, SiftError } from '../../errors.ts';
 import type { LifeCycle } from '../shared/life-cycle.ts';
+import { checkWebGpu } from '../shared/web-gpu.ts';
 import { DeviceFinder } from './device-finder.ts';
 import type { Tensors } from './session-hook.ts';
-
-/** The line that helps where the device cannot be found. */
-const LINE =
-  '`enableSift(target, { device: await env.backends.onnx.webgpu.device })`, with `env` of the transformers.js that made the pipeline';
+import { SHORT, words } from './words.ts';
 
 /**
  * Checks the option `device`.
  * @throws {SiftError} `NO_WEBGPU`, `INVALID_OPTION`
  */
 export function checkDevice(given: unknown): void {
-  if (typeof GPUDevice === 'undefined') {
-    throw new SiftError(
-      'NO_WEBGPU',
-      'There is no WebGPU here. It needs a current Chrome, Edge, Safari or Firefox, and a page served over https or from localhost.',
-    );
-  }
+  checkWebGpu();
   if (given !== undefined && !(given instanceof GPUDevice))
-    throw invalidOption('device', given, `a GPUDevice; leaving it out; or ${LINE}`);
+    throw invalidOption('device', given, 'a GPUDevice, or leaving it out');
 }
 
 /** Looks for the device that a session runs on, from now until its first run is over. */
@@ -33,38 +26,24 @@ export class DeviceSearch {
    * @throws {SiftError} `NOT_WEBGPU_PIPELINE` if the run did no work on WebGPU, `INVALID_OPTION` if another device was given,
    * `DEVICE_NOT_FOUND`
    */
-  found(outputs: Tensors): GPUDevice {
+  async found(outputs: Tensors): Promise<GPUDevice> {
     const { finder, given } = this;
     this.end();
     const device = finder.deviceOf(outputs);
-    if (device && given && device !== given) {
-      throw invalidOption(
-        'device',
-        given,
-        `the device that the pipeline runs on, which is another: leave it out, or write ${LINE}`,
-      );
-    }
     const found = device ?? given;
-    if (found) return found;
-    if (!finder.sawWork) {
-      throw new SiftError(
-        'NOT_WEBGPU_PIPELINE',
-        "The model does not run on WebGPU: no WebGPU device did anything when it ran. Create it with `pipeline(task, model, { device: 'webgpu' })`.",
-        { option: 'device', allowed: "'webgpu'" },
-      );
-    }
-    throw new SiftError(
-      'DEVICE_NOT_FOUND',
-      `The GPUDevice of the pipeline was not found. Pass it: ${LINE}.`,
-      {
-        option: 'device',
-      },
-    );
+    if (found && (!given || found === given)) return found;
+    const { ANOTHER_DEVICE, NOT_FOUND, NOT_WEBGPU } = await words();
+    if (found) throw invalidOption('device', given, ANOTHER_DEVICE ?? SHORT);
+    if (finder.sawWork) throw new SiftError('DEVICE_NOT_FOUND', NOT_FOUND ?? SHORT, { option: 'device' });
+    throw new SiftError('NOT_WEBGPU_PIPELINE', NOT_WEBGPU ?? SHORT, {
+      option: 'device',
+      allowed: "'webgpu'",
+    });
   }
 
-  /** Has a life watch the devices that were at work, after a run that failed: it then knows whether one of them is gone. */
+  /** Has a life watch the devices that were at work or given, after a run that failed: it then knows whether one of them is gone. */
   async watchAll(life: LifeCycle): Promise<void> {
-    const { devices } = this.finder;
+    const devices = [...this.finder.devices, ...(this.given ? [this.given] : [])];
     for (const device of devices) life.watch(device);
     // A loss is told by a promise. If there is none, nothing is waited for.
     await Promise.race([...devices.map(({ lost }) => lost), new Promise((resolve) => setTimeout(resolve))]);

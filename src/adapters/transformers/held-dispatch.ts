@@ -1,3 +1,5 @@
+import type { StepResources } from '../../kernel/step/encoder.ts';
+import { PARAMS_STRIDE } from '../../kernel/step/params.ts';
 import { bufferOfEntry } from './device-finder.ts';
 import type { DeviceHook } from './device-hook.ts';
 import type { Dispatch } from './pass-hook.ts';
@@ -8,10 +10,8 @@ export interface HeldDispatch {
   pipeline: GPUComputePipeline;
   entries: readonly GPUBindGroupEntry[];
   uniformBinding: number;
-  /** The runtime may write other uniforms to its buffer before the dispatch is encoded, so this is a copy. */
+  /** What the dispatch binds. The runtime may write other uniforms to its buffer before it is encoded, so this is a copy. */
   uniforms: Uint8Array<ArrayBuffer> | undefined;
-  /** Bytes from the beginning of its buffer to what the dispatch binds of it. */
-  uniformOffset: number;
   x: number;
   y: number;
   z: number;
@@ -24,9 +24,11 @@ export function holdDispatch(dispatch: Dispatch, program: MatchedProgram, hook: 
   const bound = bufferOfEntry(entries.find(({ binding }) => binding === uniformBinding));
   const bytes = bound && hook.uniformBytes(bound.buffer);
   // Without uniforms, or with some that were written before the plugin listened, there is nothing to keep.
-  const uniforms = bytes && new Uint8Array(bytes.byteLength);
-  uniforms?.set(new Uint8Array(bytes!.buffer, bytes!.byteOffset, bytes!.byteLength));
-  return { pipeline, entries, uniformBinding, uniforms, uniformOffset: bound?.offset ?? 0, x, y, z };
+  const from = bound?.offset ?? 0;
+  const end = from + Math.min(bound?.size ?? PARAMS_STRIDE, PARAMS_STRIDE);
+  const uniforms =
+    bytes && new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength).slice(from, end);
+  return { pipeline, entries, uniformBinding, uniforms, x, y, z };
 }
 
 /**
@@ -37,42 +39,32 @@ export function holdDispatch(dispatch: Dispatch, program: MatchedProgram, hook: 
 export function withUniform(held: HeldDispatch, offset: number, value: number): HeldDispatch | undefined {
   if (!held.uniforms) return undefined;
   const uniforms = held.uniforms.slice();
-  new DataView(uniforms.buffer).setUint32(held.uniformOffset + offset, value, true);
+  new DataView(uniforms.buffer).setUint32(offset, value, true);
   return { ...held, uniforms };
 }
 
 /**
- * Encodes a dispatch that was kept.
- * @returns the buffer that its uniforms lie in, to be destroyed when the work has been submitted; undefined if it has none.
+ * Encodes a dispatch that was kept. No buffer is made for its uniforms: in the middle of the runtime's commands it might be refused for
+ * lack of memory, and the commands with it.
  */
 export function encodeHeld(
-  device: GPUDevice,
+  { device, params }: Pick<StepResources, 'device' | 'params'>,
   pass: GPUComputePassEncoder,
   held: HeldDispatch,
-): GPUBuffer | undefined {
-  const buffer = held.uniforms && uniformBuffer(device, held.uniforms);
+): void {
+  const { uniforms } = held;
+  const resource = uniforms && {
+    buffer: params.buffer,
+    offset: params.write(uniforms.buffer),
+    size: uniforms.byteLength,
+  };
   const group = device.createBindGroup({
     layout: held.pipeline.getBindGroupLayout(0),
     entries: held.entries.map((entry) =>
-      buffer && entry.binding === held.uniformBinding
-        ? { binding: entry.binding, resource: { ...bufferOfEntry(entry), buffer } }
-        : entry,
+      resource && entry.binding === held.uniformBinding ? { binding: entry.binding, resource } : entry,
     ),
   });
   pass.setPipeline(held.pipeline);
   pass.setBindGroup(0, group);
   pass.dispatchWorkgroups(held.x, held.y, held.z);
-  return buffer;
-}
-
-function uniformBuffer(device: GPUDevice, bytes: Uint8Array<ArrayBuffer>): GPUBuffer {
-  const buffer = device.createBuffer({
-    label: 'sift uniforms of the runtime',
-    size: bytes.byteLength,
-    usage: GPUBufferUsage.UNIFORM,
-    mappedAtCreation: true,
-  });
-  new Uint8Array(buffer.getMappedRange()).set(bytes);
-  buffer.unmap();
-  return buffer;
 }

@@ -29,7 +29,7 @@ let device: GPUDevice;
 let routing: Routing;
 beforeAll(async () => {
   device = await testDevice();
-  routing = Routing.create(device);
+  routing = await Routing.create(device);
 });
 afterAll(() => {
   routing.destroy();

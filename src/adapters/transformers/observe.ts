@@ -8,11 +8,14 @@ import type { DispatchHandler } from './pass-hook.ts';
 import { type HubModel, layerOfPastKey, type OrtSession } from './runtime.ts';
 import type { SessionHook, Tensors } from './session-hook.ts';
 import { disposeAll, Trial } from './trial.ts';
+import { SHORT, words } from './words.ts';
 
 /** A model that is being enabled. */
 export interface TrialTarget {
   model: HubModel;
   session: OrtSession;
+  /** What `enableSift` was given: beside the model it may have a tokenizer. */
+  given: unknown;
   sessionHook: SessionHook;
   life: LifeCycle;
 }
@@ -34,9 +37,13 @@ export async function withHandler<T>(
   hook: DeviceHook,
   handler: DispatchHandler,
   run: () => Promise<T>,
+  life: LifeCycle,
 ): Promise<T> {
   // Within a turn no other run of this library is under way, but another copy of it may have one on the device.
-  while (!hook.claim(handler)) await new Promise((resolve) => setTimeout(resolve));
+  while (!hook.claim(handler)) {
+    life.check();
+    await new Promise((resolve) => setTimeout(resolve));
+  }
   try {
     return await run();
   } finally {
@@ -68,31 +75,12 @@ export async function observe(
   const observation = await Trial.hold(model, sessionHook, (trial) => look(target, trial, given, known));
   const { observer } = observation;
   if (observer.layers.size > 0) return observation;
-  if (observer.late) {
-    throw new SiftError(
-      'LATE_ENABLE',
-      "The attention of this model was compiled before enableSift was called. Write `import 'sift-attention/register'` before the first model is loaded, and enableSift works at any time. Or call it right after the model is loaded, before the first generation of any model on this device; then reload the page.",
-    );
-  }
+  const { LATE, whyNone } = await words();
+  if (observer.late) throw new SiftError('LATE_ENABLE', LATE ?? SHORT);
   throw new SiftError(
     'UNSUPPORTED_MODEL',
-    `The attention of this model cannot be sifted: ${whyNone(observer)}.`,
+    `The attention of this model cannot be sifted: ${whyNone?.(observer) ?? [...observer.reasons].join('; ')}.`,
   );
-}
-
-/** What would help where the export is what stands in the way. */
-const EXPORT =
-  'An export with GroupQueryAttention can be sifted, such as those of the model builder of onnxruntime-genai';
-
-/** Why no layer was recognised, by what a decode step dispatched. */
-function whyNone({ reasons, labels }: Observer): string {
-  if (reasons.size > 0) return [...reasons].join('; ');
-  const unknown = [...labels].filter((label) => /attention/i.test(label));
-  if (unknown.length > 0)
-    return `the runtime computes it with ${unknown.join(', ')}, which are no programs of its decode attention that are known`;
-  if ([...labels].some((label) => /softmax/i.test(label)))
-    return `the model has MatMul and Softmax in place of an attention operator, as the exports of Optimum do. ${EXPORT}`;
-  return `none of the programs that a decode step runs on the GPU computes attention; the runtime has some operators on the CPU alone, such as Attention of opset 23. ${EXPORT}`;
 }
 
 async function look(
@@ -106,8 +94,8 @@ async function look(
   let observer: Observer | undefined;
   const search = new DeviceSearch(given);
   try {
-    const seen = (outputs: Tensors) => {
-      const hook = DeviceHook.of(search.found(outputs), onnxruntimeWeb);
+    const seen = async (outputs: Tensors) => {
+      const hook = DeviceHook.of(await search.found(outputs), onnxruntimeWeb);
       hook.acquire();
       life.defer(() => hook.release());
       life.watch(hook.device);
@@ -123,7 +111,7 @@ async function look(
     await trial.decode(prompt, [
       (run, feeds) => {
         observer = new Observer(deviceHook!, feeds);
-        return withHandler(deviceHook!, observer, run);
+        return withHandler(deviceHook!, observer, run, life);
       },
     ]);
     return { deviceHook: deviceHook!, observer: observer!, prompt };

@@ -1,4 +1,5 @@
 import { SiftError } from '../../errors.ts';
+import { destroyAll, type Owned } from '../../kernel/gpu/allocate.ts';
 import type { AttentionShape } from '../../kernel/shape.ts';
 import type { AttentionEncoder } from '../../kernel/step/encoder.ts';
 import { layerOfKey } from '../shared/attention-key.ts';
@@ -34,19 +35,22 @@ export async function prove(
   encoders: ReadonlyMap<string, AttentionEncoder>,
   wantsSharedCache: boolean,
 ): Promise<Proof> {
-  const comparisons = await createComparisons(encoders);
-  const windows: Comparisons = observation.observer.windows ? await createComparisons(encoders) : new Map();
+  const owned: Owned = [];
   try {
+    const comparisons = await createComparisons(encoders, owned);
+    const windows: Comparisons = observation.observer.windows
+      ? await createComparisons(encoders, owned)
+      : new Map();
     return await Trial.hold(target.model, target.sessionHook, (trial) =>
       compare(target, trial, observation, { comparisons, windows }, wantsSharedCache),
     );
   } finally {
-    for (const comparison of [...comparisons.values(), ...windows.values()]) comparison.destroy();
+    destroyAll(owned);
   }
 }
 
 async function compare(
-  { session, sessionHook }: TrialTarget,
+  { session, sessionHook, life }: TrialTarget,
   trial: Trial,
   { deviceHook, observer, prompt: kept }: Observation,
   { comparisons, windows }: { comparisons: Comparisons; windows: Comparisons },
@@ -58,7 +62,7 @@ async function compare(
   const decoding = trial.decode(prompt, [
     (run, feeds) => {
       compared = new ComparingHandler(deviceHook, comparisons, windows, feeds);
-      return withHandler(deviceHook, compared, run);
+      return withHandler(deviceHook, compared, run, life);
     },
     (run) => run(),
   ]);

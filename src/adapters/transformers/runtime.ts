@@ -57,7 +57,11 @@ export interface UpdateState {
 export interface HubModel {
   sessions: Record<string, OrtSession>;
   config: Record<string, unknown>;
-  generation_config?: { max_new_tokens?: number | null; max_length?: number | null } | null;
+  generation_config?: {
+    max_new_tokens?: number | null;
+    max_length?: number | null;
+    eos_token_id?: number | number[] | null;
+  } | null;
   forward(inputs: Record<string, unknown>): Promise<Record<string, HubTensor>>;
   generate(...args: unknown[]): Promise<unknown>;
   /** Makes the inputs of the next step: the plugin takes the library's tensor class from them. */

@@ -9,7 +9,8 @@ export type Tensors = Record<string, OrtTensor>;
 interface Waiting {
   /** Input tensors that tell the plugin's own run from the user's. */
   marks: ReadonlySet<OrtTensor>;
-  take(feeds: Tensors): Promise<void>;
+  /** Resolves with what the library gets as the outputs of that run; never rejects. */
+  take(feeds: Tensors): Promise<Tensors>;
 }
 
 /**
@@ -25,7 +26,7 @@ export class SessionHook {
   readonly run: OrtSession['run'];
   private waiting: Waiting | undefined;
   /** Settles when the turn in progress is over. */
-  private busy: Promise<void> | undefined;
+  private busy: Promise<Tensors> | undefined;
 
   /** @param life ends with the session, and takes the hook away with it */
   constructor(
@@ -59,12 +60,14 @@ export class SessionHook {
    * @param trigger makes the library run the session
    * @param marks input tensors of that run, by which it is known
    * @param work gets the inputs of that run; its own runs go through {@link trial}
+   * @param outputs what the library gets as the outputs of that run; default: none
    * @throws {SiftError} `DISPOSED` or `DEVICE_LOST` if that happened meanwhile; what `work` throws; else what `trigger` throws
    */
   async turn<T>(
     trigger: () => Promise<unknown>,
     marks: readonly OrtTensor[],
     work: (feeds: Tensors) => Promise<T>,
+    outputs?: (value: T) => Tensors,
   ): Promise<T> {
     this.life.check();
     let result: { value: T } | { error: unknown } | undefined;
@@ -73,9 +76,12 @@ export class SessionHook {
       take: async (feeds) => {
         try {
           this.life.check();
-          result = { value: await work(feeds) };
+          const value = await work(feeds);
+          result = { value };
+          return outputs?.(value) ?? {};
         } catch (error) {
           result = { error };
+          return {};
         }
       },
     };
@@ -107,9 +113,9 @@ export class SessionHook {
     if (waiting && Object.values(feeds).some((tensor) => waiting.marks.has(tensor))) {
       this.waiting = undefined;
       this.busy = waiting.take(feeds);
-      await this.busy;
+      const outputs = await this.busy;
       this.busy = undefined;
-      return {};
+      return outputs;
     }
     return this.route ? this.route(feeds, rest) : this.run(feeds, ...rest);
   }

@@ -25,7 +25,7 @@ const types: DType[] = ['f32'];
 beforeAll(async () => {
   device = await testDevice();
   if (device.features.has('shader-f16')) types.push('f16');
-  routing = Routing.create(device, KEEPS_NEARLY_ALL);
+  routing = await Routing.create(device, KEEPS_NEARLY_ALL);
 });
 afterAll(() => {
   routing.destroy();

@@ -41,8 +41,6 @@ export class StepHandler implements DispatchHandler {
   private pending: Pending | undefined;
   /** The one sequence sees all of its keys. */
   private readonly allKeys: boolean;
-  /** Buffers that live until the run is over. */
-  private readonly spare: GPUBuffer[] = [];
 
   /**
    * @param windows whether attention over a window was proved to be the same
@@ -92,11 +90,6 @@ export class StepHandler implements DispatchHandler {
       this.giveBack(pass, 'another program of the runtime took the place of one of its attention');
     const reason = indirectReason(indirect);
     if (reason !== undefined) this.account.reasons.add(reason);
-  }
-
-  /** Call when the run is over. */
-  end(): void {
-    for (const buffer of this.spare) buffer.destroy();
   }
 
   /** An attention is the runtime's, as a whole. */
@@ -167,10 +160,8 @@ export class StepHandler implements DispatchHandler {
     const { held } = this.pending!;
     this.pending = undefined;
     this.account.reasons.add(reason);
-    for (const each of held) {
-      const uniforms = encodeHeld(this.hook.device, pass, each);
-      if (uniforms) this.spare.push(uniforms);
-    }
+    const { resources } = [...this.encoders.values()][0]!;
+    for (const each of held) encodeHeld(resources, pass, each);
   }
 
   /** The encoder of a shape; the layers of most models have one. */
@@ -203,6 +194,7 @@ export class StepHandler implements DispatchHandler {
       ...geometry,
       policy: this.conversation.policy,
       plan: this.account.plan,
+      notesReads: this.account.notesReads,
     });
     steps.push(step);
     return step;

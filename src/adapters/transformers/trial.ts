@@ -132,12 +132,12 @@ export class Trial {
    */
   async prompt(
     run: RunSession = this.stock,
-    seen?: (outputs: Tensors) => void,
+    seen?: (outputs: Tensors) => Promise<void>,
     tokens = this.length - TRIAL_STEPS,
   ): Promise<Tensors> {
     const outputs = await run(this.stepFeeds(0, tokens));
     try {
-      seen?.(outputs);
+      await seen?.(outputs);
     } catch (error) {
       disposeAll(outputs);
       throw error;

@@ -1,5 +1,8 @@
 import { webLlm } from '../../../patches/web-llm.ts';
+import type { CompareOptions, ComparePrompt, Comparison } from '../../comparison.ts';
 import { SiftError } from '../../errors.ts';
+import { LaterPart } from '../../later-part.ts';
+import { checkSignal } from '../../option-checks.ts';
 import {
   resolveCache,
   resolvePolicy,
@@ -15,9 +18,13 @@ import { LifeCycle } from '../shared/life-cycle.ts';
 import { EnablingProgress } from '../shared/progress.ts';
 import { buildReport, stockCacheReport } from '../shared/report.ts';
 import { LivingSift, type Sift } from '../shared/sift.ts';
+import type { compare as Compare } from './compare.ts';
 import { type ChatPipeline, findContext, findEngine } from './engine.ts';
 import { type EngineSift, PipelineSift } from './pipeline-sift.ts';
 import type { Engine } from './target.ts';
+
+/** The code of comparisons. */
+export const COMPARISONS = new LaterPart<{ compare: typeof Compare }>('The code of comparisons');
 
 const IN_PLACE = "web-llm's own cache is paged and written in place: nothing is copied at a step";
 
@@ -38,14 +45,20 @@ export async function enableWebLlm(target: unknown, options: SiftOptions): Promi
   }
   const progress = new EnablingProgress(resolveProgress(options));
   const engine = findEngine(target);
-  const life = LifeCycle.begin(engine, 'engine');
+  const signal = checkSignal(options.signal);
+  const life = LifeCycle.begin(engine, 'engine', signal);
   try {
+    life.check();
     const sift = new WebLlmSift(engine, policy, siftFrom, life, asked === policy ? [] : [NO_SHADOW]);
+    sift.signal = signal;
     // web-llm's models are attached to side by side, and each of them is compiled for, compared and calibrated by itself.
     progress.begin('compiling');
     sift.attachLoaded(options.device);
     life.start();
     await sift.checkLoaded();
+    // Models that are loaded from now on are none of the signal's business.
+    sift.signal = undefined;
+    signal?.throwIfAborted();
     life.check();
     progress.begin('done');
     return sift;
@@ -59,6 +72,7 @@ export async function enableWebLlm(target: unknown, options: SiftOptions): Promi
 /** Sifted attention on the models of one web-llm engine. */
 class WebLlmSift extends LivingSift implements EngineSift {
   private readonly pipelines = new Map<unknown, PipelineSift>();
+  signal: AbortSignal | undefined;
   /** The pipeline that worked last: what the report is about. */
   private latest: PipelineSift | undefined;
 
@@ -104,8 +118,26 @@ class WebLlmSift extends LivingSift implements EngineSift {
     if (all.length > 0 && all.every(({ refused }) => refused)) throw all[0]!.refused!;
   }
 
-  report(): Promise<SiftReport> {
-    const latest = this.latest ?? [...this.pipelines.values()].at(-1);
+  async compare(prompt: ComparePrompt, options: CompareOptions = {}): Promise<Comparison> {
+    const { compare } = await COMPARISONS.get();
+    const { engine, life } = this;
+    return compare({ engine, life, model: this.current }, prompt, options);
+  }
+
+  /** @throws {SiftError} `UNSUPPORTED_RUNTIME` */
+  async inspect(): Promise<() => void> {
+    throw new SiftError(
+      'UNSUPPORTED_RUNTIME',
+      'On web-llm steps cannot be inspected: with the page table of its cache, the kernels would bind more buffers than every device allows.',
+    );
+  }
+
+  private get current(): PipelineSift | undefined {
+    return this.latest ?? [...this.pipelines.values()].at(-1);
+  }
+
+  protected fullReport(): Promise<SiftReport> {
+    const latest = this.current;
     return buildReport({
       state: this.life.state,
       lost: latest?.life.lost,

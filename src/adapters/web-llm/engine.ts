@@ -1,5 +1,6 @@
 import { webLlmMembers } from '../../../patches/web-llm-members.ts';
 import { SiftError } from '../../errors.ts';
+import { checkWebGpu } from '../shared/web-gpu.ts';
 import { type Engine, isEngine } from './target.ts';
 
 /** A kernel launch: handles, scalars, then the launch dimensions, as plain numbers. */
@@ -34,6 +35,8 @@ export interface ChatPipeline {
   /** Keys in the cache. */
   filledKVCacheLength: number;
   slidingWindowSize: number;
+  /** Tokens of the latest reply. */
+  outputIds?: readonly number[];
   forwardDecodeToken?(tokenId: number): Promise<unknown>;
   decodeStep(...args: unknown[]): Promise<unknown>;
   samplePrefillStep?(...args: unknown[]): Promise<unknown>;
@@ -65,6 +68,7 @@ export function findEngine(target: unknown): Engine {
  * @throws {SiftError} what speaks against it
  */
 export function checkEngine(target: unknown): void {
+  checkWebGpu();
   const pipelines = [...findEngine(target).loadedModelIdToPipeline.values()];
   for (const pipeline of pipelines) findContext(pipeline);
 }

@@ -1,6 +1,6 @@
 import { webLlm } from '../../../patches/web-llm.ts';
 import { SiftError } from '../../errors.ts';
-import { allocate } from '../../kernel/gpu/allocate.ts';
+import { allocate, destroyAll, type Owned } from '../../kernel/gpu/allocate.ts';
 import { pagedSelfTest } from '../../kernel/proof/paged-self-test.ts';
 import { firstProven, kernelVariants } from '../../kernel/proof/variants.ts';
 import type { AttentionShape } from '../../kernel/shape.ts';
@@ -29,6 +29,11 @@ const LATE = new SiftError(
   'The model had decoded before enableSift was called, and its compiled code keeps the kernel that it launched first. `await engine.reload(modelId)` mends it: the plugin is in time for the new pipeline.',
 );
 
+/** What marks a request, in what the engine hands on of it: the list of its stop words, which is the caller's own. */
+function markOf(argument: unknown): unknown {
+  return (argument as { stop?: unknown } | null | undefined)?.stop;
+}
+
 /** What is ready once the kernels are compiled and tested. */
 interface Ready {
   registration: Registration;
@@ -42,15 +47,26 @@ export interface EngineSift {
   readonly policy: ThresholdPolicy;
   readonly siftFrom: SiftFrom;
   readonly enabled: boolean;
+  /** Ends the enabling that is under way. */
+  readonly signal: AbortSignal | undefined;
   /** The pipeline runs a prompt or a decode step. */
   used(pipeline: PipelineSift): void;
   /** The pipeline was disposed of. */
   gone(pipeline: PipelineSift): void;
 }
 
+/** One of the requests of a comparison. */
+export interface ComparedRequest {
+  /** An object of the request's that the engine hands on to the pipeline, by which its prompt is known. */
+  readonly mark: object;
+  /** Thresholds and figures of its decode steps; undefined: they are the runtime's alone. */
+  readonly conversation: Conversation | undefined;
+}
+
 /** Sifted attention on one chat pipeline: from `loadedModelIdToPipeline.set` until it is disposed of. */
 export class PipelineSift {
   conversations = 0;
+  /** The app's. */
   conversation: Conversation | undefined;
   crossover: CrossoverReport | undefined;
   /** Why the pipeline stays with the runtime's kernel. */
@@ -61,23 +77,31 @@ export class PipelineSift {
   private state: Ready | undefined;
   /** Holds the first step against the runtime's; undefined once that is done. */
   private comparison: StockComparison | undefined;
+  /** What it works with. */
+  private readonly proofBuffers: Owned = [];
   private step: PagedStep | undefined;
   /** The layers that are routed, by the buffers of their pages and by number. */
   private pages: PagedLayers = new Map();
   private readonly routed = new Map<number, AttentionShape>();
+  /** A request of a comparison that is to come or under way. */
+  private request: ComparedRequest | undefined;
+  /** It is under way: the engine runs one request at a time. */
+  private comparing = false;
 
   constructor(
     readonly pipeline: ChatPipeline,
     private readonly engine: EngineSift,
   ) {
-    this.life = LifeCycle.begin(pipeline, 'model');
+    this.life = LifeCycle.begin(pipeline, 'model', engine.signal);
     this.life.defer(() => engine.gone(this));
     const registration = this.register();
     if (registration) {
       this.listen(registration);
       this.interceptPipeline();
       this.life.watch(registration.context.device);
-      this.ready = this.prepare(registration).catch((error: unknown) => this.refuse(error));
+      this.ready = this.life
+        .during(() => this.prepare(registration))
+        .catch((error: unknown) => this.refuse(error));
     } else {
       this.ready = Promise.resolve();
     }
@@ -146,14 +170,14 @@ export class PipelineSift {
       life.defer(() => interception.remove());
     };
     before(pipeline.forwardDecodeToken ? 'forwardDecodeToken' : 'decodeStep', (_, run) => this.decode(run));
-    before(pipeline.samplePrefillStep ? 'samplePrefillStep' : 'prefillStep', (_, run) => {
-      this.beginPrompt();
+    before(pipeline.samplePrefillStep ? 'samplePrefillStep' : 'prefillStep', (args, run) => {
+      this.beginPrompt(args);
       return run();
     });
     before('forwardTokensAndSample', (args, run) => {
       const [inputIds, isPrefill] = args as [number[], boolean];
       if (!isPrefill && inputIds.length === 1) return this.decode(run);
-      this.beginPrompt();
+      this.beginPrompt(args);
       return run();
     });
     before('resetKVCache', (_, run) => {
@@ -171,52 +195,81 @@ export class PipelineSift {
     const { life, engine } = this;
     return queued(async () => {
       life.check();
-      const resources = createStepResources(device);
-      life.defer(() => destroyStepResources(resources));
+      const resources = await createStepResources(device);
+      life.own(() => destroyStepResources(resources));
       const { shape, pageSize } = registration.program;
-      const [zero] = await allocate(device, 'A buffer needs', 4, () => [
+      const [zero] = await allocate(device, 'A buffer needs', 0, () => [
         device.createBuffer({ label: 'sift zero', size: 4, usage: GPUBufferUsage.STORAGE }),
       ]);
-      life.defer(() => zero!.destroy());
+      life.own(() => zero!.destroy());
       const variants = kernelVariants(device, shape, pagedKv(pageSize));
-      const encoder = await firstProven(variants, (variant) =>
-        pagedSelfTest(resources, shape, pageSize, variant, engine.policy),
-      );
+      const encoder = await firstProven(variants, (variant) => {
+        life.check();
+        return pagedSelfTest(resources, shape, pageSize, variant, engine.policy);
+      });
       life.check();
       this.crossover = await setCrossover(encoder, engine.policy, engine.siftFrom, pageSize);
-      const comparison = await StockComparison.create(encoder);
-      this.comparison = comparison;
-      life.defer(() => this.endComparison());
+      life.own(() => this.endComparison());
+      this.comparison = await StockComparison.create(encoder, this.proofBuffers);
       const conversation = new Conversation(device, engine.policy, 1, this.routed);
       this.conversation = conversation;
-      life.defer(() => {
+      life.own(() => {
         this.flush();
         conversation.destroy();
         this.state = undefined;
       });
       this.state = { registration, resources, encoder, zero: zero! };
       life.start();
-    });
+    }, engine.signal);
   }
 
   /** Forgets thresholds and figures: the cache begins anew, or a prompt follows. */
   private restart(): void {
-    const { conversation } = this;
+    const { current: conversation } = this;
     if (!conversation || this.life.state === 'lost') return;
     if (conversation.step > 0) this.flush();
     conversation.restart();
   }
 
-  private beginPrompt(): void {
-    if (!this.engine.enabled) return;
+  /** A request of a comparison is to come, or undefined: it has ended. */
+  set compared(request: ComparedRequest | undefined) {
+    this.request = request;
+    this.comparing = false;
+  }
+
+  /** A conversation beside the app's. Whoever asks for it gives it to {@link endCompared}. */
+  newConversation(): Conversation {
+    this.life.check();
+    return new Conversation(this.state!.resources.device, this.engine.policy, 1, this.routed);
+  }
+
+  endCompared(conversation: Conversation): void {
+    this.flush();
+    conversation.destroy();
+  }
+
+  private beginPrompt(args: readonly unknown[]): void {
+    const { request } = this;
+    this.comparing = request !== undefined && args.some((arg) => markOf(arg) === request.mark);
+    if (!this.routes) return;
     this.engine.used(this);
-    this.conversations++;
+    if (!this.comparing) this.conversations++;
     this.restart();
+  }
+
+  /** The conversation of the request that is under way. */
+  private get current(): Conversation | undefined {
+    return this.comparing ? this.request?.conversation : this.conversation;
+  }
+
+  /** Whether steps are to be routed. */
+  private get routes(): boolean {
+    return this.comparing ? this.current !== undefined : this.engine.enabled;
   }
 
   /** One decode step: `run` launches every layer's attention before it settles. */
   private async decode<T>(run: () => Promise<T>): Promise<T> {
-    if (!this.engine.enabled || this.refused) return run();
+    if (!this.routes || this.refused) return run();
     this.engine.used(this);
     await this.ready;
     const step = this.step ? undefined : await this.beginStep().catch((error: unknown) => this.refuse(error));
@@ -232,7 +285,7 @@ export class PipelineSift {
   }
 
   private async beginStep(): Promise<PagedStep | undefined> {
-    const { conversation, state, pipeline, comparison } = this;
+    const { current: conversation, state, pipeline, comparison } = this;
     if (!conversation || !state || this.refused || this.life.state !== 'on') return undefined;
     const { registration, zero, encoder, resources } = state;
     // Outgrown buffers may be named by passes of the last step that are still in the runtime's batch.
@@ -244,9 +297,12 @@ export class PipelineSift {
       conversation.count('the cache was cut or filled from elsewhere: thresholds are learned anew');
     }
     const account = conversation.begin(past + 1);
-    if (comparison) return new ComparedStep(registration, zero, account, comparison);
     const { plan, length: maxLength } = account;
     try {
+      if (comparison) {
+        await comparison.reserve(maxLength);
+        return new ComparedStep(registration, zero, account, comparison);
+      }
       if (conversation.failed) throw new SiftError('OUT_OF_MEMORY', conversation.failed);
       if (!conversation.ready) await conversation.reserve();
       const needs = encoder.scratchNeeds({ batch: 1, maxLength, policy: this.engine.policy, plan });
@@ -275,7 +331,7 @@ export class PipelineSift {
   }
 
   private finish(account: PagedStep['account']): void {
-    const { conversation } = this;
+    const { current: conversation } = this;
     if (!conversation) return;
     conversation.length = this.pipeline.filledKVCacheLength;
     conversation.finish(account, ({ shortFrom }) => shortReason(shortFrom, this.engine.siftFrom));
@@ -295,7 +351,7 @@ export class PipelineSift {
   }
 
   private endComparison(): void {
-    this.comparison?.destroy();
+    destroyAll(this.proofBuffers);
     this.comparison = undefined;
   }
 

@@ -4,6 +4,8 @@ type Loose = Record<string, unknown> | null | undefined;
 export interface Engine {
   loadedModelIdToPipeline: Map<string, unknown>;
   reload(...args: unknown[]): Promise<void>;
+  interruptGenerate(): unknown;
+  chat: { completions: { create(request: object): Promise<unknown> } };
 }
 
 /** Whether this is an engine, not something that sends messages to one. */

@@ -145,6 +145,57 @@ describe.each([
     sift.dispose();
   });
 
+  test('compare decodes a prompt twice, and leaves sift and the next chat as they were', async () => {
+    const leaving = new AbortController();
+    leaving.abort();
+    await expect(enableSift(rig.engine, { signal: leaving.signal })).rejects.toBe(leaving.signal.reason);
+    // In the middle of it, too, where nothing of ours is left behind.
+    const { pipeline } = rig.loaded;
+    const own = () =>
+      [pipeline, rig.engine.loadedModelIdToPipeline].map((it) => Object.getOwnPropertyNames(it));
+    const before = own();
+    const later = new AbortController();
+    let during = before;
+    const onProgress = () =>
+      queueMicrotask(() => {
+        during = own();
+        later.abort();
+      });
+    const refused = enableSift(rig.engine, { signal: later.signal, onUnsupported: 'ignore', onProgress });
+    const error = await refused.catch((error: unknown) => error);
+    expect([error, later.signal.aborted]).toEqual([later.signal.reason, true]);
+    expect(during).not.toEqual(before);
+    expect(own()).toEqual(before);
+    const sift = await enableSift(rig.engine, { tau: 0.75, warmup: 2, siftFrom: 0 });
+    await rig.chat([user('hello')], 6);
+    sift.disable();
+    const { stock, sift: sifted, ...found } = await sift.compare('x'.repeat(20), { maxNewTokens: 7 });
+    // The stub of the sampler goes by the length alone: both sides have the same tokens.
+    expect(stock.tokens).toHaveLength(7);
+    expect(sifted.tokens).toEqual(stock.tokens);
+    expect([stock.text, sifted.text]).toEqual([expect.stringMatching(/^[a-z]{7}$/), stock.text]);
+    for (const run of [stock, sifted]) {
+      expect(run.firstTokenMilliseconds).toBeGreaterThan(0);
+      expect(run.millisecondsPerToken).toBeGreaterThan(0);
+    }
+    // Sift was off, and was routed all the same; the model's first step may be the one that is compared.
+    expect(found).toMatchObject({ firstDifference: null, divergence: null });
+    expect(found.promptTokens).toBeGreaterThan(20);
+    const { steps } = found;
+    expect([steps.dense + steps.stock + steps.sifted, steps.sifted >= 3]).toEqual([6, true]);
+    expect(sift.enabled).toBe(false);
+    await rig.chat([user('hello')], 6);
+    expect(await lastError(rig)).toBeLessThan(1e-5);
+    sift.enable();
+    await rig.chat([user('hello')], 6);
+    expect((await sift.report()).steps.sifted).toBe(3);
+    const late = sift.compare('x', { signal: leaving.signal });
+    await expect(late).rejects.toBe(leaving.signal.reason);
+    await expect(sift.compare([1, 2, 3])).rejects.toThrow('allowed: a text or the messages of a chat');
+    sift.dispose();
+    await expect(sift.compare('x')).rejects.toMatchObject({ code: 'DISPOSED' });
+  });
+
   test('one-token chunks, aborted and rewound conversations', async () => {
     const sift = await enableSift(rig.engine, { tau: 0.75, warmup: 3, siftFrom: 0 });
     const { pipeline, library } = rig.loaded;

@@ -26,7 +26,7 @@ let resources: StepResources;
 let encoder: AttentionEncoder;
 beforeAll(async () => {
   device = await testDevice({ timestamps: true });
-  resources = createStepResources(device);
+  resources = await createStepResources(device);
   encoder = await AttentionEncoder.create(resources, SHAPE, fastestVariant(device, SHAPE), POLICY, EXACT);
 });
 afterAll(() => device.destroy());
@@ -34,7 +34,7 @@ afterAll(() => device.destroy());
 /** The share of the V rows that a group reads in one sifted step on the inputs of a calibration. */
 async function keptGroup(of: AttentionEncoder, policy: ThresholdPolicy, pageSize?: number): Promise<number> {
   const length = 2048;
-  const inputs = (await CalibrationInputs.create(of, policy, length, pageSize))!;
+  const inputs = await CalibrationInputs.create(of, policy, length, pageSize, []);
   const commands = device.createCommandEncoder();
   const pass = commands.beginComputePass();
   inputs.encode(pass, inputs.prepare(planStep(inputs.policy, 2)), 0);
@@ -111,7 +111,7 @@ describe('calibration', () => {
     // A clock that moves with the passes, so that the test does not depend on how busy the machine is. Nothing reaches the device: what the
     // passes compute makes no difference here, and on a software adapter the long ones would take minutes.
     const untimed = await testDevice();
-    const own = createStepResources(untimed);
+    const own = await createStepResources(untimed);
     const slow = await AttentionEncoder.create(own, SHAPE, fastestVariant(untimed, SHAPE), POLICY);
     let now = 0;
     const clock = vi.spyOn(performance, 'now').mockImplementation(() => now);

@@ -1,4 +1,6 @@
+import type { SiftError } from '../../errors.ts';
 import { isDense, planStep, type ThresholdPolicy } from '../../policy/index.ts';
+import { destroyAll, type Owned } from '../gpu/allocate.ts';
 import type { AttentionEncoder } from '../step/encoder.ts';
 import type { Tuning } from '../step/tuning.ts';
 import { CalibrationInputs, measuringPolicy, memoryLength } from './calibration-inputs.ts';
@@ -88,6 +90,7 @@ export function withWorkgroups(
  * @param pageSize keys of a page, if the encoder's cache is paged
  * @param budget milliseconds that measuring may take
  * @param usual the numbers of workgroups that stay unless others are clearly better; default: the encoder's
+ * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
  */
 export async function calibrate(
   encoder: AttentionEncoder,
@@ -96,14 +99,13 @@ export async function calibrate(
   budget = CALIBRATION_BUDGET,
   usual?: Workgroups,
 ): Promise<Calibration> {
-  const measured = new Measurement(encoder, policy, pageSize, budget);
-  return measured.run(usual);
+  const timer = await StepTimer.create(encoder.resources.device);
+  return new Measurement(encoder, policy, pageSize, budget, timer).run(usual);
 }
 
 /** One calibration in progress. */
 class Measurement {
   private readonly started = performance.now();
-  private readonly timer: StepTimer;
   private readonly kinds: readonly Kind[];
   private steady = true;
   /** For each kind, the length that was measured last, and the milliseconds of a call there. */
@@ -117,8 +119,8 @@ class Measurement {
     private readonly policy: ThresholdPolicy,
     private readonly pageSize: number | undefined,
     private readonly budget: number,
+    private readonly timer: StepTimer,
   ) {
-    this.timer = new StepTimer(encoder.resources.device);
     this.kinds = isDense(policy) ? ['dense'] : ['dense', 'sift'];
   }
 
@@ -298,14 +300,22 @@ class Measurement {
   /** Makes inputs of a length and does `work` on them. Without the memory for them, the work is left out. */
   private async on(length: number, work: (inputs: CalibrationInputs) => Promise<void>): Promise<void> {
     const { encoder, policy, pageSize } = this;
-    const inputs = await CalibrationInputs.create(encoder, measuringPolicy(policy), length, pageSize);
-    if (!inputs) return;
+    const owned: Owned = [];
     try {
+      const inputs = await CalibrationInputs.create(
+        encoder,
+        measuringPolicy(policy),
+        length,
+        pageSize,
+        owned,
+      );
       // The shadows are encoded before anything is timed.
       if (policy.keys === 'shadow') await this.sample(inputs, 'sift', inputs.count);
       await work(inputs);
+    } catch (error) {
+      if ((error as SiftError).code !== 'OUT_OF_MEMORY') throw error;
     } finally {
-      inputs.destroy();
+      destroyAll(owned);
     }
   }
 
@@ -313,6 +323,7 @@ class Measurement {
   private async sample(inputs: CalibrationInputs, kind: Kind, calls: number): Promise<number> {
     // It is planned as the second step, which does not measure moments.
     const plan = { ...planStep(inputs.policy, 2), dense: kind === 'dense' };
+    await inputs.reserve(plan);
     const step = inputs.prepare(plan);
     const time = await this.timer.time((pass) => {
       for (let call = 0; call < calls; call++) inputs.encode(pass, step, call);

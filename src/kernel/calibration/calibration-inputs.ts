@@ -1,10 +1,11 @@
 import { createRandom } from '../../oracle/index.ts';
 import { type StepPlan, type ThresholdPolicy, validatePolicy } from '../../policy/index.ts';
-import { upload } from '../gpu/transfer.ts';
+import { allocate, destroyAll, type Owned } from '../gpu/allocate.ts';
+import { type Uploaded, uploadAll } from '../gpu/transfer.ts';
 import { type AttentionShape, shapeConstants } from '../shape.ts';
 import type { AttentionEncoder, PreparedStep } from '../step/encoder.ts';
 import { type LayerFigures, LayerState } from '../step/layer-state.ts';
-import { shadowGroups } from '../step/shadow.ts';
+import { reserveShadows } from '../step/shadow.ts';
 
 /** The share of V rows that a sifted step reads. */
 const KEPT = 0.15;
@@ -111,21 +112,24 @@ export class CalibrationInputs {
     private readonly sets: readonly { keys: GPUBufferBinding; values: GPUBufferBinding; state: LayerState }[],
     private readonly common: Record<'q' | 'output' | 'lse' | 'sinks' | 'zero', { buffer: GPUBuffer }>,
     private readonly table: GPUBufferBinding[],
-    private readonly buffers: readonly GPUBuffer[],
+    private readonly owned: Owned,
   ) {}
 
   /**
-   * Allocates the tensors and fills them. Undefined if the device lacks the memory.
+   * Allocates the tensors and fills them.
    *
    * @param length keys
    * @param pageSize keys of a page, if the encoder's cache is paged
+   * @param owned gets what is made, as it is made
+   * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
    */
   static async create(
     encoder: AttentionEncoder,
     policy: ThresholdPolicy,
     length: number,
     pageSize: number | undefined,
-  ): Promise<CalibrationInputs | undefined> {
+    owned: Owned,
+  ): Promise<CalibrationInputs> {
     const { shape, resources } = encoder;
     const { device } = resources;
     const { q, rows, c } = drawRows(shape);
@@ -133,36 +137,34 @@ export class CalibrationInputs {
     const setBytes = Math.ceil((keys * keyBytes(shape)) / 256) * 256;
     const sets = Math.max(1, Math.min(MAX_SETS, Math.floor(SET_MEMORY / (2 * setBytes))));
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
-    device.pushErrorScope('validation');
-    device.pushErrorScope('out-of-memory');
     // In a paged cache K and V are one buffer.
     const sizes = pageSize === undefined ? [sets * setBytes, sets * setBytes] : [2 * sets * setBytes];
-    const cache = sizes.map((size) => device.createBuffer({ label: 'sift calibration', size, usage }));
-    const level = measuringPolicy(policy, c);
-    const states = Array.from({ length: sets }, () => new LayerState(device, shape, 1, level));
-    // Shadows are made here, where it is seen if there is no memory for them.
-    if (level.keys === 'shadow') for (const { shadow } of states) shadow.get(shadowGroups(length));
-    const errors = await Promise.all([device.popErrorScope(), device.popErrorScope()]);
-    if (errors.some((error) => error !== null)) {
-      for (const each of [...cache, ...states]) each.destroy();
-      return undefined;
-    }
-    fill(device, cache, rows, shape);
-    const common = {
-      q: { buffer: upload(device, q, shape.dtype) },
-      output: { buffer: upload(device, new Float32Array(q.length), shape.dtype) },
-      lse: { buffer: upload(device, new Float32Array(shape.queryHeads), 'f32') },
-      sinks: { buffer: upload(device, new Float32Array(shape.queryHeads), shape.dtype) },
-      zero: { buffer: upload(device, [0], 'i32') },
-    };
-    const pages = pageSize === undefined ? 0 : keys / pageSize;
-    const tables = Array.from({ length: pageSize === undefined ? 0 : sets }, (_, set) =>
-      upload(
-        device,
-        Int32Array.from({ length: pages }, (_, i) => set * pages + i),
-        'i32',
-      ),
+    const cache = await allocate(device, 'Calibration needs', 2 * sets * setBytes, () =>
+      sizes.map((size) => device.createBuffer({ label: 'sift calibration', size, usage })),
     );
+    owned.push(...cache);
+    const level = measuringPolicy(policy, c);
+    const states = await LayerState.allocate(device, new Array(sets).fill(shape), 1, level);
+    owned.push(...states);
+    const shadows = level.keys === 'shadow' ? states.map(({ shadow }) => shadow) : [];
+    await reserveShadows(device, shadows, length);
+    await fill(device, cache, rows, shape);
+    const { queryHeads, dtype } = shape;
+    const pages = pageSize === undefined ? 0 : keys / pageSize;
+    const tables = Array.from({ length: pageSize === undefined ? 0 : sets }, (_, set): Uploaded => {
+      return [Int32Array.from({ length: pages }, (_, i) => set * pages + i), 'i32'];
+    });
+    const made = await uploadAll(device, 'Calibration needs', {
+      q: [q, dtype],
+      output: [new Float32Array(q.length), dtype],
+      lse: [new Float32Array(queryHeads), 'f32'],
+      sinks: [new Float32Array(queryHeads), dtype],
+      zero: [[0], 'i32'],
+      ...(tables as unknown as Record<string, never>),
+    });
+    const bindings = Object.entries(made).map(([name, buffer]) => [name, { buffer }] as const);
+    const common = Object.fromEntries(bindings) as Record<string, { buffer: GPUBuffer }>;
+    owned.push(...Object.values(made));
     const range = (buffer: GPUBuffer, set: number): GPUBufferBinding =>
       pageSize === undefined ? { buffer, offset: set * setBytes, size: setBytes } : { buffer };
     return new CalibrationInputs(
@@ -175,15 +177,25 @@ export class CalibrationInputs {
         values: range(cache.at(-1)!, set),
         state: states[set]!,
       })),
-      common,
-      tables.map((buffer) => ({ buffer })),
-      [...cache, ...tables, ...Object.values(common).map(({ buffer }) => buffer)],
+      common as CalibrationInputs['common'],
+      tables.map((_, set) => common[set]!),
+      owned,
     );
   }
 
   /** Sets of K and V. */
   get count(): number {
     return this.sets.length;
+  }
+
+  /**
+   * Has the memory that a step needs.
+   * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
+   */
+  reserve(plan: StepPlan): Promise<void> {
+    const states = this.sets.map(({ state }) => state);
+    const { encoder, length: maxLength, policy } = this;
+    return encoder.reserve({ batch: 1, maxLength, policy, plan }, states);
   }
 
   /** Prepares a step on these inputs. */
@@ -220,21 +232,20 @@ export class CalibrationInputs {
   }
 
   destroy(): void {
-    for (const { state } of this.sets) state.destroy();
-    for (const buffer of this.buffers) buffer.destroy();
+    destroyAll(this.owned);
   }
 }
 
 /** Fills buffers with the rows, over and over. */
-function fill(
+async function fill(
   device: GPUDevice,
   buffers: readonly GPUBuffer[],
   rows: Float32Array,
   shape: AttentionShape,
-): void {
+): Promise<void> {
   const repeated = new Float32Array(8 * rows.length);
   for (let at = 0; at < repeated.length; at += rows.length) repeated.set(rows, at);
-  const source = upload(device, repeated, shape.dtype);
+  const { source } = await uploadAll(device, 'Calibration needs', { source: [repeated, shape.dtype] });
   const bytes = repeated.length * shapeConstants(shape).elementBytes;
   const commands = device.createCommandEncoder();
   for (const buffer of buffers) {

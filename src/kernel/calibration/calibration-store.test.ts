@@ -119,13 +119,4 @@ describe('a calibration', () => {
     measure.mockRejectedValueOnce(new Error('made by the test'));
     expect(await calibration(load(), POLICY)).toMatchObject({ siftFrom: 0, source: 'remembered' });
   });
-
-  test('removes what earlier versions kept in localStorage, and nothing else', async () => {
-    const storage: Record<string, unknown> = { 'sift-attention/calibration/[1]': '{}', theirs: '1' };
-    Object.defineProperty(storage, 'removeItem', { value: (key: string) => delete storage[key] });
-    vi.stubGlobal('localStorage', storage);
-    measure.mockResolvedValue(measurement());
-    await calibration(load(), POLICY);
-    expect(Object.keys(storage)).toEqual(['theirs']);
-  });
 });

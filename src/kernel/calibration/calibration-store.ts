@@ -80,21 +80,8 @@ async function find(
     if (other && other.date !== before?.date) found = other;
     return found;
   });
-  if (!before) forgetOldRecords();
   const isNew = found === revised && found.choice.samples !== before?.choice.samples;
   return { ...found.choice, source: isNew ? 'measured' : 'remembered' };
-}
-
-/** Removes what versions of the plugin before the shared records kept in `localStorage`. */
-function forgetOldRecords(): void {
-  try {
-    // Node has no IndexedDB, and had no records.
-    const storage = typeof indexedDB === 'undefined' ? {} : localStorage;
-    for (const key of Object.keys(storage))
-      if (key.startsWith('sift-attention/calibration/')) localStorage.removeItem(key);
-  } catch {
-    // Workers have no such storage, and a page's may be switched off.
-  }
 }
 
 /** @internal The key of a record: all that the times depend on, but the driver. */
@@ -104,7 +91,9 @@ export function calibrationKey(
   pageSize: number | undefined,
 ): string {
   const { device } = encoder.resources;
-  const { vendor, architecture, device: chip, description } = device.adapterInfo;
+  // Older browsers tell nothing about the adapter.
+  const info: Partial<GPUAdapterInfo> = device.adapterInfo ?? {};
+  const { vendor, architecture, device: chip, description } = info;
   const { queryHeads, kvHeads, headSize, dtype } = encoder.shape;
   // What a policy learns, and from how many steps, does not change how long a step takes.
   const { name, target, axis, exponent, warmup, refitEvery, guard, ...judging } = policy;

@@ -1,22 +1,26 @@
+import { allocate } from '../gpu/allocate.ts';
+
 /**
  * Times one compute pass at a time by timestamps at its beginning and end. The device must have
  * `timestamp-query`.
  */
 export class PassStamps {
-  private readonly queries: GPUQuerySet;
-  private readonly resolved: GPUBuffer;
-  private readonly staging: GPUBuffer;
+  private constructor(
+    private readonly queries: GPUQuerySet,
+    private readonly resolved: GPUBuffer,
+    private readonly staging: GPUBuffer,
+  ) {}
 
-  constructor(device: GPUDevice) {
-    this.queries = device.createQuerySet({ label: 'sift timer', type: 'timestamp', count: 2 });
-    this.resolved = device.createBuffer({
-      size: 16,
-      usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
-    });
-    this.staging = device.createBuffer({
-      size: 16,
-      usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
-    });
+  /** @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST` */
+  static async create(device: GPUDevice): Promise<PassStamps> {
+    const { QUERY_RESOLVE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
+    const label = 'sift timer';
+    const made = await allocate<GPUQuerySet | GPUBuffer>(device, 'Timestamps need', 0, () => [
+      device.createQuerySet({ label, type: 'timestamp', count: 2 }),
+      device.createBuffer({ label, size: 16, usage: QUERY_RESOLVE | COPY_SRC }),
+      device.createBuffer({ label, size: 16, usage: COPY_DST | MAP_READ }),
+    ]);
+    return new PassStamps(...(made as [GPUQuerySet, GPUBuffer, GPUBuffer]));
   }
 
   /** The `timestampWrites` of the pass that is to be timed. */
@@ -30,9 +34,13 @@ export class PassStamps {
     encoder.copyBufferToBuffer(this.resolved, 0, this.staging, 0, 16);
   }
 
-  /** Nanoseconds between the two stamps. It waits until the submitted pass is done. */
+  /** Nanoseconds between the two stamps; 0 if they cannot be read. It waits until the submitted pass is done. */
   async read(): Promise<number> {
-    await this.staging.mapAsync(GPUMapMode.READ);
+    try {
+      await this.staging.mapAsync(GPUMapMode.READ);
+    } catch {
+      return 0;
+    }
     const [begin, end] = new BigUint64Array(this.staging.getMappedRange().slice(0));
     this.staging.unmap();
     return Number(end! - begin!);

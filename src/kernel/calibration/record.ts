@@ -98,13 +98,20 @@ export function asRecord(value: unknown): CalibrationRecord | undefined {
   try {
     const { choice, times, loads, date } = record;
     const { siftFrom, workgroups, siftWorkgroups, samples, milliseconds } = choice;
+    // IndexedDB keeps anything, and text compares like a number.
+    const isNumber = (value: unknown) => typeof value === 'number';
     const usable =
+      [siftFrom, milliseconds, date].every(isNumber) &&
       [workgroups, siftWorkgroups, loads].every((count) => Number.isInteger(count) && count > 0) &&
       [siftFrom, milliseconds, date].every((number) => number >= 0) &&
-      samples.every(({ length, dense, sift }) => [length, dense, sift].every((number) => number > 0)) &&
+      samples.every(({ length, dense, sift }) =>
+        [length, dense, sift].every((number) => isNumber(number) && number > 0),
+      ) &&
       times.every(
         ({ length, dense, sift }) =>
-          length > 0 && [dense, sift].every((list) => list.length > 0 && list.every((time) => time > 0)),
+          isNumber(length) &&
+          length > 0 &&
+          [dense, sift].every((list) => list.length > 0 && list.every((time) => isNumber(time) && time > 0)),
       );
     return usable ? record : undefined;
   } catch {

@@ -4,12 +4,18 @@ import { PassStamps } from './pass-stamps.ts';
  * Times compute passes, by timestamp queries if the device has them, otherwise from submission to completion.
  */
 export class StepTimer {
-  private readonly stamps: PassStamps | undefined;
   /** Milliseconds from submission to completion of an empty pass. Undefined until it is measured. */
   private empty: number | undefined;
 
-  constructor(private readonly device: GPUDevice) {
-    if (device.features.has('timestamp-query')) this.stamps = new PassStamps(device);
+  private constructor(
+    private readonly device: GPUDevice,
+    private readonly stamps: PassStamps | undefined,
+  ) {}
+
+  /** @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST` */
+  static async create(device: GPUDevice): Promise<StepTimer> {
+    const stamps = device.features.has('timestamp-query') ? await PassStamps.create(device) : undefined;
+    return new StepTimer(device, stamps);
   }
 
   /**

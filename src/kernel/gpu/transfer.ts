@@ -1,7 +1,14 @@
 import type { DType } from '../shape.ts';
+import { allocate, readBack } from './allocate.ts';
 import { packFloat16, unpackFloat16 } from './float16.ts';
 
-/** Makes a storage buffer with these numbers in the element type. Its size is rounded up to 16 bytes. */
+/** Numbers that a buffer is to hold, and their type on the GPU. */
+export type Uploaded = readonly [values: ArrayLike<number>, dtype: DType | 'i32'];
+
+/**
+ * Makes a storage buffer with these numbers in the element type. Its size is rounded up to 16 bytes. Where there is no memory for it, see
+ * {@link uploadAll}.
+ */
 export function upload(device: GPUDevice, values: ArrayLike<number>, dtype: DType | 'i32'): GPUBuffer {
   const data =
     dtype === 'f16'
@@ -19,7 +26,26 @@ export function upload(device: GPUDevice, values: ArrayLike<number>, dtype: DTyp
   return buffer;
 }
 
-/** Reads the first `count` elements of a buffer back. */
+/**
+ * Makes a storage buffer for each of the given lists, by name.
+ * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
+ */
+export async function uploadAll<K extends string>(
+  device: GPUDevice,
+  what: string,
+  lists: Readonly<Record<K, Uploaded>>,
+): Promise<Record<K, GPUBuffer>> {
+  const all = Object.entries<Uploaded>(lists);
+  const made = await allocate(device, what, 0, function* () {
+    for (const [, [values, dtype]] of all) yield upload(device, values, dtype);
+  });
+  return Object.fromEntries(all.map(([name], i) => [name, made[i]!])) as Record<K, GPUBuffer>;
+}
+
+/**
+ * Reads the first `count` elements of a buffer back.
+ * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
+ */
 export async function download(
   device: GPUDevice,
   buffer: GPUBuffer,
@@ -27,16 +53,7 @@ export async function download(
   dtype: DType,
 ): Promise<Float32Array> {
   const bytes = Math.ceil((count * (dtype === 'f16' ? 2 : 4)) / 4) * 4;
-  const staging = device.createBuffer({
-    size: bytes,
-    usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
-  });
-  const encoder = device.createCommandEncoder();
-  encoder.copyBufferToBuffer(buffer, 0, staging, 0, bytes);
-  device.queue.submit([encoder.finish()]);
-  await staging.mapAsync(GPUMapMode.READ);
-  const raw = staging.getMappedRange().slice(0);
-  staging.destroy();
+  const raw = await readBack(device, [{ buffer, bytes }]);
   if (dtype === 'f32') return new Float32Array(raw).slice(0, count);
   return unpackFloat16(new Uint16Array(raw).subarray(0, count));
 }

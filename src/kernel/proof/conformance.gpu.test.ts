@@ -71,7 +71,7 @@ describe('kernels against the f64 reference', () => {
     'the largest heads: %s, %i/%i, subgroups: %s',
     async (dtype, queryHeads, kvHeads, subgroups) => {
       const shape = { queryHeads, kvHeads, headSize: MAX_HEAD_SIZE, dtype };
-      const resources = createStepResources(device);
+      const resources = await createStepResources(device);
       const variant = fastestVariant(device, shape, { subgroups: subgroups && canUseSubgroups(device) });
       const sifting = presetPolicy('balanced');
       const learning = validatePolicy({ ...learnedPolicy({ warmup: 2 }), refitEvery: 8 });

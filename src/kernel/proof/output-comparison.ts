@@ -1,3 +1,5 @@
+import { allocate, readBack } from '../gpu/allocate.ts';
+import { compilePipeline } from '../gpu/compile.ts';
 import type { AttentionShape } from '../shape.ts';
 import { assembleComparison } from '../text/assemble.ts';
 
@@ -19,7 +21,7 @@ export class OutputComparison {
 
   /**
    * Compiles the comparison for a shape, once on a device.
-   * @throws {GPUPipelineError} if the device rejects it
+   * @throws {SiftError} `SELF_TEST_FAILED` if the device rejects it, `OUT_OF_MEMORY`, `DEVICE_LOST`
    */
   static async create(device: GPUDevice, shape: AttentionShape): Promise<OutputComparison> {
     const onDevice = compiled.get(device) ?? new Map<string, GPUComputePipeline>();
@@ -27,18 +29,14 @@ export class OutputComparison {
     const code = assembleComparison(shape, WORKGROUP_SIZE);
     let pipeline = onDevice.get(code);
     if (!pipeline) {
-      const module = device.createShaderModule({ label: 'sift compare', code });
-      pipeline = await device.createComputePipelineAsync({
-        layout: 'auto',
-        compute: { module, entryPoint: 'main' },
-      });
+      pipeline = await compilePipeline(device, 'compare', code);
       onDevice.set(code, pipeline);
     }
-    const result = device.createBuffer({
-      size: 8,
-      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC,
-    });
-    return new OutputComparison(device, pipeline, result);
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC;
+    const [result] = await allocate(device, 'A comparison needs', 0, () => [
+      device.createBuffer({ size: 8, usage }),
+    ]);
+    return new OutputComparison(device, pipeline, result!);
   }
 
   /** Encodes the comparison of two outputs, each [1, queryHeads, headSize] in the shape's `dtype`. */
@@ -54,25 +52,18 @@ export class OutputComparison {
 
   /**
    * The largest difference over all comparisons, divided by the largest element of the other outputs; and
-   * that element. If one of these is infinite or no number, the difference is as large as that. It can be called once: it
-   * destroys the result.
+   * that element. If one of these is infinite or no number, the difference is as large as that.
+   * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
    */
   async read(): Promise<{ relative: number; largest: number }> {
-    const staging = this.device.createBuffer({
-      size: 8,
-      usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
-    });
-    const encoder = this.device.createCommandEncoder();
-    encoder.copyBufferToBuffer(this.result, 0, staging, 0, 8);
-    this.device.queue.submit([encoder.finish()]);
-    await staging.mapAsync(GPUMapMode.READ);
-    const [difference = Number.NaN, largest = Number.NaN] = new Float32Array(
-      staging.getMappedRange().slice(0),
-    );
-    staging.destroy();
-    this.result.destroy();
+    const data = await readBack(this.device, [{ buffer: this.result, bytes: 8 }]);
+    const [difference = Number.NaN, largest = Number.NaN] = new Float32Array(data);
     // Divided by an infinite element, every difference would be 0.
     const scale = largest > 0 && Number.isFinite(largest) ? largest : 1;
     return { relative: difference / scale, largest };
+  }
+
+  destroy(): void {
+    this.result.destroy();
   }
 }

@@ -1,8 +1,9 @@
 import { SiftError } from '../../errors.ts';
 import { attentionScores, createRandom, siftedAttention } from '../../oracle/index.ts';
 import type { ThresholdPolicy } from '../../policy/index.ts';
+import { destroyAll, type Owned } from '../gpu/allocate.ts';
 import { fromFloat16, toFloat16 } from '../gpu/float16.ts';
-import { download, upload } from '../gpu/transfer.ts';
+import { download, uploadAll } from '../gpu/transfer.ts';
 import type { AttentionShape } from '../shape.ts';
 import { AttentionEncoder, type StepResources } from '../step/encoder.ts';
 import { LayerState } from '../step/layer-state.ts';
@@ -79,16 +80,20 @@ export async function runPagedCase(
   const scores = attentionScores(inputs);
 
   const table = [...new Array<number>(tableOffset).fill(used + 2), ...order.slice(0, used)];
-  const buffers = {
-    q: upload(device, q, dtype),
-    pages: upload(device, pages, dtype),
-    table: upload(device, table, 'i32'),
-    zero: upload(device, [0], 'i32'),
-    output: upload(device, new Float32Array(queryHeads * headSize), dtype),
-    lse: upload(device, new Float32Array(queryHeads), 'f32'),
-  };
-  const state = new LayerState(device, shape, 1, policy);
+  const buffers = await uploadAll(device, 'The test needs', {
+    q: [q, dtype],
+    pages: [pages, dtype],
+    table: [table, 'i32'],
+    zero: [[0], 'i32'],
+    output: [new Float32Array(queryHeads * headSize), dtype],
+    lse: [new Float32Array(queryHeads), 'f32'],
+  });
+  const owned: Owned = Object.values(buffers);
   try {
+    const states = await LayerState.allocate(device, [shape], 1, policy);
+    const [state] = states as [LayerState];
+    owned.push(state);
+    await encoder.reserve({ batch: 1, maxLength: length, policy, plan }, states);
     const step = encoder.prepare({
       batch: 1,
       lengths: { buffer: buffers.zero },
@@ -128,8 +133,7 @@ export async function runPagedCase(
       learnedError: plan.fit ? learnedError(heads, inputs) : 0,
     };
   } finally {
-    state.destroy();
-    for (const buffer of Object.values(buffers)) buffer.destroy();
+    destroyAll(owned);
   }
 }
 

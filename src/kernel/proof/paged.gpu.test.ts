@@ -31,7 +31,7 @@ const SHAPES: { group: number; kvHeads: number; headSize: number; pageSize: numb
 describe('paged kernels against the f64 reference', () => {
   let resources: StepResources;
   beforeAll(async () => {
-    resources = createStepResources(await testDevice());
+    resources = await createStepResources(await testDevice());
   });
 
   test.each(SHAPES)('group $group, $kvHeads KV heads of $headSize, $dtype, pages of $pageSize', async (s) => {

@@ -1,4 +1,4 @@
-import { SiftError } from '../../errors.ts';
+import type { SiftError } from '../../errors.ts';
 import { type ThresholdPolicy, withExactKeys } from '../../policy/index.ts';
 import type { AttentionShape } from '../shape.ts';
 import { AttentionEncoder, type StepResources } from '../step/encoder.ts';
@@ -17,14 +17,15 @@ const passed = new WeakMap<GPUDevice, Set<string>>();
 const LENGTH = 301;
 
 /**
- * Runs every kind of step that a policy has, and holds it against the f64 oracle. If something fails and the policy has a shadow, the rest is
- * tried without it, so that the shadow's kernels cannot cost a device its faster variant. The encoder says so in `hasShadow`.
+ * Runs every kind of step that a policy has, and holds it against the f64 oracle. If something fails or there is no memory, and the policy
+ * has a shadow, the rest is tried without it, so that the shadow's kernels cannot cost a device its faster variant. The encoder says so in
+ * `hasShadow`.
  *
  * What has passed on a device is not run there again. What has failed is.
  *
  * @returns the encoder that was tested
  * @throws {SiftError} `SELF_TEST_FAILED` if a kernel does not compile or computes something else; the message
- *   says what.
+ *   says what. `OUT_OF_MEMORY`, `DEVICE_LOST`.
  */
 export async function selfTest(
   resources: StepResources,
@@ -35,8 +36,8 @@ export async function selfTest(
   try {
     return await testPolicy(resources, shape, variant, policy);
   } catch (error) {
-    if (policy.keys === 'exact' || !(error instanceof SiftError) || error.code !== 'SELF_TEST_FAILED')
-      throw error;
+    const { code } = error as SiftError;
+    if (policy.keys === 'exact' || (code !== 'SELF_TEST_FAILED' && code !== 'OUT_OF_MEMORY')) throw error;
     return testPolicy(resources, shape, variant, withExactKeys(policy));
   }
 }

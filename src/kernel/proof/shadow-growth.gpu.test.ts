@@ -150,7 +150,7 @@ async function grow(device: GPUDevice, { shape, prompt, window }: Growth) {
   const capacity = prompt + STEPS + 2;
   const keys = new GrowingRows(device, draw(kvHeads * capacity * headSize), shape, capacity);
   const values = new GrowingRows(device, draw(kvHeads * capacity * headSize), shape, capacity);
-  const resources = createStepResources(device);
+  const resources = await createStepResources(device);
   const encoder = await AttentionEncoder.create(resources, shape, fastestVariant(device, shape), POLICY);
   const state = new LayerState(device, shape, 1, POLICY);
   const output = upload(device, new Float32Array(queryHeads * headSize), dtype);

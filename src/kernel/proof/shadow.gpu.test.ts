@@ -180,7 +180,7 @@ describe('the shadow', () => {
     test('the self-test gives up the shadow alone, and keeps the variant', async ({ skip }) => {
       if (!canUseSubgroups(device)) skip();
       const shape = { queryHeads: 4, kvHeads: 2, headSize: 32, dtype: 'f32' } as const;
-      const resources = createStepResources(device);
+      const resources = await createStepResources(device);
       const variant = fastestVariant(device, shape);
       const fault = faults['the shadow of another head']!;
       let restore = () => {};
@@ -259,7 +259,7 @@ async function outcomes(
   variant: ReturnType<typeof fastestVariant>,
   firstKeys: readonly number[],
 ): Promise<string[]> {
-  const resources = createStepResources(device);
+  const resources = await createStepResources(device);
   const encoder = await AttentionEncoder.create(resources, shape, variant, POLICY);
   const wrong: string[] = [];
   for (const firstKey of firstKeys) {
@@ -295,7 +295,7 @@ async function grow(device: GPUDevice, shape: AttentionShape, lengths: readonly 
   const k = await rounded(kvHeads * capacity * headSize);
   const v = await rounded(kvHeads * capacity * headSize);
   const output = upload(device, new Float32Array(queryHeads * headSize), dtype);
-  const resources = createStepResources(device);
+  const resources = await createStepResources(device);
   const variant = fastestVariant(device, shape);
   const encoder = await AttentionEncoder.create(resources, shape, variant, POLICY);
   const state = new LayerState(device, shape, 1, POLICY);

@@ -39,7 +39,7 @@ describe('attention sinks and windows', () => {
       }) => {
         if (subgroups && !canUseSubgroups(device)) skip();
         const shape: AttentionShape = { queryHeads, kvHeads, headSize, dtype, ...(sinks && { sinks }) };
-        const resources = createStepResources(device);
+        const resources = await createStepResources(device);
         const variant = fastestVariant(device, shape, { subgroups });
         const encoder = await AttentionEncoder.create(resources, shape, variant, SIFTING, LEARNING);
         const wrong: string[] = [];

@@ -1,7 +1,8 @@
 import { type AttentionInputs, attentionScores, createRandom, siftedAttention } from '../../oracle/index.ts';
 import type { ThresholdPolicy } from '../../policy/index.ts';
+import { destroyAll, type Owned } from '../gpu/allocate.ts';
 import { fromFloat16, toFloat16 } from '../gpu/float16.ts';
-import { download, upload } from '../gpu/transfer.ts';
+import { download, type Uploaded, uploadAll } from '../gpu/transfer.ts';
 import type { AttentionEncoder } from '../step/encoder.ts';
 import { LayerState } from '../step/layer-state.ts';
 import type { StepKind } from '../step/step-kinds.ts';
@@ -52,16 +53,15 @@ export async function* runStepCases(
   const cases = testCases(kinds, policy, inputs, dtype, random);
   // A row more than the keys, so that also what lies behind them is foreign.
   const capacity = firstKey + maxLength + (firstKey > 0 ? 1 : 0);
-  const rows = (keys: Float64Array) =>
-    upload(device, amongForeignRows(inputs, keys, firstKey, capacity), dtype);
-  const buffers = {
-    q: upload(device, inputs.q, dtype),
+  const rows = (keys: Float64Array): Uploaded => [amongForeignRows(inputs, keys, firstKey, capacity), dtype];
+  const buffers = await uploadAll(device, 'The test needs', {
+    q: [inputs.q, dtype],
     keys: rows(inputs.k),
     values: rows(inputs.v),
-    sinks: upload(device, inputs.sinks ?? [], dtype),
-    output: upload(device, new Float32Array(batch * queryHeads * headSize), dtype),
-    lengths: upload(device, lengths, 'i32'),
-  };
+    sinks: [inputs.sinks ?? [], dtype],
+    output: [new Float32Array(batch * queryHeads * headSize), dtype],
+    lengths: [lengths, 'i32'],
+  });
   const binding = (name: keyof typeof buffers) => ({ buffer: buffers[name] });
   const layer = {
     q: binding('q'),
@@ -69,9 +69,13 @@ export async function* runStepCases(
     values: binding('values'),
     sinks: binding('sinks'),
   };
+  const owned: Owned = Object.values(buffers);
   try {
     for (const { kind, policy: tested, plan, p } of cases) {
-      const state = new LayerState(device, shape, batch, tested);
+      const states = await LayerState.allocate(device, [shape], batch, tested);
+      const [state] = states as [LayerState];
+      owned.push(state);
+      await encoder.reserve({ batch, maxLength, firstKey, policy: tested, plan }, states);
       const step = encoder.prepare({
         batch,
         lengths: binding('lengths'),
@@ -104,7 +108,7 @@ export async function* runStepCases(
       };
     }
   } finally {
-    for (const buffer of Object.values(buffers)) buffer.destroy();
+    destroyAll(owned);
   }
 }
 

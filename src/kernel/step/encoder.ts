@@ -5,6 +5,7 @@ import {
   usesMoments,
   withExactKeys,
 } from '../../policy/index.ts';
+import { allocate } from '../gpu/allocate.ts';
 import { type AttentionShape, shapeConstants, validateShape } from '../shape.ts';
 import type { GridSize, KernelName } from '../text/kernel.ts';
 import type { KernelVariant } from '../text/variant.ts';
@@ -13,7 +14,7 @@ import { BUFFER_SLOT, type CompiledKernel, compileKernels, type KernelSet } from
 import type { LayerState } from './layer-state.ts';
 import { ParamsRing, type StepGeometry } from './params.ts';
 import { Scratch, type ScratchName, type ScratchNeeds } from './scratch.ts';
-import { shadowGroups } from './shadow.ts';
+import { reserveShadows, shadowGroups } from './shadow.ts';
 import { planSplits } from './split-plan.ts';
 import type { Dispatch, LayerInputs, PreparedStep, StepInputs } from './step-inputs.ts';
 import { policyKernels, type StepKind, stepKernels, stepKind } from './step-kinds.ts';
@@ -34,14 +35,16 @@ export interface StepResources {
 /** Bytes of `StepResources.zeros`. */
 export const ZEROS_BYTES = 1024;
 
-/** Makes the resources of a device. {@link destroyStepResources} frees them. */
-export function createStepResources(device: GPUDevice): StepResources {
-  const zeros = device.createBuffer({
-    label: 'sift zeros',
-    size: ZEROS_BYTES,
-    usage: GPUBufferUsage.STORAGE,
-  });
-  return { device, scratch: new Scratch(device), params: new ParamsRing(device), zeros };
+/**
+ * Makes the resources of a device. {@link destroyStepResources} frees them.
+ * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
+ */
+export async function createStepResources(device: GPUDevice): Promise<StepResources> {
+  const [params, zeros] = await allocate(device, 'Parameters need', 0, () => [
+    ParamsRing.createBuffer(device),
+    device.createBuffer({ label: 'sift zeros', size: ZEROS_BYTES, usage: GPUBufferUsage.STORAGE }),
+  ]);
+  return { device, scratch: new Scratch(device), params: new ParamsRing(device, params!), zeros: zeros! };
 }
 
 /** Destroys the buffers of the resources. */
@@ -74,6 +77,8 @@ export class AttentionEncoder {
     readonly resources: StepResources,
     readonly variant: KernelVariant,
     private readonly kernels: KernelSet,
+    /** Kernels that note which V rows they read, once they are compiled (noting.ts): steps may then have `notesReads`. */
+    readonly noting: { kernels?: KernelSet } = {},
   ) {
     this.tuning = variant.tuning;
   }
@@ -98,7 +103,7 @@ export class AttentionEncoder {
 
   /** An encoder with the same kernels and the present tuning on other resources. */
   on(resources: StepResources): AttentionEncoder {
-    const other = new AttentionEncoder(this.shape, resources, this.variant, this.kernels);
+    const other = new AttentionEncoder(this.shape, resources, this.variant, this.kernels, this.noting);
     other.siftFrom = this.siftFrom;
     other.tuning = this.tuning;
     return other;
@@ -150,7 +155,7 @@ export class AttentionEncoder {
       geometry,
       size,
       measure: measures ? this.dispatchOf('moments', size) : undefined,
-      attend: names.attend.map((name) => this.dispatchOf(name, size)),
+      attend: names.attend.map((name) => this.dispatchOf(name, size, given.notesReads)),
       finish: names.finish.map((name) => this.dispatchOf(name, size)),
       encodings: new Map(),
       paramsOffset: this.resources.params.push(geometry, policy, plan),
@@ -169,6 +174,20 @@ export class AttentionEncoder {
     return Object.fromEntries(
       names.map((name) => [name, rows * bytesPerHead(name, splits, scoreStride, this.shape.headSize)]),
     );
+  }
+
+  /**
+   * Has all memory that a step on new states needs, so that encoding it creates no buffer.
+   * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
+   */
+  async reserve(
+    step: Pick<StepInputs, 'batch' | 'maxLength' | 'firstKey' | 'policy' | 'plan'>,
+    states: readonly LayerState[],
+  ): Promise<void> {
+    const { device, scratch } = this.resources;
+    await scratch.reserve(this.scratchNeeds(step));
+    const shadows = this.usesShadow(step) ? states.map(({ shadow }) => shadow) : [];
+    await reserveShadows(device, shadows, (step.firstKey ?? 0) + step.maxLength);
   }
 
   /** Whether a step reads the shadow. If so, reserve it for all rows of the cache before the runtime encodes its commands. */
@@ -234,6 +253,7 @@ export class AttentionEncoder {
     bound[BUFFER_SLOT.page_table] = layer.pageTable;
     // The kernels of `combine` read the sinks. They are the only input of the layer that those need, and it follows in any case.
     bound[BUFFER_SLOT.sinks] = layer.sinks;
+    if (step.notesReads) bound[BUFFER_SLOT.read_bits] = state.reads.get(step.geometry.scoreStride);
     const measured = step.kind === 'shadow' && this.encodeShadow(pass, step, state);
     if (step.measure && !measured) this.encode(pass, step.paramsOffset, [step.measure], state);
     this.encode(pass, step.paramsOffset, step.attend, state);
@@ -301,8 +321,8 @@ export class AttentionEncoder {
     return kernel;
   }
 
-  private dispatchOf(name: KernelName, size: GridSize): Dispatch {
-    const kernel = this.kernel(name);
+  private dispatchOf(name: KernelName, size: GridSize, notesReads = false): Dispatch {
+    const kernel = (notesReads ? this.noting.kernels?.[name] : undefined) ?? this.kernel(name);
     const [x, y, z] = kernel.kernel.grid(size, kernel.constants);
     return { kernel, x, y, z };
   }

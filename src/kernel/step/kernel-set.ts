@@ -1,4 +1,4 @@
-import { SiftError } from '../../errors.ts';
+import { compilePipeline } from '../gpu/compile.ts';
 import type { AttentionShape } from '../shape.ts';
 import { assemble, modulesOf } from '../text/assemble.ts';
 import { kernelConstants } from '../text/constants.ts';
@@ -66,24 +66,7 @@ async function compile(
   const label = `sift ${kernel.name}`;
   await loadTexts(modulesOf(kernel, shape, variant));
   const layout = device.createBindGroupLayout({ label, entries: bindGroupEntries(kernel.buffers) });
-  const module = device.createShaderModule({ label, code: assemble(kernel, shape, variant) });
-  try {
-    const pipeline = await device.createComputePipelineAsync({
-      label,
-      layout: device.createPipelineLayout({ label, bindGroupLayouts: [layout] }),
-      compute: { module, entryPoint: 'main' },
-    });
-    const slots = kernel.buffers.map(({ name }) => BUFFER_SLOT[name]);
-    return { kernel, constants: kernelConstants(kernel, shape, variant), pipeline, layout, slots };
-  } catch (cause) {
-    const { messages } = await module.getCompilationInfo();
-    const errors = messages
-      .filter((m) => m.type === 'error')
-      .map((m) => `${m.lineNum}:${m.linePos} ${m.message}`);
-    throw new SiftError(
-      'SELF_TEST_FAILED',
-      `The ${kernel.name} kernel does not compile on this device: ${errors.join('; ') || String(cause)}`,
-      { cause },
-    );
-  }
+  const pipeline = await compilePipeline(device, kernel.name, assemble(kernel, shape, variant), layout);
+  const slots = kernel.buffers.map(({ name }) => BUFFER_SLOT[name]);
+  return { kernel, constants: kernelConstants(kernel, shape, variant), pipeline, layout, slots };
 }

@@ -1,8 +1,10 @@
 import { type ThresholdPolicy, usesMoments } from '../../policy/index.ts';
+import { allocate, readBack } from '../gpu/allocate.ts';
 import type { AttentionShape } from '../shape.ts';
 import { momentVecs } from '../text/constants.ts';
 import { GROUP_BYTES, HEAD_BYTES, HEAD_STATUS, headOffset } from '../text/schema.ts';
 import { BindGroupCache } from './bind-groups.ts';
+import { ReadBits } from './read-bits.ts';
 import { Shadow } from './shadow.ts';
 
 /**
@@ -73,12 +75,6 @@ function sizes(
   };
 }
 
-/** Bytes of GPU memory that the state of one layer takes, for `batch` sequences. */
-export function layerStateBytes(shape: AttentionShape, batch: number, policy: Remembers): number {
-  const { heads, groups, window } = sizes(shape, batch, policy);
-  return heads + groups + window;
-}
-
 /** The state of one layer of one KV cache on the GPU: fits, figures, moments and the window. */
 export class LayerState {
   /** Fits and figures of the heads, then the moments and the statistics of the shadow if the policy uses them (wgsl/lib/layer-state.wgsl). */
@@ -93,7 +89,25 @@ export class LayerState {
   readonly bindGroups = new BindGroupCache();
   /** The shadow of K. It takes no memory before a step uses it. */
   readonly shadow: Shadow;
+  /** Which V rows the last step read, if it noted that. It takes no memory before. */
+  readonly reads: ReadBits;
 
+  /**
+   * Makes the states of several layers, each for `batch` sequences.
+   * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
+   */
+  static allocate(
+    device: GPUDevice,
+    shapes: readonly AttentionShape[],
+    batch: number,
+    policy: Remembers,
+  ): Promise<LayerState[]> {
+    return allocate(device, 'Thresholds need', 0, () =>
+      shapes.map((shape) => new LayerState(device, shape, batch, policy)),
+    );
+  }
+
+  /** Makes a state without asking whether there is memory for it; see {@link allocate}. */
   constructor(
     private readonly device: GPUDevice,
     readonly shape: AttentionShape,
@@ -103,6 +117,7 @@ export class LayerState {
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     const { heads, groups, window } = sizes(shape, batch, policy);
     this.shadow = new Shadow(device, shape, batch);
+    this.reads = new ReadBits(device, shape, batch);
     this.heads = device.createBuffer({ label: 'sift heads', size: heads, usage });
     this.groups = device.createBuffer({ label: 'sift groups', size: groups, usage });
     this.window = device.createBuffer({ label: 'sift window', size: window, usage });
@@ -120,27 +135,22 @@ export class LayerState {
   /**
    * Reads the figures back, as they are when all work submitted so far is done. It waits for the GPU, so that
    * the decode loop never calls it.
+   * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
    */
   async read(): Promise<LayerFigures> {
     const { heads, groups } = this;
-    const headBytes = this.batch * this.shape.queryHeads * HEAD_BYTES;
-    const staging = this.device.createBuffer({
-      size: headBytes + groups.size,
-      usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
-    });
-    const encoder = this.device.createCommandEncoder();
-    encoder.copyBufferToBuffer(heads, 0, staging, 0, headBytes);
-    encoder.copyBufferToBuffer(groups, 0, staging, headBytes, groups.size);
-    this.device.queue.submit([encoder.finish()]);
-    await staging.mapAsync(GPUMapMode.READ);
-    const data = new DataView(staging.getMappedRange().slice(0));
-    staging.destroy();
-    return decodeFigures(data, headBytes);
+    const bytes = this.batch * this.shape.queryHeads * HEAD_BYTES;
+    const data = await readBack(this.device, [
+      { buffer: heads, bytes },
+      { buffer: groups, bytes: groups.size },
+    ]);
+    return decodeFigures(new DataView(data), bytes);
   }
 
   destroy(): void {
     for (const buffer of this.buffers()) buffer.destroy();
     this.shadow.destroy();
+    this.reads.destroy();
   }
 
   private buffers(): GPUBuffer[] {

@@ -2,12 +2,6 @@ import { isLearned, type StepPlan, type ThresholdPolicy, usesMoments } from '../
 import { FLAG, type FlagName, PARAMS, PARAMS_BYTES, type ParamName } from '../text/schema.ts';
 
 /**
- * Bytes from one entry of parameters to the next: the largest `minUniformBufferOffsetAlignment` that WebGPU
- * allows.
- */
-export const PARAMS_STRIDE = 256;
-
-/**
  * Sizes and layout of a step's inputs: the parameters that do not come from the policy. `PARAMS` explains
  * them.
  */
@@ -109,32 +103,48 @@ export function writeParams(
 }
 
 /**
+ * Bytes from one entry of parameters to the next: the largest `minUniformBufferOffsetAlignment` that WebGPU
+ * allows.
+ */
+export const PARAMS_STRIDE = 256;
+
+/** Entries of the ring. */
+const ENTRIES = 512;
+
+/**
  * A ring of parameter entries in one uniform buffer. `queue.writeBuffer` takes effect before work that is
  * encoded but not yet submitted. So an entry must not be written again while such work may still read it, and
  * the ring has many.
  */
 export class ParamsRing {
-  readonly buffer: GPUBuffer;
+  /** Makes its buffer; see `allocate`. */
+  static createBuffer(device: GPUDevice): GPUBuffer {
+    return device.createBuffer({
+      label: 'sift params',
+      size: ENTRIES * PARAMS_STRIDE,
+      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    });
+  }
+
   private next = 0;
   private readonly staging = new DataView(new ArrayBuffer(PARAMS_BYTES));
 
   constructor(
     private readonly device: GPUDevice,
-    private readonly entries = 256,
-  ) {
-    this.buffer = device.createBuffer({
-      label: 'sift params',
-      size: entries * PARAMS_STRIDE,
-      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
-    });
-  }
+    readonly buffer: GPUBuffer,
+  ) {}
 
   /** Writes the next entry and returns its dynamic offset in bytes. */
   push(geometry: StepGeometry, policy: ThresholdPolicy, plan: StepPlan): number {
-    const offset = this.next * PARAMS_STRIDE;
-    this.next = (this.next + 1) % this.entries;
     writeParams(this.staging, geometry, policy, plan);
-    this.device.queue.writeBuffer(this.buffer, offset, this.staging.buffer);
+    return this.write(this.staging.buffer);
+  }
+
+  /** Writes uniforms of another kind as the next entry, of {@link PARAMS_STRIDE} bytes at most; the same as {@link push}. */
+  write(data: ArrayBuffer): number {
+    const offset = this.next * PARAMS_STRIDE;
+    this.next = (this.next + 1) % ENTRIES;
+    this.device.queue.writeBuffer(this.buffer, offset, data);
     return offset;
   }
 

@@ -33,13 +33,12 @@ export class Scratch {
    * @throws {SiftError} `OUT_OF_MEMORY` if the device lacks the memory. The buffers are then as before.
    */
   async reserve(needs: ScratchNeeds): Promise<void> {
+    if (this.has(needs)) return;
     const missing = (Object.entries(needs) as [ScratchName, number][]).filter(
-      ([name, bytes]) => (this.buffers.get(name)?.buffer.size ?? 0) < bytes,
+      ([name, bytes]) => !this.has({ [name]: bytes }),
     );
-    if (missing.length === 0) return;
     const sized = missing.map(([name, bytes]) => [name, this.sizeFor(name, bytes)] as const);
-    const total = sized.reduce((sum, [, size]) => sum + size, 0);
-    const made = await allocate(this.device, 'Scratch buffers need', total, () =>
+    const made = await allocate(this.device, 'Scratch buffers need', 0, () =>
       sized.map(([name, size]) => this.create(name, size)),
     );
     sized.forEach(([name], i) => {

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { defineWebGpuGlobals, FakeDevice } from '../../testing/fake-device.ts';
-import { Shadow, shadowBytes, shadowGroups, shadowRowBytes } from './shadow.ts';
+import { Shadow, shadowGroups, shadowRowBytes } from './shadow.ts';
 
 const SHAPE = { queryHeads: 8, kvHeads: 2, headSize: 64, dtype: 'f16' } as const;
 
@@ -11,7 +11,8 @@ describe('sizes', () => {
     expect([64, 128, 80, 96, 40].map((headSize) => shadowRowBytes({ headSize }))).toEqual([
       17, 33, 25, 25, 17,
     ]);
-    expect(shadowBytes(SHAPE, 3, 1024)).toBe(3 * 2 * 1024 * 17);
+    const shadow = new Shadow(new FakeDevice().gpu, SHAPE, 3);
+    expect(shadow.bytesOf(shadowGroups(1024))).toBe(3 * 2 * 1024 * 17);
   });
 
   test('there is room for all rows, and never for a quarter more than that', () => {

@@ -1,4 +1,5 @@
 import { ESTIMATE_KEYS } from '../../policy/index.ts';
+import { allocate } from '../gpu/allocate.ts';
 import type { AttentionShape } from '../shape.ts';
 import { codePlanes, codeVec, SHADOW_GROUP } from '../text/constants.ts';
 
@@ -17,13 +18,22 @@ export function shadowGroups(rows: number): number {
   return Math.ceil(groups / unit) * unit;
 }
 
-/** Bytes of the shadow of one layer when its cache has `rows` rows. */
-export function shadowBytes(shape: AttentionShape, batch: number, rows: number): number {
-  return bytesOf(shape, batch, shadowGroups(rows));
-}
-
-function bytesOf(shape: AttentionShape, batch: number, groups: number): number {
-  return batch * shape.kvHeads * groups * SHADOW_GROUP * shadowRowBytes(shape);
+/**
+ * Has room in shadows for caches of `rows` rows.
+ * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`; some of the shadows may then have no memory that can be used
+ */
+export async function reserveShadows(
+  device: GPUDevice,
+  shadows: readonly Shadow[],
+  rows: number,
+): Promise<void> {
+  const groups = shadowGroups(rows);
+  const wanted = shadows.filter((shadow) => !shadow.has(groups));
+  if (wanted.length === 0) return;
+  await allocate(device, 'The shadow of K needs', 0, () => {
+    for (const shadow of wanted) shadow.get(groups);
+    return [];
+  });
 }
 
 /** How many of its newest rows a step must encode, and whether the statistics are measured anew, because all rows are encoded. */
@@ -59,6 +69,12 @@ export class Shadow {
     return this.buffer?.size ?? 0;
   }
 
+  /** Bytes of so many groups of rows. */
+  bytesOf(groups: number): number {
+    const { shape, batch } = this;
+    return batch * shape.kvHeads * groups * SHADOW_GROUP * shadowRowBytes(shape);
+  }
+
   /** Whether the buffer has room for so many groups of rows. */
   has(groups: number): boolean {
     return this.groups === groups;
@@ -78,7 +94,7 @@ export class Shadow {
       this.groups = groups;
       this.buffer = this.device.createBuffer({
         label: 'sift shadow',
-        size: bytesOf(this.shape, this.batch, groups),
+        size: this.bytesOf(groups),
         usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC,
       });
       this.binding = { buffer: this.buffer };

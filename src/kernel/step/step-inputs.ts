@@ -24,6 +24,8 @@ export interface StepInputs {
   policy: ThresholdPolicy;
   /** What the policy has this step do. */
   plan: StepPlan;
+  /** Whether the step notes which V rows it reads, in `LayerState.reads`. Default false. */
+  notesReads?: boolean | undefined;
 }
 
 /** A kernel, and how many workgroups of it are dispatched. */

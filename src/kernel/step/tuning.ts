@@ -122,7 +122,7 @@ export function tuningOf(device: GPUDevice): Tuning {
   // A workgroup must have whole subgroups.
   return {
     ...DEFAULT_TUNING,
-    learnWorkgroup: large ? 1024 : DEFAULT_TUNING.learnWorkgroup,
+    learnWorkgroup: large ? 1024 : Math.min(DEFAULT_TUNING.learnWorkgroup, most),
     siftWorkgroup: Math.max(DEFAULT_TUNING.siftWorkgroup, info?.subgroupMaxSize ?? 0),
   };
 }

@@ -12,23 +12,11 @@ function storageModule(shape: AttentionShape): WgslModule {
   return shapeConstants(shape).wordElements === 8 ? wgsl.libStorageF16x8 : wgsl.libStorageF16x4;
 }
 
-/**
- * The constants that the modules name at their heads, out of all there are.
- * @throws {Error} if a module names a constant that does not exist
- */
-function needed(
-  modules: readonly WgslModule[],
-  all: Readonly<Record<string, ConstantValue>>,
-): Record<string, ConstantValue> {
-  const names = new Set(modules.flatMap(({ constants }) => constants));
-  return Object.fromEntries(
-    [...names].map((name) => {
-      const value = all[name];
-      if (value === undefined)
-        throw new Error(`There is no constant ${name} (src/kernel/text/constants.ts).`);
-      return [name, value];
-    }),
-  );
+/** The constants that a text uses and does not declare itself, out of all there are. */
+function needed(text: string, all: Readonly<Record<string, ConstantValue>>): Record<string, ConstantValue> {
+  const own = new Set(Array.from(text.matchAll(/\b(?:const|alias)\s+(\w+)/g), ([, name]) => name));
+  const used = new Set(Array.from(text.matchAll(/\b[A-Z]\w*/g), ([name]) => name));
+  return Object.fromEntries(Object.entries(all).filter(([name]) => used.has(name) && !own.has(name)));
 }
 
 /**
@@ -39,6 +27,9 @@ function withoutComments(code: string): string {
   return code.replace(/\s*\/\/(?! unroll$).*$/gm, '');
 }
 
+const textOf = (modules: readonly WgslModule[]) =>
+  modules.map(({ text }) => withoutComments(text)).join('\n');
+
 /** All modules of a kernel for one shape, in their order. */
 export function modulesOf(kernel: Kernel, shape: AttentionShape, { kv }: KernelVariant): WgslModule[] {
   return [wgsl.libCommon, storageModule(shape), ...kernel.modules, ...(kernel.readsKv ? kv.modules : [])];
@@ -46,17 +37,17 @@ export function modulesOf(kernel: Kernel, shape: AttentionShape, { kv }: KernelV
 
 /**
  * The complete WGSL of a kernel for one shape.
- * @throws {Error} if a module names a constant that does not exist, or a marked loop cannot be unrolled
+ * @throws {Error} if a marked loop cannot be unrolled
  */
 export function assemble(kernel: Kernel, shape: AttentionShape, variant: KernelVariant): string {
   const modules = modulesOf(kernel, shape, variant);
   const all = { ...kernelConstants(kernel, shape, variant), ...variant.kv.constants };
-  const constants = needed(modules, all);
+  const text = textOf(modules);
   const code = [
-    declareConstants(constants),
+    declareConstants(needed(text, all)),
     SHARED_DECLARATIONS,
     bindingDeclarations(kernel.buffers),
-    ...modules.map(({ text }) => withoutComments(text)),
+    text,
   ].join('\n');
   // Subgroup operations are in loops and branches that all lanes of a subgroup enter together, since these
   // depend on whole slots and on subgroup votes. The uniformity analysis cannot know that.
@@ -68,7 +59,7 @@ export function assemble(kernel: Kernel, shape: AttentionShape, variant: KernelV
 /** The WGSL that compares two attention outputs of one sequence (wgsl/proof/compare.wgsl). */
 export function assembleComparison(shape: AttentionShape, workgroupSize: number): string {
   const { words } = shapeConstants(shape);
-  const modules = [storageModule(shape), wgsl.proofCompare];
-  const constants = needed(modules, { QUERY_HEADS: shape.queryHeads, WORDS: words, WG: workgroupSize });
-  return [declareConstants(constants), ...modules.map(({ text }) => withoutComments(text))].join('\n');
+  const text = textOf([storageModule(shape), wgsl.proofCompare]);
+  const constants = needed(text, { QUERY_HEADS: shape.queryHeads, WORDS: words, WG: workgroupSize });
+  return `${declareConstants(constants)}\n${text}`;
 }

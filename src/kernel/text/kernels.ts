@@ -35,6 +35,10 @@ function forWholeRow(least: number, { headSize }: Layer): number {
 const INPUTS = [reads('lengths'), reads('q'), reads('keys'), reads('values')];
 const SPLITS = [writes('split_softmax'), writes('split_output')];
 
+/** What notes which V rows are read, where somebody wants to know it; and the buffer that it has then. */
+const noting = (notesReads = false) => (notesReads ? wgsl.libReadsStored : wgsl.libReadsDropped);
+const noted = (notesReads = false) => (notesReads ? [writes('read_bits')] : []);
+
 /** Dense attention in one pass over the keys. Needs subgroups. */
 function dense({ tuning }: KernelVariant): Kernel {
   return {
@@ -70,7 +74,7 @@ function denseLearn(variant: KernelVariant): Kernel {
  * Sifted attention in one pass over the keys: rows are chosen by an estimate of the log-normaliser. Needs
  * subgroups, and groups that one workgroup serves.
  */
-function sift({ tuning, halfScreen }: KernelVariant): Kernel {
+function sift({ tuning, halfScreen, notesReads }: KernelVariant): Kernel {
   return {
     name: 'sift',
     modules: [
@@ -85,11 +89,12 @@ function sift({ tuning, halfScreen }: KernelVariant): Kernel {
       wgsl.siftCorrection,
       wgsl.libLanes,
       wgsl.libFold,
+      noting(notesReads),
       wgsl.sift,
       wgsl.siftQueue,
       wgsl.libNthBit,
     ],
-    buffers: [...INPUTS, reads('layer_state'), ...SPLITS],
+    buffers: [...INPUTS, reads('layer_state'), ...SPLITS, ...noted(notesReads)],
     workgroupSize: tuning.siftWorkgroup,
     readsKv: true,
     rowsAtOnce: tuning.siftUnroll,
@@ -188,7 +193,7 @@ function scores({ subgroupSize, tuning }: KernelVariant): Kernel {
 /**
  * Second pass: reads the V rows at or above the thresholds, by the exact log-normaliser that the scores give.
  */
-function gather({ subgroupSize, tuning }: KernelVariant): Kernel {
+function gather({ subgroupSize, tuning, notesReads }: KernelVariant): Kernel {
   const own =
     subgroupSize > 0
       ? [
@@ -202,7 +207,7 @@ function gather({ subgroupSize, tuning }: KernelVariant): Kernel {
       : [wgsl.libReduceWorkgroup, wgsl.portableGather, wgsl.portableSoftmax];
   return {
     name: 'gather',
-    modules: [...own, wgsl.libThreshold, wgsl.libLayerState, wgsl.siftCorrection],
+    modules: [...own, noting(notesReads), wgsl.libThreshold, wgsl.libLayerState, wgsl.siftCorrection],
     buffers: [
       reads('lengths'),
       reads('scores'),
@@ -211,6 +216,7 @@ function gather({ subgroupSize, tuning }: KernelVariant): Kernel {
       reads('values'),
       writes('split_output'),
       reads('q'),
+      ...noted(notesReads),
     ],
     workgroupSize: tuning.gatherWorkgroup,
     readsKv: true,

@@ -1,5 +1,5 @@
 // The WGSL that few pages need: of thresholds that are learned, of large groups of query heads, of the shadow of K, of attention
-// sinks, of a cache in pages, and of devices without subgroups.
+// sinks, of a cache in pages, of devices without subgroups, and of steps that are inspected.
 import combineSinksReadText from '../../../wgsl/combine/sinks-read.wgsl?raw';
 import exactGatherText from '../../../wgsl/exact/gather.wgsl?raw';
 import exactScoresText from '../../../wgsl/exact/scores.wgsl?raw';
@@ -15,6 +15,7 @@ import learnSplitsSubgroupText from '../../../wgsl/learn/splits-subgroup.wgsl?ra
 import learnSplitsWorkgroupText from '../../../wgsl/learn/splits-workgroup.wgsl?raw';
 import libHadamardText from '../../../wgsl/lib/hadamard.wgsl?raw';
 import libKvPagedText from '../../../wgsl/lib/kv-paged.wgsl?raw';
+import libReadsStoredText from '../../../wgsl/lib/reads-stored.wgsl?raw';
 import portableGatherText from '../../../wgsl/portable/gather.wgsl?raw';
 import portableScoresText from '../../../wgsl/portable/scores.wgsl?raw';
 import portableSoftmaxText from '../../../wgsl/portable/softmax.wgsl?raw';
@@ -46,6 +47,7 @@ export const LATER_TEXTS: Readonly<Record<string, string>> = {
   'learn/splits-workgroup': learnSplitsWorkgroupText,
   'lib/hadamard': libHadamardText,
   'lib/kv-paged': libKvPagedText,
+  'lib/reads-stored': libReadsStoredText,
   'portable/gather': portableGatherText,
   'portable/scores': portableScoresText,
   'portable/softmax': portableSoftmaxText,

@@ -1,15 +1,13 @@
-import { SiftError } from '../../errors.ts';
-import { type WgslModule, wgslModule } from './module.ts';
+import { LaterPart } from '../../later-part.ts';
+import type { WgslModule } from './module.ts';
 
 type Texts = Readonly<Record<string, string>>;
 
-/** The texts of all modules that come later, once they are there. */
-let texts: Texts | undefined;
-
-/** Has the texts at hand, so that nothing is loaded later: for entries of the package that must be whole. */
-export function provideTexts(given: Texts): void {
-  texts = given;
-}
+/** The texts of all modules that come later. */
+export const TEXTS = new LaterPart<{ readonly LATER_TEXTS: Texts }>(
+  'The kernels that these options or this model need',
+  () => import('./later-texts.ts'),
+);
 
 /** Names of the modules that come later. */
 const names = new Set<string>();
@@ -20,20 +18,13 @@ const names = new Set<string>();
  */
 export function laterModule(name: string): WgslModule {
   names.add(name);
-  let module: WgslModule | undefined;
-  const loaded = () => {
-    const text = texts?.[name];
-    if (text === undefined) throw new Error(`The text of ${name} was not loaded (src/kernel/text/later.ts).`);
-    module ??= wgslModule(name, text);
-    return module;
-  };
   return {
     name,
     get text() {
-      return loaded().text;
-    },
-    get constants() {
-      return loaded().constants;
+      const text = TEXTS.part?.LATER_TEXTS[name];
+      if (text === undefined)
+        throw new Error(`The text of ${name} was not loaded (src/kernel/text/later.ts).`);
+      return text;
     },
   };
 }
@@ -48,13 +39,5 @@ export function comesLater({ name }: WgslModule): boolean {
  * @throws {SiftError} `UNSUPPORTED_RUNTIME` where they cannot be loaded
  */
 export async function loadTexts(modules: readonly WgslModule[]): Promise<void> {
-  if (texts || !modules.some(comesLater)) return;
-  try {
-    const { LATER_TEXTS } = await import('./later-texts.ts');
-    provideTexts(LATER_TEXTS);
-  } catch (cause) {
-    const message =
-      "The kernels that these options or this model need could not be loaded. Where no module can be loaded later, as in a service worker, import from 'sift-attention/transformers', 'sift-attention/web-llm' or 'sift-attention/kernel'.";
-    throw new SiftError('UNSUPPORTED_RUNTIME', message, { cause });
-  }
+  if (modules.some(comesLater)) await TEXTS.get();
 }

@@ -15,18 +15,29 @@ import { CONTIGUOUS_KV } from './kv-layout.ts';
 import { pagedKv } from './kv-paged.ts';
 import * as wgsl from './modules.ts';
 import { BUFFERS, HEAD_BYTES, HEAD_STATE, PARAMS, PARAMS_BYTES } from './schema.ts';
+import type { KernelVariant } from './variant.ts';
 
 const SHAPE: AttentionShape = { queryHeads: 32, kvHeads: 8, headSize: 64, dtype: 'f16' };
 const TUNING = { ...DEFAULT_TUNING, unrolled: false };
-const VARIANTS = [
+const VARIANTS: KernelVariant[] = [
   { subgroupSize: 32, halfScreen: false, packedDot: true, kv: pagedKv(16), tuning: TUNING },
   { subgroupSize: 0, halfScreen: false, packedDot: false, kv: CONTIGUOUS_KV, tuning: TUNING },
 ];
+const NOTING = {
+  subgroupSize: 32,
+  halfScreen: true,
+  packedDot: true,
+  kv: CONTIGUOUS_KV,
+  tuning: TUNING,
+  notesReads: true,
+};
+VARIANTS.push(NOTING, { ...NOTING, subgroupSize: 0, halfScreen: false });
 const KERNELS = VARIANTS.flatMap((variant) =>
   KERNEL_NAMES.filter((name) => hasKernel(name, variant)).map((name) => {
     const sinks = !variant.kv.merges;
     const kernel = kernelOf(name, variant, { ...SHAPE, sinks });
-    const title = `${name} ${variant.kv.name}${sinks ? ' with sinks' : ''}`;
+    const noting = variant.notesReads ? ', noting' : '';
+    const title = `${name} ${variant.kv.name}, ${variant.subgroupSize}${sinks ? ' with sinks' : ''}${noting}`;
     return { name: title, kernel, variant, code: assemble(kernel, SHAPE, variant) };
   }),
 );
@@ -82,7 +93,10 @@ describe('WGSL files', () => {
     }
   });
 
-  test.each(MODULES)('$name states the constants it needs, and no others', ({ text, constants }) => {
+  test.each(MODULES)('$name states the constants it needs, and no others', ({ text }) => {
+    const constants = [...text.matchAll(/^\/\/ Constants: (.+)$/gm)].flatMap(([, names]) =>
+      names!.split(', '),
+    );
     const code = text.replace(/\/\/.*/g, '');
     const declared = new Set([...code.matchAll(/\b(?:const|alias)\s+(\w+)/g)].map(([, name]) => name));
     const used = new Set(

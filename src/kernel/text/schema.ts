@@ -26,6 +26,8 @@ export const BUFFERS = {
   output: 'array<Word>', // [batch, QUERY_HEADS, HEAD_SIZE]
   lse: 'array<f32>', // [batch, QUERY_HEADS]
   sinks: 'array<Word>', // [QUERY_HEADS]: scores that are not scaled
+  // [batch, KV_HEADS, score_stride / 32]: a bit for each key, set if its V row is read; only of steps that are inspected
+  read_bits: 'array<atomic<u32>>',
   page_table: 'array<i32>', // the pages of the sequence, from entry params.capacity on
 } as const;
 export type BufferName = keyof typeof BUFFERS;

@@ -13,5 +13,7 @@ export interface KernelVariant {
   /** Whether WGSL has products of four signed bytes (the language feature `packed_4x8_integer_dot_product`). */
   readonly packedDot: boolean;
   readonly kv: KvLayout;
+  /** Whether the kernels that choose rows note which they read, for `sift.inspect`. Only these kernels depend on it. */
+  readonly notesReads?: boolean;
   readonly tuning: Tuning;
 }

@@ -9,7 +9,7 @@ import {
   TILE,
 } from './attention-programs.ts';
 import { bufferFor, type Layer, type LayerOptions, makeLayer, rowsOf, writeNewRow } from './layer.ts';
-import { type StandInProgram, textOf, uniformBytes } from './program.ts';
+import { layoutEntries, type StandInProgram, textOf, uniformBytes } from './program.ts';
 
 export interface DecoderOptions extends Omit<ProgramOptions, 'dtype'>, LayerOptions {
   layers: number;
@@ -171,17 +171,7 @@ export class StandInDecoder {
   private compile(program: StandInProgram): Compiled {
     const { device } = this;
     const module = device.createShaderModule({ label: program.label, code: textOf(program) });
-    const visibility = GPUShaderStage.COMPUTE;
-    const layout = device.createBindGroupLayout({
-      entries: [
-        ...program.storage.map(({ binding, access }) => ({
-          binding,
-          visibility,
-          buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' } as const,
-        })),
-        { binding: program.uniformBinding, visibility, buffer: { type: 'uniform' } },
-      ],
-    });
+    const layout = device.createBindGroupLayout({ entries: layoutEntries(program) });
     const pipeline = device.createComputePipeline({
       layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
       compute: { module, entryPoint: 'main' },

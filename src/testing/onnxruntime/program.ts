@@ -126,3 +126,16 @@ export function uniformBytes(
   });
   return new Uint8Array(data.buffer);
 }
+
+/** The layout of a program's bind group: all that it declares, whether or not it is used. */
+export function layoutEntries({ storage, uniformBinding }: StandInProgram): GPUBindGroupLayoutEntry[] {
+  const visibility = GPUShaderStage.COMPUTE;
+  return [
+    ...storage.map(({ binding, access }) => ({
+      binding,
+      visibility,
+      buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' } as const,
+    })),
+    { binding: uniformBinding, visibility, buffer: { type: 'uniform' } },
+  ];
+}

@@ -5,6 +5,7 @@ import { DeviceHook } from '../../adapters/transformers/device-hook.ts';
 import { Observer } from '../../adapters/transformers/observer.ts';
 import type { DispatchHandler } from '../../adapters/transformers/pass-hook.ts';
 import { type Encoders, StepHandler } from '../../adapters/transformers/step-handler.ts';
+import { destroyAll, type Owned } from '../../kernel/gpu/allocate.ts';
 import { fastestVariant } from '../../kernel/proof/variants.ts';
 import { describeShape } from '../../kernel/shape.ts';
 import {
@@ -48,10 +49,10 @@ export class Routing {
    * Listens to the device from now on.
    * @param policies those that steps are routed with, besides `exact`
    */
-  static create(device: GPUDevice, ...policies: readonly ThresholdPolicy[]): Routing {
+  static async create(device: GPUDevice, ...policies: readonly ThresholdPolicy[]): Promise<Routing> {
     const hook = DeviceHook.of(device, onnxruntimeWeb);
     hook.acquire();
-    return new Routing(hook, createStepResources(device), [presetPolicy('exact'), ...policies]);
+    return new Routing(hook, await createStepResources(device), [presetPolicy('exact'), ...policies]);
   }
 
   /** Observes a step, and compiles our kernels for the shapes that it shows. */
@@ -90,9 +91,10 @@ export class Routing {
   /** Makes a step in which ours is held against the runtime's in every layer, over all keys and over a window. */
   async compare(decoder: StandInDecoder, step: DecodeStep): Promise<Compared> {
     const encoders = await this.prepare(decoder, step);
-    const comparisons = await createComparisons(encoders);
+    const owned: Owned = [];
+    const comparisons = await createComparisons(encoders, owned);
     const observer = await this.observe(decoder, step);
-    const windows = observer.windows ? await createComparisons(encoders) : new Map();
+    const windows = observer.windows ? await createComparisons(encoders, owned) : new Map();
     const all = [...comparisons.values()];
     try {
       const handler = new ComparingHandler(this.hook, comparisons, windows, decoder.feeds);
@@ -102,7 +104,7 @@ export class Routing {
       const faults = layers.size > 0 ? await Promise.all(all.map((each) => each.fault())) : [];
       return { layers, outputs, fault: faults.find((each) => each !== undefined), windowFault };
     } finally {
-      for (const comparison of [...all, ...windows.values()]) comparison.destroy();
+      destroyAll(owned);
     }
   }
 
@@ -130,7 +132,6 @@ export class Routing {
     try {
       return { outputs: await this.under(handler, decoder, step), account };
     } finally {
-      handler.end();
       conversation.destroy();
     }
   }

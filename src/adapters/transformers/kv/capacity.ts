@@ -4,7 +4,8 @@ const UNIT = 64;
 const BELIEVED_FACTOR = 2;
 const BELIEVED_EXTRA = 4096;
 
-const roundUp = (rows: number): number => Math.ceil(rows / UNIT) * UNIT;
+/** Rows as capacities have them. */
+export const roundUp = (rows: number): number => Math.ceil(rows / UNIT) * UNIT;
 
 /**
  * Rows to allocate for a KV cache that must hold `needed` rows now.

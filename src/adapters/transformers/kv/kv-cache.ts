@@ -1,4 +1,4 @@
-import { allocate } from '../../../kernel/gpu/allocate.ts';
+import { allocate, readBack } from '../../../kernel/gpu/allocate.ts';
 
 /** One tensor of a KV cache: K or V of one layer, [batch, heads, capacity, headSize]. */
 export interface KvShape {
@@ -74,7 +74,7 @@ export class KvCache {
   private destroyed = false;
 
   private constructor(
-    private readonly device: GPUDevice,
+    readonly device: GPUDevice,
     readonly shapes: readonly KvShape[],
     private rows: number,
     private buffers: GPUBuffer[],
@@ -135,7 +135,10 @@ export class KvCache {
     return { buffer: this.buffers[index]!, capacity: this.rows };
   }
 
-  /** The first `length` rows of a tensor as a buffer of their own without gaps: what the runtime's own cache looks like. */
+  /**
+   * The first `length` rows of a tensor as a buffer of their own without gaps: what the runtime's own cache looks like. Whether there is
+   * memory for it is not known.
+   */
   contiguous(index: number, length: number): GPUBuffer {
     const shape = this.shapes[index]!;
     const buffer = this.device.createBuffer({
@@ -149,21 +152,20 @@ export class KvCache {
     return buffer;
   }
 
-  /** Reads the first `length` rows of a tensor back, [batch, heads, length, headSize]. */
+  /**
+   * Reads the first `length` rows of a tensor back, [batch, heads, length, headSize].
+   * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
+   */
   async download(index: number, length: number): Promise<ArrayBuffer> {
     const shape = this.shapes[index]!;
-    const bytes = sliceBytes(shape) * length;
-    const staging = this.device.createBuffer({
-      size: Math.max(16, bytes),
-      usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
-    });
-    const encoder = this.device.createCommandEncoder();
-    encodeCopy(encoder, shape, this.rowsOf(index), { buffer: staging, capacity: length }, length);
-    this.device.queue.submit([encoder.finish()]);
-    await staging.mapAsync(GPUMapMode.READ);
-    const data = staging.getMappedRange().slice(0, bytes);
-    staging.destroy();
-    return data;
+    const { buffer, capacity } = this.rowsOf(index);
+    const row = rowBytes(shape);
+    const parts = Array.from({ length: shape.batch * shape.heads }, (_, head) => ({
+      buffer,
+      offset: head * capacity * row,
+      bytes: length * row,
+    }));
+    return readBack(this.device, parts);
   }
 
   /** Somebody reads the first `length` rows from now on. */

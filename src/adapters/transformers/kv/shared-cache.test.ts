@@ -33,6 +33,8 @@ class FakeDevice {
   alive = new Set<{ size: number }>();
   copies = 0;
   full = false;
+  /** Bytes of the largest buffer that there is memory for. */
+  most = Number.POSITIVE_INFINITY;
   limits = { maxBufferSize: 2 ** 28, maxStorageBufferBindingSize: 2 ** 27 };
   queue = { submit: () => {} };
   createBuffer({ size }: { size: number }): object {
@@ -45,7 +47,8 @@ class FakeDevice {
   }
   pushErrorScope(): void {}
   popErrorScope(): Promise<object | null> {
-    return Promise.resolve(this.full ? { message: 'no memory' } : null);
+    const refused = this.full || [...this.alive].some(({ size }) => size > this.most);
+    return Promise.resolve(refused ? { message: 'no memory' } : null);
   }
 }
 
@@ -110,14 +113,16 @@ describe('SharedCache', () => {
       steps: 50 * 51,
       grown: 0,
       copied: 0,
-      capacity: null,
+      // What it took; nothing of it is left.
+      capacity: 192,
+      freed: true,
       reasons: [],
     });
   });
 
   test('a cache that is full moves to one of twice the size, its rows are copied once', async () => {
     let past = await step(empty(0), 250);
-    expect(shared.report().capacity).toBe(256);
+    expect(shared.report()).toMatchObject({ capacity: 256, freed: false });
     for (let i = 0; i < 10; i++) past = await step(past, 1);
     expect(shared.report()).toMatchObject({ capacity: 512, grown: 1 });
     expect(device.copies).toBe(2 * NAMES.length); // a copy for each head
@@ -181,6 +186,20 @@ describe('SharedCache', () => {
     expect(device.alive.size).toBe(NAMES.length);
     expect(reasons()[0]).toMatch(/KV cache of \d+ tokens needs .* MB/);
     expect((past[0]!.gpuBuffer as GPUBuffer).size).toBe(2 * 256 * 64 * 4); // what the runtime is fed instead
+  });
+
+  test('without memory for a cache twice as large it grows by what it has to', async () => {
+    shared.bound = 640;
+    let past = await step(empty(0), 640);
+    device.most = 2 * 64 * 4 * 704;
+    past = await step(past, 1);
+    expect(shared.report()).toMatchObject({ capacity: 704, grown: 1, reasons: [] });
+    expect(device.alive.size).toBe(NAMES.length);
+    for (const tensor of past) tensor.dispose();
+    // The same for a first one.
+    shared.bound = undefined;
+    past = await step(empty(0), 600);
+    expect(shared.report().capacity).toBe(640);
   });
 
   test('what it does not know is left to the runtime, with the reason', async () => {

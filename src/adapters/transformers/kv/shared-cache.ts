@@ -1,7 +1,7 @@
 import { SiftError } from '../../../errors.ts';
 import type { CacheReport } from '../../../report.ts';
 import { layerOfPastKey, type OrtSession, type OrtTensor, presentName } from '../runtime.ts';
-import { planCapacity } from './capacity.ts';
+import { planCapacity, roundUp } from './capacity.ts';
 import { isKvType, KvCache, type KvShape, maxCapacity } from './kv-cache.ts';
 import { createView, type KvView, type TensorClass, viewOf } from './views.ts';
 
@@ -17,6 +17,12 @@ export interface SharedRun {
   finish(outputs: Tensors): Tensors;
   /** The run failed. */
   abort(): void;
+}
+
+/** How large a cache is: rows that it has room for, and bytes of GPU memory. */
+interface CacheSize {
+  readonly capacity: number;
+  readonly bytes: number;
 }
 
 /** Past inputs that are the K and V of a layer's self-attention; anything else stays the runtime's. */
@@ -42,8 +48,10 @@ export class SharedCache {
   bound: number | undefined;
   private readonly pasts: readonly string[];
   private readonly reasons = new Map<string, number>();
-  private readonly feedsOf = new WeakMap<KvCache, { capacity: number; tensors: Tensors }>();
+  private readonly feedsOf = new WeakMap<KvCache, { size: CacheSize; tensors: Tensors }>();
   private latest: WeakRef<KvCache> | undefined;
+  /** What the latest one takes, or took. */
+  private size: CacheSize | undefined;
   private refusal: string | undefined;
   private readonly counts = { steps: 0, grown: 0, copied: 0 };
 
@@ -91,12 +99,11 @@ export class SharedCache {
   }
 
   report(): CacheReport {
-    const latest = this.latest?.deref();
-    const cache = latest?.alive ? latest : undefined;
     return {
       kind: 'shared',
-      capacity: cache?.capacity ?? null,
-      gpuBytes: cache?.bytes ?? 0,
+      capacity: this.size?.capacity ?? null,
+      gpuBytes: this.size?.bytes ?? 0,
+      freed: this.size !== undefined && !this.latest?.deref()?.alive,
       ...this.counts,
       reasons: [...this.reasons].map(([reason, count]) => ({ reason, count })),
     };
@@ -154,18 +161,21 @@ export class SharedCache {
     const limit = maxCapacity(this.device, shapes);
     const capacity = planCapacity(total, this.bound, limit);
     if (capacity === undefined) return `${total} keys do not fit the device's buffers (at most ${limit})`;
-    if (length === 0) return KvCache.allocate(this.device, shapes, capacity);
+    const allocate = (rows: number) => KvCache.allocate(this.device, shapes, rows);
+    const least = Math.min(limit, roundUp(total));
+    if (length === 0) return withRoom(capacity, least, allocate);
     if (view && !view.cache.heldBeyond(length)) {
       // Rows after the past are read by nobody: they are written over.
       if (total > view.cache.capacity) {
-        await view.cache.grow(Math.max(capacity, Math.min(limit, 2 * view.cache.capacity)));
+        const wanted = Math.max(capacity, Math.min(limit, 2 * view.cache.capacity));
+        await withRoom(wanted, least, (rows) => view.cache.grow(rows));
         this.counts.grown++;
       }
       return view.cache;
     }
     if (past.some((tensor) => tensor.location !== 'gpu-buffer')) return 'the past keys are not on the GPU';
     // Another continuation of a past that has one already, or a past of the runtime's own: a cache of its own, copied once.
-    const cache = await KvCache.allocate(this.device, shapes, capacity);
+    const cache = await withRoom(capacity, least, allocate);
     const from = view
       ? past.map((_, i) => view.cache.rowsOf(i))
       : past.map((tensor) => ({ buffer: tensor.gpuBuffer, capacity: length }));
@@ -219,7 +229,10 @@ export class SharedCache {
   /** The tensors over the whole capacity, which the runtime is given as past and present. */
   private tensorsOf(cache: KvCache): Tensors {
     const known = this.feedsOf.get(cache);
-    if (known?.capacity === cache.capacity) return known.tensors;
+    if (known?.size.capacity === cache.capacity) {
+      this.size = known.size;
+      return known.tensors;
+    }
     const tensors: Tensors = {};
     cache.shapes.forEach(({ past, type, batch, heads, headSize }, i) => {
       tensors[past] = this.Tensor.fromGpuBuffer(cache.buffer(i), {
@@ -227,8 +240,19 @@ export class SharedCache {
         dims: [batch, heads, cache.capacity, headSize],
       });
     });
-    this.feedsOf.set(cache, { capacity: cache.capacity, tensors });
+    this.size = { capacity: cache.capacity, bytes: cache.bytes };
+    this.feedsOf.set(cache, { size: this.size, tensors });
     return tensors;
+  }
+}
+
+/** Tries a capacity, and where there is no memory for it, one that is enough for now. */
+async function withRoom<T>(capacity: number, least: number, make: (rows: number) => Promise<T>): Promise<T> {
+  try {
+    return await make(capacity);
+  } catch (error) {
+    if (least >= capacity || (error as SiftError).code !== 'OUT_OF_MEMORY') throw error;
+    return make(least);
   }
 }
 

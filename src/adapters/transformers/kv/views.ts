@@ -1,3 +1,4 @@
+import { allocate } from '../../../kernel/gpu/allocate.ts';
 import type { OrtTensor, TensorData } from '../runtime.ts';
 import type { KvCache } from './kv-cache.ts';
 
@@ -45,6 +46,24 @@ const GPU_BUFFER: PropertyDescriptor & ThisType<OrtTensor> = {
 /** The view that a tensor is, unless it is none or was disposed of. */
 export function viewOf(tensor: OrtTensor | undefined): KvView | undefined {
   return tensor && tensor.location === 'gpu-buffer' ? views.get(tensor) : undefined;
+}
+
+/**
+ * Has the rows without gaps of those tensors that are views, as a runtime needs them that is to have a cache of its own again.
+ * @throws {SiftError} `OUT_OF_MEMORY`, `DEVICE_LOST`
+ */
+export async function unshare(tensors: Iterable<OrtTensor>): Promise<void> {
+  const wanted = [...tensors]
+    .flatMap((tensor) => views.get(tensor) ?? [])
+    .filter(({ own, disposed }) => !own && !disposed);
+  const device = wanted[0]?.cache.device;
+  if (!device) return;
+  const made = await allocate(device, "The runtime's own KV cache needs", 0, () =>
+    wanted.map(({ cache, index, length }) => cache.contiguous(index, length)),
+  );
+  wanted.forEach((view, i) => {
+    view.own = made[i];
+  });
 }
 
 /**
