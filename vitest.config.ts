@@ -33,6 +33,7 @@ export default defineConfig({
             'bench/**/*.test.ts',
             'quality/**/*.test.ts',
             'lab/**/*.test.ts',
+            'examples/**/*.test.ts',
             'e2e/**/*.test.ts',
           ],
           exclude: ['**/*.gpu.test.ts', '**/*.dawn.test.ts', '**/node_modules/**'],
