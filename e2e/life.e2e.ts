@@ -8,10 +8,10 @@ import { hubPlay } from './life/stage.ts';
 import type { Action as EngineAction } from './life/web-llm/action.ts';
 import { enginePlay } from './life/web-llm/stage.ts';
 
-/** Seeds of the sequences that CI runs; others than those of the record, which begin at 1. */
+/** Seeds of the sequences that CI runs, as many as it has time for; others than those of the record, which begin at 1. */
 const FIRST = 100_001;
-const HUB_SEQUENCES = 28;
-const ENGINE_SEQUENCES = 12;
+const HUB_SEQUENCES = 5;
+const ENGINE_SEQUENCES = 3;
 
 /** The kernels of others take the software adapter too long to compile. */
 const CI_POLICIES = ['exact', 'default', 'exact on the stock cache'] as const;
@@ -43,13 +43,13 @@ describe('sequences of life', () => {
     for (let seed = FIRST; seed < FIRST + HUB_SEQUENCES; seed++)
       expect(await runSeed(play, seed), `seed ${seed}`).toBeUndefined();
     console.log(JSON.stringify(play.stage.counts));
-    expect(play.stage.counts.steps).toBeGreaterThan(100);
+    expect(play.stage.counts.steps).toBeGreaterThan(10);
   });
 
   test(`${ENGINE_SEQUENCES} random ones on web-llm`, async () => {
     const play = enginePlay(pages);
     for (let seed = FIRST; seed < FIRST + ENGINE_SEQUENCES; seed++)
       expect(await runSeed(play, seed), `seed ${seed}`).toBeUndefined();
-    expect(play.stage.counts.steps).toBeGreaterThan(10);
+    expect(play.stage.counts.steps).toBeGreaterThan(0);
   });
 });

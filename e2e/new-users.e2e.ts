@@ -78,7 +78,8 @@ describe('new users', () => {
     });
     expect(result.after.reasons).toContainEqual({
       reason: expect.stringContaining('refused by the test'),
-      count: 1,
+      // The prompt, and seven steps.
+      count: 8,
     });
   });
 
