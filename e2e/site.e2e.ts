@@ -159,12 +159,15 @@ describe('in a browser', () => {
   test('a phone shows it without scrolling sideways, and the search finds pages', async () => {
     const context = await browser.newContext({ viewport: { width: 390, height: 844 } });
     const { page, outside, faults } = await open(context);
+    page.setDefaultTimeout(600_000);
     for (const name of KINDS) {
       await page.goto(address(name));
       expect(await page.evaluate(() => document.documentElement.scrollWidth), name).toBeLessThanOrEqual(390);
     }
     await page.setViewportSize({ width: 1280, height: 900 });
     await page.goto(address('index'), { waitUntil: 'networkidle' });
+    // Before Vue has taken the page over, its buttons do nothing.
+    await page.waitForFunction(() => '__vue_app__' in document.querySelector('#app')!);
     await page
       .getByRole('button', { name: /search/i })
       .first()
