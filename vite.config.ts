@@ -10,7 +10,7 @@ import { strippedWgsl } from './tools/package/strip-wgsl.ts';
 const CHUNKS = [
   { name: 'register', test: /src\/adapters\/(transformers\/program-notes|shared\/interception)/ },
   { name: 'other-kernels', test: /src\/kernel\/text\/later-texts/ },
-  { name: 'attention', test: /src\/kernel\/(?!calibration|sift-attention|step\/noting|.*paged)/ },
+  { name: 'attention', test: /src\/kernel\/(?!calibration|sift-attention|step\/(noting|read-bits)|.*paged)/ },
   { name: 'attention-on-buffers', test: /src\/kernel\/sift-attention/ },
   {
     name: 'adapters',

@@ -6,8 +6,10 @@ import type {
   InspectListener,
   InspectOptions,
 } from '../../inspection.ts';
+import { readBack } from '../../kernel/gpu/allocate.ts';
 import { type AttentionShape, shapeConstants } from '../../kernel/shape.ts';
 import { compileNoting } from '../../kernel/step/noting.ts';
+import { clearReadBits, reserveReadBits } from '../../kernel/step/read-bits.ts';
 import { checkNames } from '../../option-checks.ts';
 import type { ThresholdPolicy } from '../../policy/index.ts';
 import type { Conversation, RoutedLayers, StepAccount } from '../shared/conversation.ts';
@@ -78,50 +80,58 @@ export class Inspection {
     return () => this.listening.delete(entry);
   }
 
-  /** Has a step note what it reads, if anybody listens. Call it before the runtime encodes the step. */
-  begin(conversation: Conversation, account: StepAccount): void {
+  /**
+   * Has a step note what it reads, if anybody listens. Await it before the runtime encodes the step. Where there is no memory for it, the
+   * step is not inspected, and the reason is counted.
+   */
+  async begin(conversation: Conversation, account: StepAccount): Promise<void> {
     if (this.listening.size === 0 || this.reading) return;
+    const { device } = this.inspected;
+    const stride = strideOf(account.length);
+    const layers = [...conversation.layers.values()];
+    try {
+      await reserveReadBits(device, layers, stride);
+    } catch (error) {
+      account.reasons.add(`the step was not inspected: ${(error as Error).message}`);
+      return;
+    }
+    // The sift was disposed of meanwhile.
+    if (conversation.layers.size < layers.length) {
+      for (const state of layers) state.destroy();
+      return;
+    }
+    const encoder = device.createCommandEncoder({ label: 'sift inspection' });
+    for (const state of layers) clearReadBits(encoder, state, stride);
+    device.queue.submit([encoder.finish()]);
     account.notesReads = true;
-    const encoder = this.inspected.device.createCommandEncoder({ label: 'sift inspection' });
-    for (const { reads } of conversation.layers.values()) reads.clear(encoder, strideOf(account.length));
-    this.inspected.device.queue.submit([encoder.finish()]);
   }
 
-  /** Reads back what a step has noted. Call it when the step was submitted. */
+  /** Reads back what a step has noted. Call it when the step was submitted; it does not wait. */
   finish(conversation: Conversation, account: StepAccount): void {
     if (!account.notesReads || account.gaveUp) return;
     const wanted = new Set([...this.listening].flatMap(({ layers }) => [...layers]));
     const { batch } = conversation;
+    const { length, plan } = account;
     const parts = this.partsOf(account, batch, wanted);
-    const size = parts.reduce((sum, { bytes }) => sum + bytes, 0);
-    const { length } = account;
+    const sifted = parts.filter(({ bytes }) => bytes > 0);
     const tell = (bits?: Uint32Array) =>
-      this.tell({
-        step: account.plan.step,
-        length,
-        layers: parts.map((it) => layerOf(it, batch, length, bits)),
-      });
-    if (size === 0) {
+      this.tell({ step: plan.step, length, layers: parts.map((it) => layerOf(it, batch, length, bits)) });
+    if (sifted.length === 0) {
       tell();
       return;
     }
-    const { device } = this.inspected;
-    const usage = GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ;
-    const staging = device.createBuffer({ label: 'sift inspection', size, usage });
-    const encoder = device.createCommandEncoder({ label: 'sift inspection' });
-    for (const { layer, keys, offset, bytes } of parts) {
-      const { buffer } = conversation.layers.get(layer)!.reads.get(strideOf(keys));
-      if (bytes > 0) encoder.copyBufferToBuffer(buffer, 0, staging, offset, bytes);
-    }
-    device.queue.submit([encoder.finish()]);
+    const copied = sifted.flatMap(({ layer, bytes }) => {
+      const { buffer } = conversation.layers.get(layer)?.readBits ?? {};
+      return buffer ? [{ buffer, bytes }] : [];
+    });
+    // The sift was disposed of in the middle of the step.
+    if (copied.length < sifted.length) return;
     this.reading = true;
-    staging
-      .mapAsync(GPUMapMode.READ)
-      .then(() => tell(new Uint32Array(staging.getMappedRange().slice(0))))
-      // The device is gone, which others say, or the sift was disposed of.
+    readBack(this.inspected.device, copied)
+      .then((data) => tell(new Uint32Array(data)))
+      // Without memory for the copy this step is not told of. That the device is gone, others say.
       .catch(() => {})
       .finally(() => {
-        staging.destroy();
         this.reading = false;
       });
   }

@@ -213,7 +213,7 @@ export class TransformersSift extends LivingSift {
     const account = decodes ? conversation.begin(length) : undefined;
     const handler = account && (await this.handlerOf(conversation, account, shared?.feeds ?? feeds));
     const inspection = handler && client === this.app ? this.inspecting : undefined;
-    inspection?.begin(conversation, account!);
+    await inspection?.begin(conversation, account!);
     const run = { client, feeds, rest, shared, handler, account };
     try {
       const outputs = await this.runSession(run);

@@ -14,6 +14,7 @@ import type { AttentionShape } from '../shape.ts';
 import { AttentionEncoder, createStepResources, destroyStepResources } from '../step/encoder.ts';
 import { LayerState } from '../step/layer-state.ts';
 import { compileNoting } from '../step/noting.ts';
+import { clearReadBits, readBitsBytes, reserveReadBits } from '../step/read-bits.ts';
 import type { KernelVariant } from '../text/variant.ts';
 import { clearKeys, clearThreshold } from './test-cases.ts';
 import { canUseSubgroups, fastestVariant, kernelVariants } from './variants.ts';
@@ -67,10 +68,11 @@ async function step(shape: AttentionShape, variant: KernelVariant, normaliser: '
     plan: { step: 2, dense: false, windowIndex: -1, fit: false, measure: false },
   });
   const { scoreStride } = prepared.geometry;
+  await reserveReadBits(device, [state], scoreStride);
   // Twice: the bits of the first step must not be left in the second.
   for (let i = 0; i < 2; i++) {
     const commands = device.createCommandEncoder();
-    state.reads.clear(commands, scoreStride);
+    clearReadBits(commands, state, scoreStride);
     const pass = commands.beginComputePass();
     encoder.attend(
       pass,
@@ -82,8 +84,8 @@ async function step(shape: AttentionShape, variant: KernelVariant, normaliser: '
     pass.end();
     device.queue.submit([commands.finish()]);
   }
-  const words = state.reads.bytes(scoreStride) / 4;
-  const floats = await download(device, state.reads.get(scoreStride).buffer, words, 'f32');
+  const words = readBitsBytes(state, scoreStride) / 4;
+  const floats = await download(device, state.readBits!.buffer, words, 'f32');
   const got = new Uint32Array(Float32Array.from(floats).buffer);
   state.destroy();
   for (const buffer of Object.values(buffers)) buffer.destroy();

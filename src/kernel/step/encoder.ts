@@ -253,7 +253,7 @@ export class AttentionEncoder {
     bound[BUFFER_SLOT.page_table] = layer.pageTable;
     // The kernels of `combine` read the sinks. They are the only input of the layer that those need, and it follows in any case.
     bound[BUFFER_SLOT.sinks] = layer.sinks;
-    if (step.notesReads) bound[BUFFER_SLOT.read_bits] = state.reads.get(step.geometry.scoreStride);
+    if (step.notesReads) bound[BUFFER_SLOT.read_bits] = state.readBits;
     const measured = step.kind === 'shadow' && this.encodeShadow(pass, step, state);
     if (step.measure && !measured) this.encode(pass, step.paramsOffset, [step.measure], state);
     this.encode(pass, step.paramsOffset, step.attend, state);

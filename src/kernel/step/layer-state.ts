@@ -4,7 +4,6 @@ import type { AttentionShape } from '../shape.ts';
 import { momentVecs } from '../text/constants.ts';
 import { GROUP_BYTES, HEAD_BYTES, HEAD_STATUS, headOffset } from '../text/schema.ts';
 import { BindGroupCache } from './bind-groups.ts';
-import { ReadBits } from './read-bits.ts';
 import { Shadow } from './shadow.ts';
 
 /**
@@ -90,7 +89,7 @@ export class LayerState {
   /** The shadow of K. It takes no memory before a step uses it. */
   readonly shadow: Shadow;
   /** Which V rows the last step read, if it noted that. It takes no memory before. */
-  readonly reads: ReadBits;
+  readBits: { buffer: GPUBuffer } | undefined;
 
   /**
    * Makes the states of several layers, each for `batch` sequences.
@@ -117,7 +116,6 @@ export class LayerState {
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     const { heads, groups, window } = sizes(shape, batch, policy);
     this.shadow = new Shadow(device, shape, batch);
-    this.reads = new ReadBits(device, shape, batch);
     this.heads = device.createBuffer({ label: 'sift heads', size: heads, usage });
     this.groups = device.createBuffer({ label: 'sift groups', size: groups, usage });
     this.window = device.createBuffer({ label: 'sift window', size: window, usage });
@@ -150,7 +148,8 @@ export class LayerState {
   destroy(): void {
     for (const buffer of this.buffers()) buffer.destroy();
     this.shadow.destroy();
-    this.reads.destroy();
+    this.readBits?.buffer.destroy();
+    this.readBits = undefined;
   }
 
   private buffers(): GPUBuffer[] {

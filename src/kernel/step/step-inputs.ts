@@ -24,7 +24,7 @@ export interface StepInputs {
   policy: ThresholdPolicy;
   /** What the policy has this step do. */
   plan: StepPlan;
-  /** Whether the step notes which V rows it reads, in `LayerState.reads`. Default false. */
+  /** Whether the step notes which V rows it reads, in `LayerState.readBits`. Default false. */
   notesReads?: boolean | undefined;
 }
 

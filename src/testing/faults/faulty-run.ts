@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import type { EnableProgress } from '../../adapters/shared/progress.ts';
+import type { Sift } from '../../adapters/shared/sift.ts';
 import { enableTransformers } from '../../adapters/transformers/enable.ts';
 import type { SiftError } from '../../errors.ts';
 import type { SiftOptions } from '../../options.ts';
@@ -71,12 +72,14 @@ export interface FaultyOutcome {
  * Enables sift on a new model, generates in two turns on one cache, reports and disposes while a plan makes calls of ours fail.
  * @param options by default the policy with a shadow, which has most buffers, and sifts at any length
  * @param prepare sees the session before anything is done with it
+ * @param use does something with the sift, once it is enabled
  */
 export async function faultyRun(
   device: GPUDevice,
   plan: FaultPlan,
   options: SiftOptions = { policy: untested() },
   prepare?: (session: GpuSession) => void,
+  use?: (sift: Sift) => Promise<unknown>,
 ): Promise<FaultyOutcome> {
   const { model, session, converse } = loadFaulty(device);
   prepare?.(session);
@@ -88,6 +91,7 @@ export async function faultyRun(
     );
     const sift = 'report' in enabled ? enabled : undefined;
     const enabling = { ...faults.counts };
+    if (sift) await use?.(sift);
     session.seen.length = 0;
     const tokens = await converse(PROMPT, FURTHER, TOKENS).catch((error: unknown) => error as Error);
     const report = await sift?.report();
