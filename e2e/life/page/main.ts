@@ -4,7 +4,7 @@ import '../../../src/register.ts';
 import { DynamicCache, env, pipeline, type TextGenerationPipeline } from '@huggingface/transformers';
 import { useServedModels } from '../../../lab/decoding/hub-decoder.ts';
 import { hideNarrowSubgroups } from '../../../lab/narrow-subgroups.ts';
-import { enableSift, type Sift, SiftError } from '../../../src/index.ts';
+import { enableSift, type Sift } from '../../../src/index.ts';
 import {
   type Action,
   type Call,
@@ -16,6 +16,7 @@ import {
   type Script,
   WRAPPED,
 } from '../action.ts';
+import { outcomeOf } from '../outcome.ts';
 import { type Chat, continueTwice, crop, generate } from './calls.ts';
 import { OtherWrapper } from './other-library.ts';
 import * as witness from './witness.ts';
@@ -45,16 +46,6 @@ const fresh = new Map<string, Slot & { policy: PolicyName | null }>();
 
 const enabled = (slot: Slot, policy: PolicyName) =>
   enableSift(slot.generator, { ...POLICIES[policy], siftFrom: 0 });
-
-/** `ok`, the code and message of a SiftError, or what else was thrown. */
-async function outcomeOf(work: () => unknown): Promise<string> {
-  try {
-    await work();
-    return 'ok';
-  } catch (error) {
-    return error instanceof SiftError ? `${error.code}: ${error.message}` : `not a SiftError: ${error}`;
-  }
-}
 
 async function load(model: string): Promise<Slot> {
   const generator = (await pipeline('text-generation', model, {

@@ -1,11 +1,12 @@
 // Does the actions of a sequence on a real web-llm engine over a library without a model (src/testing/web-llm says what is real).
 import source from '../../../node_modules/@mlc-ai/web-llm/lib/index.js?raw';
-import { enableSift, type Sift, SiftError } from '../../../src/index.ts';
+import { enableSift, type Sift } from '../../../src/index.ts';
 import { download } from '../../../src/kernel/gpu/transfer.ts';
 import { outputError } from '../../../src/kernel/proof/test-cases.ts';
 import { expectedOutput, TestEngine } from '../../../src/testing/web-llm/engine.ts';
 import type { LibraryOptions } from '../../../src/testing/web-llm/library.ts';
 import { loadWebLlm } from '../../../src/testing/web-llm/runtime.ts';
+import { outcomeOf } from '../outcome.ts';
 import { OtherWrapper } from '../page/other-library.ts';
 import * as witness from '../page/witness.ts';
 import { type Action, type Answer, POLICIES, type PolicyName, WRAPPED } from './action.ts';
@@ -35,15 +36,6 @@ let messages: Message[] = [];
 /** In the order of their actions; undefined where this version of web-llm has no such method. */
 const wrappers: (OtherWrapper | undefined)[] = [];
 const everWrapped: OtherWrapper[] = [];
-
-async function outcomeOf(work: () => unknown): Promise<string> {
-  try {
-    await work();
-    return 'ok';
-  } catch (error) {
-    return error instanceof SiftError ? `${error.code}: ${error.message}` : `not a SiftError: ${error}`;
-  }
-}
 
 const enabled = (policy: PolicyName) => enableSift(rig.engine, { ...POLICIES[policy], siftFrom: 0 });
 const answer = (...outcomes: string[]): Answer => ({ outcomes, reply: null, outputs: null, error: null });

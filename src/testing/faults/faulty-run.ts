@@ -7,13 +7,8 @@ import type { SiftOptions } from '../../options.ts';
 import { presetPolicy, type ThresholdPolicy } from '../../policy/index.ts';
 import type { SiftReport } from '../../report.ts';
 import { testDevice } from '../device.ts';
-import {
-  type GpuModel,
-  type GpuSession,
-  gpuModel,
-  promptOf,
-  type RunOfSession,
-} from '../transformers/gpu-session.ts';
+import { type GpuModel, gpuModel, promptOf } from '../transformers/gpu-model.ts';
+import type { GpuSession, RunOfSession } from '../transformers/gpu-session.ts';
 import { type FaultKind, type FaultPlan, FaultyDevice } from './faulty-device.ts';
 
 export const SHAPE = { queryHeads: 4, kvHeads: 2, headSize: 16, dtype: 'f32' } as const;

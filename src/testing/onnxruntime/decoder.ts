@@ -1,13 +1,8 @@
 import type { OrtTensor } from '../../adapters/transformers/runtime.ts';
 import { download, upload } from '../../kernel/gpu/transfer.ts';
 import { type AttentionInputs, createRandom } from '../../oracle/index.ts';
-import {
-  attentionPrograms,
-  copyProgram,
-  type ProgramOptions,
-  REDUCE_WORKGROUP,
-  TILE,
-} from './attention-programs.ts';
+import { attentionPrograms, copyProgram, type ProgramOptions } from './attention-programs.ts';
+import { attentionUniforms, attentionWorkgroups } from './attention-sizes.ts';
 import { bufferFor, type Layer, type LayerOptions, makeLayer, rowsOf, writeNewRow } from './layer.ts';
 import { layoutEntries, type StandInProgram, textOf, uniformBytes } from './program.ts';
 
@@ -157,7 +152,7 @@ export class StandInDecoder {
           pass = encoder.beginComputePass();
         }
         const { program, pipeline } = compiled;
-        const count = this.workgroups(program, step);
+        const count = attentionWorkgroups(program, this.options.shape, step.length);
         pass.setPipeline(pipeline);
         pass.setBindGroup(0, this.bind(compiled, layer, uses++, step));
         if (options.indirect && compiled !== this.copy) {
@@ -186,7 +181,9 @@ export class StandInDecoder {
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
     });
     const uniforms = this.uniformBuffers[use]!;
-    device.queue.writeBuffer(uniforms, 0, uniformBytes(program.uniforms, this.values(step)));
+    const { shape, capacity, captured } = this.options;
+    const sizes = { ...step, capacity, pastCapacity: capacity, captured: captured ?? false };
+    device.queue.writeBuffer(uniforms, 0, uniformBytes(program.uniforms, attentionUniforms(shape, sizes)));
     const buffers = program.storage.map(({ role, binding }) => ({
       binding,
       resource: { buffer: bufferFor(layer, program.label, role) },
@@ -195,38 +192,6 @@ export class StandInDecoder {
       layout,
       entries: [...buffers, { binding: program.uniformBinding, resource: { buffer: uniforms } }],
     });
-  }
-
-  /** The values of the uniforms by their roles. */
-  private values({ length, window = 0 }: DecodeStep): Record<string, number> {
-    const { shape, capacity, captured = false } = this.options;
-    const { queryHeads, kvHeads, headSize } = shape;
-    return {
-      head_size_vec: headSize / 4,
-      total_sequence_length: captured ? 0 : length,
-      alpha: 1 / Math.sqrt(headSize),
-      present_sequence_length: capacity,
-      n_reps: queryHeads / kvHeads,
-      num_present_sequence_length_tile: Math.ceil(capacity / TILE),
-      num_total_seq_length_tile: Math.ceil(length / TILE),
-      num_head_size_tile: Math.ceil(headSize / 4 / REDUCE_WORKGROUP),
-      num_heads: queryHeads,
-      batch_size: 1,
-      batch_heads: queryHeads,
-      new_sequence_length: 1,
-      local_window_size: window,
-      past_sequence_length: length - 1,
-      past_capacity: capacity,
-      kv_rows: kvHeads,
-    };
-  }
-
-  private workgroups({ label }: StandInProgram, { length }: DecodeStep): number {
-    const { queryHeads, kvHeads, headSize } = this.options.shape;
-    if (label === 'CopyKVCache') return Math.ceil((kvHeads * length * (headSize / 4)) / 64);
-    if (label === 'FlashAttentionDecodeVxReduce')
-      return queryHeads * Math.ceil(headSize / 4 / REDUCE_WORKGROUP);
-    return queryHeads * Math.ceil(length / TILE);
   }
 
   private countBuffer(count: number): GPUBuffer {

@@ -1,8 +1,5 @@
-/// <reference types="node" />
-import { createRequire } from 'node:module';
-import { LlamaForCausalLM, type Tensor } from '@huggingface/transformers';
 import type { TensorClass } from '../../adapters/transformers/kv/views.ts';
-import type { HubModel, OrtSession, OrtTensor } from '../../adapters/transformers/runtime.ts';
+import type { OrtSession, OrtTensor } from '../../adapters/transformers/runtime.ts';
 import type { Tensors } from '../../adapters/transformers/session-hook.ts';
 import type { AttentionShape } from '../../kernel/shape.ts';
 import { createRandom, denseAttention, type Random } from '../../oracle/index.ts';
@@ -10,14 +7,14 @@ import {
   attentionPrograms,
   copyProgram,
   type ProgramOptions,
-  REDUCE_WORKGROUP,
   TILE,
 } from '../onnxruntime/attention-programs.ts';
+import { attentionUniforms, attentionWorkgroups } from '../onnxruntime/attention-sizes.ts';
 import { bufferFor } from '../onnxruntime/layer.ts';
 import { layoutEntries, type StandInProgram, textOf, uniformBytes } from '../onnxruntime/program.ts';
-import { int64 } from './library-model.ts';
 
-const VOCABULARY = 32;
+/** Tokens that it knows. */
+export const VOCABULARY = 32;
 /** Factor of the queries, so that a few keys of each head count more than the others. */
 const QUERY_SCALE = 3;
 /** Positions after which what is added to the keys begins anew. It is a prime. */
@@ -234,7 +231,7 @@ export class GpuSession implements OrtSession {
     const encoder = device.createCommandEncoder();
     const pass = encoder.beginComputePass();
     const uniforms: GPUBuffer[] = [];
-    const values = this.uniformsOf(length, past.capacity, capacity);
+    const values = attentionUniforms(this.options.shape, { length, capacity, pastCapacity: past.capacity });
     // On a shared cache nothing is copied.
     for (const { program, pipeline, layout } of this.programs.slice(shared ? 1 : 0)) {
       const buffer = this.filled(uniformBytes(program.uniforms, values), GPUBufferUsage.UNIFORM);
@@ -251,42 +248,13 @@ export class GpuSession implements OrtSession {
       });
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, group);
-      pass.dispatchWorkgroups(this.workgroups(program, length));
+      pass.dispatchWorkgroups(attentionWorkgroups(program, this.options.shape, length));
     }
     pass.end();
     device.queue.submit([encoder.finish()]);
     const output = await this.read(own.attention, queryHeads * headSize);
     for (const buffer of [...Object.values(own), ...uniforms]) buffer.destroy();
     return output;
-  }
-
-  private uniformsOf(length: number, pastCapacity: number, capacity: number): Record<string, number> {
-    const { queryHeads, kvHeads, headSize } = this.options.shape;
-    return {
-      head_size_vec: headSize / 4,
-      total_sequence_length: length,
-      alpha: 1 / Math.sqrt(headSize),
-      present_sequence_length: capacity,
-      n_reps: queryHeads / kvHeads,
-      num_present_sequence_length_tile: Math.ceil(capacity / TILE),
-      num_total_seq_length_tile: Math.ceil(length / TILE),
-      num_head_size_tile: Math.ceil(headSize / 4 / REDUCE_WORKGROUP),
-      num_heads: queryHeads,
-      batch_size: 1,
-      batch_heads: queryHeads,
-      new_sequence_length: 1,
-      past_sequence_length: length - 1,
-      past_capacity: pastCapacity,
-      kv_rows: kvHeads,
-    };
-  }
-
-  private workgroups({ label }: StandInProgram, length: number): number {
-    const { queryHeads, kvHeads, headSize } = this.options.shape;
-    if (label === 'CopyKVCache') return Math.ceil((kvHeads * length * (headSize / 4)) / 64);
-    if (label === 'FlashAttentionDecodeVxReduce')
-      return queryHeads * Math.ceil(headSize / 4 / REDUCE_WORKGROUP);
-    return queryHeads * Math.ceil(length / TILE);
   }
 
   /** The rows of K and V of a token, [kvHeads, headSize]. */
@@ -378,61 +346,4 @@ function tablesOf(random: Random, { queryHeads, kvHeads, headSize }: AttentionSh
     positions: random.normals(PERIOD * kvHeads * headSize),
     logits: random.normals(VOCABULARY * queryHeads * headSize),
   };
-}
-
-/** A real model of transformers.js on a {@link GpuSession}. */
-export interface GpuModel {
-  model: HubModel;
-  session: GpuSession;
-  /** Generates greedily; the new tokens. */
-  generate(prompt: readonly number[], count: number): Promise<number[]>;
-  /** Two turns, the second on the kept cache of the first; the new tokens of both. */
-  converse(prompt: readonly number[], further: readonly number[], count: number): Promise<number[]>;
-}
-
-/** Some tokens of a prompt. */
-export const promptOf = (length: number): number[] =>
-  Array.from({ length }, (_, i) => (i * 7 + (i >> 2)) % VOCABULARY);
-
-/** Loads a model of the library on a session of ours. */
-export function gpuModel(device: GPUDevice, options: GpuSessionOptions): GpuModel {
-  const { queryHeads, kvHeads, headSize } = options.shape;
-  // The class that the library knows as its runtime's in Node, which has another for the inputs.
-  const runtime = createRequire(import.meta.url)('onnxruntime-common') as { Tensor: TensorClass };
-  const session = new GpuSession(device, options, runtime.Tensor);
-  const config = {
-    ...{ model_type: 'llama', is_encoder_decoder: false, vocab_size: VOCABULARY },
-    ...{ num_hidden_layers: options.layers, num_attention_heads: queryHeads, num_key_value_heads: kvHeads },
-    ...{ hidden_size: queryHeads * headSize, head_dim: headSize, max_position_embeddings: 4096 },
-  };
-  const Model = LlamaForCausalLM as unknown as new (...args: unknown[]) => HubModel;
-  const model = new Model(config, { model: session }, {});
-  const turn = async (prompt: readonly number[], count: number, kept?: unknown) => {
-    const { sequences, past_key_values } = (await model.generate({
-      inputs: int64([prompt]),
-      attention_mask: int64([prompt.map(() => 1)]),
-      max_new_tokens: count,
-      do_sample: false,
-      return_dict_in_generate: true,
-      ...(kept ? { past_key_values: kept } : {}),
-    })) as { sequences: Tensor; past_key_values: { dispose(): Promise<void> } };
-    const tokens = (sequences.tolist() as bigint[][])[0]!.map(Number);
-    return { tokens, past: past_key_values };
-  };
-  const generate = async (prompt: readonly number[], count: number) => {
-    const { tokens, past } = await turn(prompt, count);
-    await past.dispose();
-    return tokens.slice(prompt.length);
-  };
-  const converse = async (prompt: readonly number[], further: readonly number[], count: number) => {
-    const first = await turn(prompt, count);
-    const whole = [...first.tokens, ...further];
-    const second = await turn(whole, count, first.past).catch(async (error: unknown) => {
-      await first.past.dispose();
-      throw error;
-    });
-    await second.past.dispose();
-    return [...first.tokens.slice(prompt.length), ...second.tokens.slice(whole.length)];
-  };
-  return { model, session, generate, converse };
 }
