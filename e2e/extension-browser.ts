@@ -9,7 +9,8 @@ import { exampleConfig, linkPackage } from '../tools/examples/build.ts';
 import { launchOptions } from '../tools/setup/browser.mjs';
 
 const FOLDER = join(ROOT, 'examples/extension');
-const DIST = join(FOLDER, 'dist');
+/** Where the extension is built. */
+export const DIST = join(FOLDER, 'dist');
 
 /** Makes the extension as `npm run extension` does, of the package that is built. */
 export async function buildExtension(): Promise<void> {
@@ -31,6 +32,8 @@ export interface ExtensionBrowser {
   click(page: Page): Promise<void>;
   /** Clicks the icon on a tab that has no panel yet, and gives the panel that the browser opens. */
   openPanel(page: Page): Promise<Page>;
+  /** Ends the service worker, as the browser does when it has had nothing to do for a while. */
+  endServiceWorker(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -55,7 +58,7 @@ export async function openExtension(args: readonly string[] = []): Promise<Exten
       ...args,
     ],
   });
-  context.setDefaultTimeout(600_000);
+  context.setDefaultTimeout(Number(process.env.EXT_T ?? 600_000));
   const worker = context.serviceWorkers()[0] ?? (await context.waitForEvent('serviceworker'));
   const url = new URL('/', worker.url()).href;
   const id = new URL(url).host;
@@ -87,6 +90,15 @@ export async function openExtension(args: readonly string[] = []): Promise<Exten
     }
   }
 
+  async function endServiceWorker(): Promise<void> {
+    const found = async () =>
+      (await cdp.send('Target.getTargets')).targetInfos.find(({ type }) => type === 'service_worker');
+    const running = await found();
+    if (!running) throw new Error('The service worker does not run.');
+    await cdp.send('Target.closeTarget', { targetId: running.targetId });
+    while (await found()) await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+
   return {
     context,
     cdp,
@@ -94,6 +106,7 @@ export async function openExtension(args: readonly string[] = []): Promise<Exten
     pages,
     click,
     openPanel,
+    endServiceWorker,
     close: async () => {
       await context.close();
       rmSync(profile, { recursive: true, force: true });

@@ -46,7 +46,7 @@ function refused(message: string): PageError {
   if (/No tab|frame.*(removed|not found)/i.test(message))
     return new PageError('The page went away while it was read. Read it again.');
   return new PageError(
-    'The browser does not let the extension read this page before you click its icon. Click the icon “Ask this page” in the toolbar.',
+    'The browser does not let the extension read this page. If the tab has gone to another site, click the icon “Ask this page” in the toolbar once more.',
   );
 }
 

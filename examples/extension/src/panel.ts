@@ -29,7 +29,8 @@ const STORED = `tab:${tab}`;
 const WAS_READY = 'model-was-ready';
 
 let settings: Settings = DEFAULTS;
-let page: PageText | undefined;
+/** Null if the page could not be read, undefined while it is read. */
+let page: PageText | null | undefined;
 let model: ModelState = { phase: 'none' };
 let wasReady = '';
 let exchanges: Exchange[] = [];
@@ -146,6 +147,7 @@ async function take(read: () => Promise<PageText>): Promise<void> {
     setText(pageNote, `${words.toLocaleString()} words. Nothing of the page leaves this device.`);
   } catch (error) {
     if (mine !== taken) return;
+    page = null;
     byId('title').textContent = 'Ask this page';
     setText(pageNote, error instanceof PageError ? error.message : `The page can’t be read: ${error}`);
   }
