@@ -4,10 +4,15 @@ import type { Browser, Page } from 'playwright';
 import type { InlineConfig } from 'vite';
 import { launchOptions } from '../tools/setup/browser.mjs';
 
-/** Starts a browser that runs WebGPU: on the software adapter, or with SIFT_GPU=1 on the GPU. */
-export async function launchBrowser(): Promise<Browser> {
+/**
+ * Starts a browser that runs WebGPU: on the software adapter, or with SIFT_GPU=1 on the GPU.
+ *
+ * @param args - more flags
+ */
+export async function launchBrowser(args: readonly string[] = []): Promise<Browser> {
   const { chromium } = await import('playwright');
-  return chromium.launch(launchOptions());
+  const options = launchOptions();
+  return chromium.launch({ ...options, args: [...options.args, ...args] });
 }
 
 /** A server without a socket to its pages: a reload by hot updates would cut a measurement off. */
@@ -48,11 +53,13 @@ export interface ServedPage {
  *
  * @param path - the page's path on the server
  * @param prepare - is given the page before it loads
+ * @param args - more flags of the browser
  */
 export async function openServedPage(
   path: string,
   config: InlineConfig,
   prepare: (page: Page) => void | Promise<void>,
+  args: readonly string[] = [],
 ): Promise<ServedPage> {
   const { createServer } = await import('vite');
   const server = await createServer(config);
@@ -65,7 +72,7 @@ export async function openServedPage(
     await server.listen();
     const address = server.resolvedUrls?.local[0];
     if (!address) throw new Error('The server of the page did not start.');
-    browser = await launchBrowser();
+    browser = await launchBrowser(args);
     const page = await browser.newPage();
     await prepare(page);
     await page.goto(new URL(path, address).href);

@@ -8,13 +8,19 @@ import { divergence, mostLikely } from '../../lab/decoding/logits.ts';
 import { prefill } from '../../lab/decoding/sequence.ts';
 import { promptChunk } from '../../lab/narrow-subgroups.ts';
 import { mean } from '../../lab/statistics.ts';
-import { GATE, type GateFigures, type GateRun } from '../../quality/gate.ts';
+import { GATE, type GateDtype, type GateFigures, type GateRun } from '../../quality/gate.ts';
 import { parsePolicy } from '../../quality/plan/policy-syntax.ts';
 import { makeTask } from '../../quality/tasks/index.ts';
 import { enableSift, type Sift, type SiftReport } from '../../src/index.ts';
 import { type Mutation, mutation } from './mutations.ts'; // before the runtime asks for a device
 
 useServedModels('/models/');
+
+/** The embedded model: its folder's name on the server, and its dtype. */
+interface GateModel {
+  name: string;
+  dtype: GateDtype;
+}
 
 const heads = (report: SiftReport) => report.layers.map((layer) => layer.heads.map((head) => head.kept));
 
@@ -31,10 +37,10 @@ class Gate {
   ) {}
 
   /** Loads the model, runs the prompt (text with a code in it) and the steps after it (the question for it) on the stock runtime. */
-  static async open(text: string): Promise<Gate> {
-    const generator = (await pipeline('text-generation', 'tiny', {
+  static async open(text: string, { name, dtype }: GateModel): Promise<Gate> {
+    const generator = (await pipeline('text-generation', name, {
       device: 'webgpu',
-      dtype: 'q4',
+      dtype,
     })) as TextGenerationPipeline;
     const encode = (text: string) =>
       Array.from((generator.tokenizer(text).input_ids as Tensor).data as BigInt64Array, Number);
@@ -116,10 +122,10 @@ class Gate {
 
 declare global {
   interface Window {
-    openGate(text: string): Promise<void>;
+    openGate(text: string, model: GateModel): Promise<void>;
     gate: Gate;
   }
 }
-window.openGate = async (text) => {
-  window.gate = await Gate.open(text);
+window.openGate = async (text, model) => {
+  window.gate = await Gate.open(text, model);
 };

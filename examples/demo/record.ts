@@ -3,21 +3,18 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openServedPage } from '../../lab/browser.ts';
 import { ROOT } from '../../lab/root.ts';
-import type { Recording } from './src/recording.ts';
+import { recordedSession } from './recorded-session.ts';
 
-const [machine, tokens = '368'] = process.argv.slice(2);
+const [machine, tokens = '368', path = join(ROOT, 'examples/demo/public/recorded.json')] =
+  process.argv.slice(2);
 if (!machine) throw new Error('Say what the machine is, as in: "Chrome 140 on an RTX 4060".');
 const config = { configFile: join(ROOT, 'examples/demo/vite.config.ts'), server: { port: 0, open: false } };
 const { page, close } = await openServedPage('/', config, () => {});
-const state = (wanted: string) => page.waitForSelector(`html[data-state=${wanted}]`, { timeout: 0 });
-await state('ready');
-await page.getByRole('slider', { name: 'Tokens to read' }).fill(String(Math.log2(Number(tokens))));
-for (const button of ['Ask', 'Compare with stock']) {
-  await page.getByRole('button', { name: button }).click();
-  await state('done');
+try {
+  await page.waitForSelector('html[data-state=ready]', { timeout: 0 });
+  const recording = await recordedSession(page, { tokens: Number(tokens), say: console.log });
+  const date = new Date().toISOString().slice(0, 10);
+  writeFileSync(path, `${JSON.stringify({ ...recording, machine, date })}\n`);
+} finally {
+  await close();
 }
-const text = await page.evaluate(() => (window as unknown as { recording(): string }).recording());
-const date = new Date().toISOString().slice(0, 10);
-const recording: Recording = { ...JSON.parse(text), machine, date };
-writeFileSync(join(ROOT, 'examples/demo/public/recorded.json'), `${JSON.stringify(recording)}\n`);
-await close();

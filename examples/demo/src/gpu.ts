@@ -1,3 +1,5 @@
+import type { DataType } from '@huggingface/transformers';
+
 /** What the page can run on. */
 export interface Gpu {
   /** A name to show. */
@@ -43,6 +45,13 @@ export async function findGpu(): Promise<Gpu | NoGpu> {
   const software =
     info.isFallbackAdapter === true || /swiftshader|llvmpipe|basic render/i.test(describe(info));
   return { name: describe(info) || 'WebGPU adapter', software };
+}
+
+/** The dtype in which a model is loaded: without half precision on the GPU, q4f16 would be refused. */
+export async function dtypeHere(dtype: DataType): Promise<DataType> {
+  if (dtype !== 'q4f16') return dtype;
+  const adapter = await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' });
+  return adapter?.features.has('shader-f16') ? dtype : 'q4';
 }
 
 function describe(info: GPUAdapterInfo): string {

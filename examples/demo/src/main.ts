@@ -230,6 +230,8 @@ async function start(): Promise<void> {
   const fast = runs && !gpu.software;
   // A model of the hub where there is a GPU for it and a network.
   modelSelect.selectedIndex = fast && navigator.onLine ? 1 : 0;
+  // As many tokens as a GPU reads while somebody waits.
+  length.max = fast ? '15' : '13';
   length.value = fast ? '12' : '9';
   byId('gpu', HTMLElement).textContent = runs ? gpu.name : 'No WebGPU';
   if (runs && gpu.software) byId('gpu', HTMLElement).textContent += ' (software: slow)';

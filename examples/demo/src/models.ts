@@ -5,6 +5,7 @@ export interface ModelChoice {
   /** The embedded model has no id: its files lie beside the page. */
   id: string | null;
   label: string;
+  /** On a GPU without half precision, q4 is taken for q4f16 (gpu.ts). */
   dtype: DataType;
   /** Megabytes that are downloaded, about. */
   megabytes: number;

@@ -18,6 +18,7 @@ import {
   type SiftReport,
   type SiftSummary,
 } from '../../../src/index.ts';
+import { dtypeHere } from './gpu.ts';
 import type { ModelChoice } from './models.ts';
 
 // The runtime's WebAssembly comes from this page's own server, not from a CDN.
@@ -83,12 +84,13 @@ export class Session {
     env.localModelPath = './models/';
     env.useBrowserCache = model.id !== null;
     listener.progress('Loading the model', 0);
+    const dtype = await dtypeHere(model.dtype);
     const aborted = new Promise<never>((_, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     });
     const loading = pipeline('text-generation', model.id ?? 'tiny', {
       device: 'webgpu',
-      dtype: model.dtype,
+      dtype,
       progress_callback: (info: ProgressInfo) => {
         if (info.status === 'progress_total' && !signal.aborted)
           listener.progress('Loading the model', info.progress / 100);
