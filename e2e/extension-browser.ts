@@ -37,7 +37,15 @@ export interface ExtensionBrowser {
   close(): Promise<void>;
 }
 
-export async function openExtension(args: readonly string[] = []): Promise<ExtensionBrowser> {
+/** Flags of a browser that has no graphics adapter for WebGPU, hardware or software. */
+const NO_WEBGPU = ['--disable-gpu', '--disable-software-rasterizer'];
+
+/**
+ * Starts a browser with the extension.
+ *
+ * @param webgpu - false: the browser has no graphics adapter
+ */
+export async function openExtension(webgpu = true): Promise<ExtensionBrowser> {
   // To Playwright a side panel is a page of another kind, with which it has nothing to do unless it is told to.
   process.env.PW_CHROMIUM_ATTACH_TO_OTHER = '1';
   const profile = mkdtempSync(join(tmpdir(), 'sift-extension-'));
@@ -48,17 +56,16 @@ export async function openExtension(args: readonly string[] = []): Promise<Exten
     headless: false,
     viewport: null,
     args: [
-      ...options.args,
+      ...(webgpu ? options.args : [...options.args.filter((it) => !/webgpu|Vulkan/.test(it)), ...NO_WEBGPU]),
       '--headless=new',
       `--load-extension=${DIST}`,
       `--disable-extensions-except=${DIST}`,
       '--disable-features=DisableLoadExtensionCommandLineSwitch',
       '--enable-unsafe-extension-debugging',
       '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1',
-      ...args,
     ],
   });
-  context.setDefaultTimeout(Number(process.env.EXT_T ?? 600_000));
+  context.setDefaultTimeout(600_000);
   const worker = context.serviceWorkers()[0] ?? (await context.waitForEvent('serviceworker'));
   const url = new URL('/', worker.url()).href;
   const id = new URL(url).host;

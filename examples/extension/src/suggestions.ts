@@ -4,7 +4,7 @@ import type { PageText, Settings } from './protocol.ts';
 
 const MOST = 4;
 const CANNOT =
-  'It finds codes of five digits that a text states, and can do nothing else: no summary, no chat. For other questions choose a model of the hub in the settings.';
+  'This model finds codes of five digits that a text states, and can do nothing else: no summary, no chat. For other questions choose a model of the hub in the settings.';
 
 let shown: string | undefined;
 
