@@ -4,7 +4,6 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { ROOT } from '../lab/root.ts';
-import { conversationNames } from '../quality/conversations/adversarial.ts';
 import { parseConversations } from '../quality/conversations/results.ts';
 import { measureConversations } from '../quality/conversations/run.ts';
 import { openNodeEvaluator } from '../quality/evaluation/node.ts';
@@ -29,7 +28,7 @@ test.skipIf(process.env.SIFT_NIGHTLY !== '1')(
       code: join(ROOT, 'src/kernel/calibration/calibrate.ts'),
       foreign: join(ROOT, 'quality/conversations/german.txt'),
       ...{ prompt: 128, steps: 16, long: 32, policies: [POLICY], minutes: Number.POSITIVE_INFINITY },
-      conversations: conversationNames('all'),
+      conversations: committed.map(({ conversation }) => conversation),
     };
     const rows = await measureConversations(evaluator, options, 'tiny', store, console.log);
     await close();
@@ -49,6 +48,6 @@ test.skipIf(process.env.SIFT_NIGHTLY !== '1')(
         ];
       });
     expect(found).toEqual([]);
-    expect(committed).toHaveLength(conversationNames('all').length);
+    expect(rows).toHaveLength(2 * committed.length); // stock's, and the policy's
   },
 );
