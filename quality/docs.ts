@@ -1,5 +1,7 @@
 // npm run quality:docs makes the tables of docs/quality.md, which lie between markers, and the plots, from quality/results.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { parseConversations } from './conversations/results.ts';
+import { conversationsTable } from './conversations/table.ts';
 import { assumptionsTable, bandwidthTable, MODELS } from './report/bandwidth.ts';
 import { frontierPlot } from './report/plot.ts';
 import { parseResults, type QualityRow } from './report/results.ts';
@@ -21,6 +23,7 @@ import {
   studyTable,
   tasksTable,
 } from './report/tables.ts';
+import { readTexts, textsChart, textsTable } from './report/texts.ts';
 
 const DOC = 'docs/quality.md';
 const BANDWIDTH = 'docs/lab/bandwidth.md';
@@ -49,6 +52,13 @@ export function tables(): Record<string, string> {
     'screened-tasks': screenedTasksTable(screened),
     moments: momentsTable(parseMoments(file('study-moments'))),
     powerlaw: powerLawTable(JSON.parse(file('powerlaw'))),
+    texts: textsTable(readTexts()),
+    ...Object.fromEntries(
+      (['small', 'tiny'] as const).map((model) => [
+        `conversations-${model}`,
+        conversationsTable(parseConversations(file(`conversations-${model}`)).rows),
+      ]),
+    ),
     gate: gateTable(JSON.parse(file('gate'))),
     ...Object.fromEntries(
       results.flatMap(([model, found]) => [
@@ -77,6 +87,7 @@ export const filledBandwidth = (): string => fillMarkers(readFileSync(BANDWIDTH,
 if (process.argv[1]?.endsWith('docs.ts')) {
   writeFileSync(DOC, filledDocument());
   writeFileSync(BANDWIDTH, filledBandwidth());
+  writeFileSync('quality/results/texts.svg', `${textsChart(readTexts())}\n`);
   for (const [model, prompt] of [
     ['small', '4,096'],
     ['tiny', '2,048'],

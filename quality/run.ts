@@ -46,7 +46,8 @@ async function run(options: Options): Promise<void> {
     const length = prompt + steps + 1;
     if (options.conversations === undefined && length > context)
       throw new Error(`--prompt and --steps make ${length} tokens; the model's context is ${context}.`);
-    if (options.conversations !== undefined) return await conversations(evaluator, options, name, dtype, gpu);
+    const { conversations } = options;
+    if (conversations) return await converse(evaluator, { ...options, conversations }, name, dtype, gpu);
     const parts = partsOf({ documents }, half);
     const sequences = sequencesOf(parts, options.sequences, length);
     say(`${gpu}; ${parts.reduce((sum, part) => sum + part.tokens.length, 0)} tokens of text`);
@@ -107,9 +108,9 @@ async function run(options: Options): Promise<void> {
 }
 
 /** Conversations that are made to break what sifting supposes. */
-async function conversations(
+async function converse(
   evaluator: Evaluator,
-  options: Options,
+  options: Options & { conversations: readonly string[] },
   model: string,
   dtype: string,
   gpu: string,

@@ -1,10 +1,11 @@
 // npm run soak -- --steps 20000 --minutes 3
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Quality } from '../../src/index.ts';
 import { QUALITIES } from '../../src/policy/index.ts';
 import { someText } from '../text.ts';
+import { keepSoak, parseSoak } from './record.ts';
 import { soak, violations } from './soak.ts';
 
 const { values } = parseArgs({
@@ -22,6 +23,10 @@ const { values } = parseArgs({
     again: { type: 'string', default: '10' },
     /** Results. */
     json: { type: 'string' },
+    /** Adds the results to quality/results/soak.json and its table. */
+    keep: { type: 'boolean', default: false },
+    /** Results that another machine wrote with --json, instead of a run. */
+    from: { type: 'string' },
   },
 });
 const number = (name: 'steps' | 'minutes' | 'prompt' | 'count' | 'again'): number => {
@@ -36,15 +41,20 @@ const settings = {
   ...{ dtype, quality: quality as Quality, steps: number('steps'), minutes: number('minutes') },
   ...{ prompt: number('prompt'), count: number('count'), again: number('again') },
 };
-const began = performance.now();
-const result = await soak({ ...settings, model, text: someText() }, (message) =>
-  console.log(`${((performance.now() - began) / 1000).toFixed(0).padStart(5)} s  ${message}`),
-);
-const found = violations(result);
-if (json)
-  writeFileSync(
-    json,
-    `${JSON.stringify({ date: new Date().toISOString(), model: basename(model), ...settings, found, ...result }, null, 1)}\n`,
+
+async function run(): Promise<string> {
+  const began = performance.now();
+  const result = await soak({ ...settings, model, text: someText() }, (message) =>
+    console.log(`${((performance.now() - began) / 1000).toFixed(0).padStart(5)} s  ${message}`),
   );
+  const found = violations(result);
+  const head = { date: new Date().toISOString(), model: basename(model), ...settings, found };
+  return `${JSON.stringify({ ...head, ...result }, null, 1)}\n`;
+}
+
+const text = values.from === undefined ? await run() : readFileSync(values.from, 'utf8');
+if (json) writeFileSync(json, text);
+const { found } = parseSoak(text);
+if (values.keep) keepSoak(parseSoak(text));
 console.log(found.length === 0 ? 'Nothing grew, and no token changed.' : found.join('\n'));
 process.exit(found.length === 0 ? 0 : 1);

@@ -1,7 +1,6 @@
 // npm run quality -- --conversations all
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { markdownTable } from '../../lab/markdown.ts';
+import { basename, dirname } from 'node:path';
 import type { Evaluator, EvaluatorFacts } from '../evaluation/evaluator.ts';
 import type { SequenceFigures } from '../evaluation/figures.ts';
 import { splitDocuments } from '../plan/corpus.ts';
@@ -9,14 +8,15 @@ import type { Options } from '../plan/options.ts';
 import { parsePolicy } from '../plan/policy-syntax.ts';
 import type { Store } from '../plan/store.ts';
 import { parseResults } from '../report/results.ts';
-import { BUILDERS, type Conversation, type ConversationSource } from './adversarial.ts';
-import { conversationRow, LIMIT } from './figures.ts';
+import { BUILDERS, type Conversation, type ConversationSource, SHORT_PROMPT } from './adversarial.ts';
+import { conversationRow } from './figures.ts';
 import {
   type ConversationResults,
   type ConversationRow,
   parseConversations,
   writeConversations,
 } from './results.ts';
+import { conversationsTable } from './table.ts';
 
 /** Looks at the plugin's report in the course of a conversation. */
 const LOOKS = 32;
@@ -33,7 +33,7 @@ export function usualKl(model: string): Record<string, number> {
 
 async function source(
   evaluator: Evaluator,
-  options: Options,
+  options: Pick<Options, 'text' | 'code' | 'foreign'>,
   { vocabulary, endToken }: EvaluatorFacts,
 ): Promise<ConversationSource> {
   const read = async (path: string) => evaluator.encode(splitDocuments(readFileSync(path, 'utf8')));
@@ -42,21 +42,27 @@ async function source(
   return { prose, code: await flat(options.code), foreign: await flat(options.foreign), vocabulary };
 }
 
-/** Measures the conversations that the options name, and writes and shows what there is when the time is over. */
-export async function runConversations(
+/** What is measured. */
+export type ConversationOptions = Pick<
+  Options,
+  'text' | 'code' | 'foreign' | 'prompt' | 'steps' | 'long' | 'policies' | 'minutes'
+> & { conversations: readonly string[] };
+
+/** Measures conversations of a model until the time is over; a row for each conversation and policy that there is by then. */
+export async function measureConversations(
   evaluator: Evaluator,
-  options: Options,
-  head: Omit<ConversationResults, 'rows' | 'texts'>,
-  store: Store,
+  options: ConversationOptions,
+  model: string,
+  store: Pick<Store, 'get' | 'set'>,
   say: (message: string) => void,
-): Promise<void> {
+): Promise<ConversationRow[]> {
   const facts = await evaluator.facts();
   const made = await source(evaluator, options, facts);
   // The tokens of the prompt and of the steps, and one more, have to fit into the model's positions.
-  const long = Math.min(options.long, facts.context - 21);
+  const long = Math.min(options.long, facts.context - SHORT_PROMPT - 1);
   const sizes = { prompt: options.prompt, steps: options.steps, long };
   const until = Date.now() + options.minutes * 60_000;
-  const conversations = options.conversations!.map((name) => BUILDERS[name]!(made, sizes));
+  const conversations = options.conversations.map((name) => BUILDERS[name]!(made, sizes));
   const key = (name: string, policy: string) => `${policy} in ${name}`;
   for (const open of conversations) {
     const { name, prompt, steps } = open;
@@ -73,61 +79,35 @@ export async function runConversations(
       store.set(key(name, policy), await evaluator.policy(tokens, policy, sequence));
     }
   }
-  const usual = usualKl(head.model);
+  const usual = usualKl(model);
   const row = (conversation: Pick<Conversation, 'name' | 'prompt' | 'steps' | 'breakAt'>, policy: string) => {
     const figures = store.get<SequenceFigures>(key(conversation.name, policy));
     if (!figures) return [];
     const skipped = policy === 'exact' ? 0 : parsePolicy(policy).policy.warmup;
     return [conversationRow(conversation, policy, figures, skipped, usual[policy] ?? null)];
   };
-  const rows = conversations.flatMap((conversation) =>
+  return conversations.flatMap((conversation) =>
     ['exact', ...options.policies].flatMap((policy) => row(conversation, policy)),
   );
-  console.log(conversationsTable(rows));
-  if (!options.json || rows.length === 0) return;
-  const texts = { prose: options.text, code: options.code, foreign: options.foreign };
-  const names = Object.fromEntries(
-    Object.entries(texts).map(([kind, path]) => [kind, path.split('/').at(-1)!]),
-  ) as ConversationResults['texts'];
-  mkdirSync(dirname(options.json), { recursive: true });
-  writeFileSync(options.json, writeConversations({ ...head, texts: names, rows }));
-  parseConversations(readFileSync(options.json, 'utf8'));
 }
 
-const percent = (value: number | null) => (value === null ? '–' : `${(100 * value).toFixed(1)}%`);
-const kl = (value: number) => (value < 0.001 ? value.toFixed(5) : value.toFixed(4));
-
-/** The rows as a table in Markdown. */
-export function conversationsTable(rows: readonly ConversationRow[]): string {
-  return markdownTable(
-    [
-      ...[
-        'conversation',
-        'policy',
-        'ppl',
-        'mean KL',
-        '99%',
-        'largest',
-        `above ${LIMIT.factor}×`,
-        'longest run',
-      ],
-      ...['same top-1', 'V rows', 'kept mass (least head)', 'guarded heads'],
-    ],
-    rows
-      .filter(({ policy }) => policy !== 'exact')
-      .map((row) => [
-        row.conversation,
-        row.policy,
-        row.ppl.toPrecision(3),
-        kl(row.klMean),
-        kl(row.kl99),
-        kl(row.klMax),
-        percent(row.above),
-        row.run === null ? '–' : row.run.length === 0 ? '0' : `${row.run.length} (from step ${row.run.step})`,
-        percent(row.top1),
-        percent(row.keptGroup),
-        row.keptMass === null ? '–' : `${row.keptMass.toFixed(3)} (${row.leastMass!.toFixed(3)})`,
-        row.policy.startsWith('learned') ? String(row.guarded) : '–',
-      ]),
-  );
+/** Measures the conversations that the command line names, shows their table, and writes the results. */
+export async function runConversations(
+  evaluator: Evaluator,
+  options: Options & { conversations: readonly string[] },
+  head: Omit<ConversationResults, 'rows' | 'texts'>,
+  store: Store,
+  say: (message: string) => void,
+): Promise<void> {
+  const rows = await measureConversations(evaluator, options, head.model, store, say);
+  console.log(conversationsTable(rows));
+  if (!options.json || rows.length === 0) return;
+  const texts = {
+    prose: basename(options.text),
+    code: basename(options.code),
+    foreign: basename(options.foreign),
+  };
+  mkdirSync(dirname(options.json), { recursive: true });
+  writeFileSync(options.json, writeConversations({ ...head, texts, rows }));
+  parseConversations(readFileSync(options.json, 'utf8'));
 }

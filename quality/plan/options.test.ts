@@ -10,6 +10,12 @@ test('what is not given has a default that runs from a fresh clone', () => {
   expect(readOptions(['--model', 'owner/name'])).toMatchObject({ folder: null, hubId: 'owner/name' });
 });
 
+test('conversations take policies that learn, whose first steps do not count', () => {
+  expect(
+    readOptions(['--conversations', 'copy', '--policy', 'paper:0.5', '--warmup', '0', '--steps', '8']),
+  ).toMatchObject({ conversations: ['copy'], long: 4096 });
+});
+
 test.each([
   [['--model', 'nowhere'], 'no folder'],
   [['--model', 'owner/name', '--node'], 'no folder'],
@@ -20,6 +26,8 @@ test.each([
   [['--policy', 'best:1'], 'no kind'],
   [['--policy', 'paper:0.5', '--warmup', '16'], 'learns in 64 steps'],
   [['--sequences', '0'], '--tasks'],
+  [['--minutes', '0'], 'above 0'],
+  [['--conversations', 'haiku'], 'all, or some of'],
   [['--shard', '3/2'], 'I/N'],
   [['--shard', 'all'], 'I/N'],
 ])('%j is refused, and it says what is wrong', (args, message) => {

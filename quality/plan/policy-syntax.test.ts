@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { learnedPolicy, paperPolicy } from '../../src/index.ts';
+import { learnedPolicy, paperPolicy, presetPolicy } from '../../src/index.ts';
 import { parsePolicy } from './policy-syntax.ts';
 
 test('a text names any policy', () => {
@@ -11,11 +11,20 @@ test('a text names any policy', () => {
     exponent: { kind: 'prior', beta: -1, variance: 0.1 },
     dropped: 'none',
   });
+  expect(parsePolicy('preset:balanced,keys=shadow').policy).toEqual(presetPolicy('balanced', 'shadow'));
+  expect(parsePolicy('preset:exact').policy).toEqual(presetPolicy('exact'));
   expect(parsePolicy('uniform:1').policy).toMatchObject({ target: { kind: 'uniform', c: 1 }, warmup: 0 });
 });
 
 test('what it does not know is refused', () => {
-  for (const text of ['best:1', 'paper', 'paper:0.5,foo=1', 'paper:0.5,guard=yes', 'paper:1.5']) {
+  for (const text of [
+    'best:1',
+    'paper',
+    'paper:0.5,foo=1',
+    'paper:0.5,guard=yes',
+    'uniform:1,keys=none',
+    'paper:1.5',
+  ]) {
     expect(() => parsePolicy(text)).toThrow();
   }
 });

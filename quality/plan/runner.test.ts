@@ -6,7 +6,7 @@ import type { Evaluator } from '../evaluation/evaluator.ts';
 import type { SequenceFigures } from '../evaluation/figures.ts';
 import { parseResults, type QualityResults, writeResults } from '../report/results.ts';
 import { measuredTable } from '../report/tables.ts';
-import { markdown, measure, type Plan, shardOf, tabulate } from './runner.ts';
+import { completeIn, markdown, measure, type Plan, shardOf, tabulate } from './runner.ts';
 import { partPath, Store, shardPaths } from './store.ts';
 
 let folder: string;
@@ -132,6 +132,20 @@ describe('a run that was interrupted', () => {
     expect(tabulate(plan, store)).toEqual(expected);
     store.remove();
     expect(shardPaths(base)).toEqual([]);
+  });
+
+  test('ends when its time is over, and has the sequences that are complete', async () => {
+    const evaluator = new FakeEvaluator();
+    const store = new Store(join(folder, 'run.part'), {});
+    const until = (time: number) => measure(evaluator as unknown as Evaluator, plan, store, () => {}, time);
+    expect(await until(Date.now() - 1)).toBe(false);
+    expect([evaluator.calls, completeIn(plan, store)]).toMatchObject([[], { sequences: [], tasks: [] }]);
+    expect(await until(Number.POSITIVE_INFINITY)).toBe(true);
+    expect(completeIn(plan, store)).toEqual(plan);
+    const partly = new Store(join(folder, 'other.part'), {});
+    const killed = new FakeEvaluator(6) as unknown as Evaluator;
+    await expect(measure(killed, plan, partly, () => {})).rejects.toThrow('killed');
+    expect(completeIn(plan, partly)).toMatchObject({ sequences: [{ start: 0 }], tasks: [] });
   });
 
   test('is forgotten when it is over', async () => {

@@ -64,11 +64,6 @@ export class DeviceFinder {
     }
   }
 
-  /** Whether any device was at work. */
-  get sawWork(): boolean {
-    return this.devices.length > 0;
-  }
-
   /** The device of a run, by its outputs. */
   deviceOf(outputs: Tensors): GPUDevice | undefined {
     for (const tensor of Object.values(outputs)) {

@@ -34,7 +34,8 @@ export class DeviceSearch {
     if (found && (!given || found === given)) return found;
     const { ANOTHER_DEVICE, NOT_FOUND, NOT_WEBGPU } = await words();
     if (found) throw invalidOption('device', given, ANOTHER_DEVICE ?? SHORT);
-    if (finder.sawWork) throw new SiftError('DEVICE_NOT_FOUND', NOT_FOUND ?? SHORT, { option: 'device' });
+    if (finder.devices.length > 0)
+      throw new SiftError('DEVICE_NOT_FOUND', NOT_FOUND ?? SHORT, { option: 'device' });
     throw new SiftError('NOT_WEBGPU_PIPELINE', NOT_WEBGPU ?? SHORT, {
       option: 'device',
       allowed: "'webgpu'",
