@@ -37,19 +37,20 @@ function packageFile(address: string, folders: Readonly<Record<string, string>>)
   return join(folder, path || manifest.jsdelivr || manifest.main || 'index.js');
 }
 
-export interface Stage {
-  /** Folders of packages that are not those of this repository. */
-  packages: Readonly<Record<string, string>>;
-  /** The template of models that chat; without it the hub's model goes on with a text. */
-  chatTemplate?: string;
-}
+/** The template of models that chat. */
+const CHAT =
+  "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}";
 
 /**
  * Has the pages and workers of a browser reach this machine alone.
  *
+ * @param packages - folders of packages that are not those of this repository
  * @returns requests to other places, which were refused
  */
-export async function standIn(context: BrowserContext, { packages, chatTemplate }: Stage): Promise<string[]> {
+export async function standIn(
+  context: BrowserContext,
+  packages: Readonly<Record<string, string>>,
+): Promise<string[]> {
   const outside: string[] = [];
   await context.route('**/*', (route) => {
     const url = new URL(route.request().url());
@@ -57,12 +58,12 @@ export async function standIn(context: BrowserContext, { packages, chatTemplate 
     const path = decodeURIComponent(url.pathname);
     if (url.hostname === 'cdn.jsdelivr.net' && path.startsWith('/npm/'))
       return answer(route, packageFile(path.slice('/npm/'.length), packages));
-    // Whatever model is asked for, it is the embedded one.
-    const [, name] = /\/resolve\/[^/]+\/(.+)$/.exec(path) ?? [];
+    // Whatever model is asked for, it is the embedded one. Models of `chat/` have a template for chats.
+    const [, id = '', name] = /^\/(.+)\/resolve\/[^/]+\/(.+)$/.exec(path) ?? [];
     if (url.hostname === 'huggingface.co' && name) {
       const file = join(ROOT, 'models/tiny', name);
-      if (name !== 'tokenizer_config.json' || !chatTemplate) return answer(route, file);
-      const config = { ...JSON.parse(readFileSync(file, 'utf8')), chat_template: chatTemplate };
+      if (name !== 'tokenizer_config.json' || !id.startsWith('chat/')) return answer(route, file);
+      const config = { ...JSON.parse(readFileSync(file, 'utf8')), chat_template: CHAT };
       return answer(route, file, Buffer.from(JSON.stringify(config)));
     }
     outside.push(url.href);

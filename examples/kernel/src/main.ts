@@ -16,8 +16,8 @@ const status = element('status');
 
 /** A buffer that holds the values. */
 function upload(device: GPUDevice, values: Float32Array): GPUBuffer {
-  const { STORAGE, COPY_DST } = GPUBufferUsage;
-  const buffer = device.createBuffer({ size: values.byteLength, usage: STORAGE | COPY_DST });
+  const { STORAGE, COPY_DST, COPY_SRC } = GPUBufferUsage;
+  const buffer = device.createBuffer({ size: values.byteLength, usage: STORAGE | COPY_DST | COPY_SRC });
   device.queue.writeBuffer(buffer, 0, values as Float32Array<ArrayBuffer>);
   return buffer;
 }
