@@ -90,7 +90,7 @@ function Exchange({ turn: { question, answer, figures, failed } }: { turn: Turn 
     <article>
       <p className="question">{question}</p>
       <p className="answer" aria-live="polite">
-        {answer || (failed ? '' : '…')}
+        {answer.trim() || (failed ? '' : '…')}
       </p>
       {failed && <p className="figures">Not answered. The chat goes on without this question.</p>}
       {figures && <Footer {...figures} />}
