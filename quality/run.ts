@@ -2,12 +2,13 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
+import { runConversations } from './conversations/run.ts';
 import { type OpenEvaluator, openBrowserEvaluator } from './evaluation/browser.ts';
 import type { Evaluator } from './evaluation/evaluator.ts';
 import { dtypeIn, openNodeEvaluator } from './evaluation/node.ts';
 import { partsOf, type Sequence, sequencesOf, splitDocuments } from './plan/corpus.ts';
 import { type Options, readOptions, USAGE } from './plan/options.ts';
-import { markdown, measure, type Plan, shardOf, tabulate } from './plan/runner.ts';
+import { completeIn, markdown, measure, type Plan, shardOf, tabulate } from './plan/runner.ts';
 import { partPath, Store, shardPaths } from './plan/store.ts';
 import { parseResults, type QualityResults, writeResults } from './report/results.ts';
 import { taskNames } from './tasks/index.ts';
@@ -30,6 +31,8 @@ async function tokenise(evaluator: Evaluator, text: string): Promise<number[][]>
   return documents.map((tokens) => [...tokens, endToken]);
 }
 
+const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16);
+
 async function run(options: Options): Promise<void> {
   const dtype = options.dtype ?? (options.folder === null ? 'q4' : dtypeIn(options.folder));
   const name = options.hubId ?? basename(options.folder!);
@@ -41,8 +44,9 @@ async function run(options: Options): Promise<void> {
     const documents = await tokenise(evaluator, text);
     const { prompt, steps, warmup, half } = options;
     const length = prompt + steps + 1;
-    if (length > context)
+    if (options.conversations === undefined && length > context)
       throw new Error(`--prompt and --steps make ${length} tokens; the model's context is ${context}.`);
+    if (options.conversations !== undefined) return await conversations(evaluator, options, name, dtype, gpu);
     const parts = partsOf({ documents }, half);
     const sequences = sequencesOf(parts, options.sequences, length);
     say(`${gpu}; ${parts.reduce((sum, part) => sum + part.tokens.length, 0)} tokens of text`);
@@ -55,21 +59,29 @@ async function run(options: Options): Promise<void> {
       tasks: await evaluator.tasks(taskNames(options.tasks, context), { filler, learning: warmup }),
     };
     const machine: 'node' | 'browser' = options.node ? 'node' : 'browser';
-    const hash = createHash('sha256').update(text).digest('hex').slice(0, 16);
+    const hash = hashOf(text);
     const settings = { model: name, dtype, machine, gpu, text: hash, half, prompt, steps, warmup };
-    const base =
-      options.json ??
-      `.cache/quality/${createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 16)}`;
+    const base = options.json ?? `.cache/quality/${hashOf(JSON.stringify(settings))}`;
     const { shard } = options;
     const path = partPath(base, shard);
     const store = new Store(path, settings, shard ? [] : shardPaths(base));
     if (options.fresh) store.clear();
     else if (store.resumed > 0) say(`going on from ${path}: ${store.resumed} results`);
     else if (store.otherSettings) say(`${path} is of a run with other settings; beginning anew`);
-    await measure(evaluator, shard ? shardOf(plan, shard) : plan, store, say);
+    const until = Date.now() + options.minutes * 60_000;
+    const whole = await measure(evaluator, shard ? shardOf(plan, shard) : plan, store, say, until);
     if (shard) return say(`share ${shard.index} of ${shard.count} is measured: ${path}`);
-    const rows = tabulate(plan, store);
+    // A run whose time is over has the sequences that are complete, and keeps what it has for the next.
+    const done = whole ? plan : completeIn(plan, store);
+    if (!whole) say(`the time is over; the same command goes on from ${path}`);
+    if (done.sequences.length + done.tasks.length === 0) return;
+    const rows = tabulate(done, store);
     console.log(markdown(rows));
+    if (options.chart) {
+      const { textChart } = await import('./report/text-chart.ts');
+      const title = `${name} (${dtype}) on ${basename(options.text)}, ${prompt} tokens of prompt, ${steps} steps`;
+      writeFileSync(options.chart, `${textChart(title, [{ name: basename(options.text), rows }])}\n`);
+    }
     if (options.json) {
       const total = documents.reduce((sum, document) => sum + document.length, 0);
       const results: QualityResults = {
@@ -82,16 +94,35 @@ async function run(options: Options): Promise<void> {
         prompt,
         steps,
         warmup,
-        starts: sequences.map(({ start }) => start),
+        starts: done.sequences.map(({ start }) => start),
         results: rows,
       };
       writeFileSync(options.json, writeResults(results));
       parseResults(readFileSync(options.json, 'utf8'));
     }
-    store.remove();
+    if (whole) store.remove();
   } finally {
     await close();
   }
+}
+
+/** Conversations that are made to break what sifting supposes. */
+async function conversations(
+  evaluator: Evaluator,
+  options: Options,
+  model: string,
+  dtype: string,
+  gpu: string,
+): Promise<void> {
+  const { prompt, steps, long, text, code, foreign, json, fresh } = options;
+  const machine: 'node' | 'browser' = options.node ? 'node' : 'browser';
+  const hashes = [text, code, foreign].map((path) => hashOf(readFileSync(path, 'utf8')));
+  const settings = { model, dtype, machine, gpu, conversations: hashes, prompt, steps, long };
+  const path = partPath(json ?? `.cache/quality/${hashOf(JSON.stringify(settings))}`);
+  const store = new Store(path, settings);
+  if (fresh) store.clear();
+  else if (store.resumed > 0) say(`going on from ${path}: ${store.resumed} results`);
+  await runConversations(evaluator, options, { model, dtype, machine, gpu }, store, say);
 }
 
 /** Kept rows, and the kernel's outputs, against the f64 reference. */

@@ -8,9 +8,9 @@ export default defineConfig({
     emptyOutDir: false,
     target: 'node20',
     rollupOptions: {
-      external: [/^@huggingface\/transformers/, /^onnxruntime-/, 'playwright', 'vite'],
+      external: [/^@huggingface\/transformers/, /^onnxruntime-/, 'playwright', 'vite', 'echarts'],
       output: { entryFileNames: 'run.mjs' },
     },
   },
-  ssr: { noExternal: true, external: ['@huggingface/transformers', 'playwright', 'vite'] },
+  ssr: { noExternal: true, external: ['@huggingface/transformers', 'playwright', 'vite', 'echarts'] },
 });

@@ -66,6 +66,7 @@ export async function openBrowserEvaluator(
       evaluator: {
         facts: call('facts'),
         encode: call('encode'),
+        generate: call('generate'),
         exact: call('exact'),
         policy: call('policy'),
         tasks: call('tasks'),

@@ -1,21 +1,31 @@
 // Measures what policies do to a model's text. The same code runs in a page, over transformers.js, and in Node, over onnxruntime-web and
 // Dawn. Arguments and results are plain data, so that a page's evaluator can be called from Node.
 import { type Decoder, free, type Outputs } from '../../lab/decoding/decoder.ts';
-import { prefill } from '../../lab/decoding/sequence.ts';
+import { lastLogits, mostLikely } from '../../lab/decoding/logits.ts';
+import { prefill, Sequence } from '../../lab/decoding/sequence.ts';
 import { enableSift } from '../../src/index.ts';
 import { parsePolicy } from '../plan/policy-syntax.ts';
 import { compareRows, type RowAgreement } from '../rows/compare-rows.ts';
 import { type Hits, type Item, makeTask, type Task, type TaskSource } from '../tasks/index.ts';
 import type { SequenceFigures } from './figures.ts';
-import { converse, exactFigures, exactRows, type ForcedOptions, policyFigures } from './policy-figures.ts';
+import {
+  converse,
+  exactFigures,
+  exactRows,
+  type ForcedOptions,
+  policyFigures,
+  reporter,
+} from './policy-figures.ts';
 
-/** Tokens and steps of a sequence; see ForcedOptions. */
-export type SequenceOptions = Pick<ForcedOptions, 'prompt' | 'steps' | 'warmup'>;
+/** Tokens and steps of a sequence, and how often the report is looked at; see ForcedOptions. */
+export type SequenceOptions = Pick<ForcedOptions, 'prompt' | 'steps' | 'warmup' | 'parts'>;
 
 export interface EvaluatorFacts {
   gpu: string;
   /** Longest context of the model in tokens. */
   context: number;
+  /** Tokens that the model knows. */
+  vocabulary: number;
   /** Token that ends a document. */
   endToken: number;
 }
@@ -23,6 +33,7 @@ export interface EvaluatorFacts {
 /** What a model's config.json says of it, as far as it is used. */
 export interface ModelFacts {
   max_position_embeddings?: number;
+  vocab_size?: number;
   eos_token_id?: number | number[];
 }
 
@@ -30,6 +41,8 @@ export interface ModelFacts {
 export interface Evaluator {
   facts(): Promise<EvaluatorFacts>;
   encode(texts: readonly string[]): Promise<number[][]>;
+  /** The tokens of a prompt, and those that the stock runtime finds the most likely ones after it. */
+  generate(prompt: readonly number[], count: number): Promise<number[]>;
   /** Runs the stock runtime on a sequence, and keeps its distributions. {@link policy} holds the same sequence against them. */
   exact(tokens: readonly number[], options: SequenceOptions): Promise<SequenceFigures>;
   policy(tokens: readonly number[], policy: string, options: SequenceOptions): Promise<SequenceFigures>;
@@ -78,12 +91,27 @@ export class DecoderEvaluator implements Evaluator {
     return {
       gpu: [vendor, architecture, description].filter(Boolean).join(' ') || 'unknown',
       context: this.config.max_position_embeddings ?? 4096,
+      vocabulary: this.config.vocab_size ?? 1000,
       endToken: [this.config.eos_token_id ?? 0].flat()[0]!,
     };
   }
 
   async encode(texts: readonly string[]): Promise<number[][]> {
     return texts.map((text) => [...this.tokenizer(text)]);
+  }
+
+  async generate(prompt: readonly number[], count: number): Promise<number[]> {
+    const tokens = [...prompt];
+    const sequence = new Sequence(this.decoder);
+    await sequence.feed(prompt);
+    const report = reporter(count, this.progress);
+    while (tokens.length < prompt.length + count) {
+      tokens.push(mostLikely(lastLogits(sequence.outputs)));
+      await sequence.feed([tokens.at(-1)!]);
+      report(tokens.length - prompt.length);
+    }
+    sequence.dispose();
+    return tokens;
   }
 
   async exact(tokens: readonly number[], options: SequenceOptions): Promise<SequenceFigures> {

@@ -8,7 +8,11 @@ export interface SiftFigures {
   /** Share of V rows that at least one head of a group kept: what was read. */
   keptGroup: number;
   keptMass: number;
-  /** Share of V rows read in each quarter of the steps. */
+  /** The kept mass of the head that keeps least. */
+  leastMass: number;
+  /** The most heads that kept every row, because of the guard or for want of a fit, at any of the reports. */
+  guarded: number;
+  /** Share of V rows read in each quarter of the steps, or in each of the parts that were asked for. */
   drift: number[];
   /** Kept fractions, [layers][queryHeads] and [layers][kvHeads]. */
   heads: number[][];
@@ -32,7 +36,7 @@ export interface SequenceFigures {
 
 /**
  * Takes the figures out of the report at the end of a sequence.
- * @param marks reports taken at the end of the warm-up and after each quarter of the steps that count.
+ * @param marks reports taken at the end of the warm-up and after each part of the steps that count.
  */
 export function siftFigures(report: SiftReport, marks: readonly SiftReport[]): SiftFigures {
   const drift = marks.slice(1).map(({ bytes }, i) => {
@@ -42,10 +46,15 @@ export function siftFigures(report: SiftReport, marks: readonly SiftReport[]): S
   const heads = report.layers.flatMap((layer) => layer.heads);
   const status: Record<string, number> = {};
   for (const head of heads) status[head.status] = (status[head.status] ?? 0) + 1;
+  const dense = ({ layers }: SiftReport) =>
+    layers.flatMap((layer) => layer.heads).filter(({ status }) => status === 'guarded' || status === 'unfit')
+      .length;
   return {
     keptHead: report.keptHead ?? 1,
     keptGroup: report.keptGroup ?? 1,
     keptMass: mean(heads.map((head) => head.keptMass)),
+    leastMass: Math.min(...heads.map((head) => head.keptMass)),
+    guarded: Math.max(...[...marks, report].map(dense)),
     drift,
     heads: report.layers.map((layer) => layer.heads.map((head) => head.kept)),
     groups: report.layers.map((layer) => layer.groups),

@@ -14,6 +14,8 @@ export interface ForcedOptions {
   steps: number;
   /** Steps at the beginning that do not count: as many as the longest warm-up of the policies has. */
   warmup: number;
+  /** Parts of the steps that count, after each of which the plugin's report is looked at; 4 unless it says otherwise. */
+  parts?: number;
   /** The runtime's device, where the plugin cannot find it. */
   device?: GPUDevice;
   progress?: (message: string) => void;
@@ -22,7 +24,7 @@ export interface ForcedOptions {
 }
 
 /** Says how far a sequence is, every few seconds. */
-function reporter(steps: number, progress: ForcedOptions['progress']): (step: number) => void {
+export function reporter(steps: number, progress: ForcedOptions['progress']): (step: number) => void {
   let said = performance.now();
   return (step) => {
     if (!progress || performance.now() - said < 5000) return;
@@ -97,17 +99,17 @@ export async function policyFigures(
   tokens: readonly number[],
   exact: readonly Float32Array[],
   { policy }: NamedPolicy,
-  { prompt, steps, warmup, device, progress, past }: ForcedOptions,
+  { prompt, steps, warmup, parts = 4, device, progress, past }: ForcedOptions,
 ): Promise<SequenceFigures> {
   const sift = await enableSift(decoder.model, { policy, siftFrom: 0, ...(device ? { device } : {}) });
   const figures: SequenceFigures = { nll: [], kl: [], same: [], sift: null };
   const reports: SiftReport[] = [];
-  const quarter = Math.floor((steps - warmup) / 4);
+  const part = Math.max(1, Math.floor((steps - warmup) / parts));
   const report = reporter(steps, progress);
   try {
     const visit = async (step: number, row: Float32Array) => {
       report(step);
-      if (step >= warmup && (step - warmup) % quarter === 0 && reports.length < 5)
+      if (step >= warmup && (step - warmup) % part === 0 && reports.length <= parts)
         reports.push(await sift.report());
       if (step <= warmup) return;
       const { kl, same } = divergence(exact[step - warmup - 1]!, row);

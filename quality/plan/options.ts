@@ -1,11 +1,15 @@
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { conversationNames } from '../conversations/adversarial.ts';
 import { TASK_SYNTAX } from '../tasks/index.ts';
 import type { Half } from './corpus.ts';
 import { POLICY_SYNTAX, parsePolicy } from './policy-syntax.ts';
 
 /** A held-out text that is part of this repository. */
 const TEXT = 'models/text/excerpt.txt';
+/** Code and a text in another language that are part of it. */
+const CODE = 'src/kernel/calibration/calibrate.ts';
+const FOREIGN = 'quality/conversations/german.txt';
 
 export const USAGE = `npm run quality -- [options]
 Holds policies against exact attention on held-out text: a prompt is prefilled, the text's next tokens are decoded one by one. In a
@@ -17,6 +21,10 @@ headless browser through transformers.js and the plugin's adapter; on a GPU with
   --prompt N         tokens of the prompt (1024), --steps N decode steps after it (256), --warmup N of which do not count (64)
   --sequences N      spread evenly over the text (2)
   --policy POLICY    repeatable (preset:balanced, paper:0.875)
+  --conversations NAMES  instead: conversations that are made to break what sifting supposes (all, or some of them by name, with
+                     commas); prose from --text, and --code FILE, --foreign FILE; --long N steps after a prompt of 20 tokens (4096)
+  --minutes N        ends after so many minutes with what there is; the same command goes on
+  --chart FILE       a chart of KL against the V rows read (SVG)
   --tasks TASKS      exact answers against stock's on the same prompts, asked for after --warmup decode steps
   --reference N      instead: kept rows and outputs of N steps against the f64 reference, on the model's own tensors (f32 only)
   --node             over onnxruntime-web and Dawn in Node instead of a browser (DAWN_NODE, ORT_DIST: see lab/node)
@@ -39,6 +47,13 @@ export interface Options {
   sequences: number;
   policies: string[];
   tasks: string;
+  /** Names of conversations that are measured instead; undefined: texts and tasks are. */
+  conversations: string[] | undefined;
+  code: string;
+  foreign: string;
+  long: number;
+  minutes: number;
+  chart: string | undefined;
   reference: number | undefined;
   node: boolean;
   json: string | undefined;
@@ -71,6 +86,12 @@ export function readOptions(argv: readonly string[]): Options | null {
       sequences: { type: 'string', default: '2' },
       policy: { type: 'string', multiple: true, default: ['preset:balanced', 'paper:0.875'] },
       tasks: { type: 'string', default: '' },
+      conversations: { type: 'string' },
+      code: { type: 'string', default: CODE },
+      foreign: { type: 'string', default: FOREIGN },
+      long: { type: 'string', default: '4096' },
+      minutes: { type: 'string', default: 'Infinity' },
+      chart: { type: 'string' },
       reference: { type: 'string' },
       node: { type: 'boolean', default: false },
       json: { type: 'string' },
@@ -96,15 +117,17 @@ export function readOptions(argv: readonly string[]): Options | null {
     throw new Error(
       `--text: ${values.text} is missing. Name a plain text that the model was not trained on, its documents separated by <|endoftext|>.`,
     );
+  const minutes = Number(values.minutes);
+  if (!(minutes > 0)) throw new Error(`--minutes is "${values.minutes}"; it is a number above 0.`);
   const warmup = whole('warmup', values.warmup, 0);
   const steps = whole('steps', values.steps, 1);
   const sequences = whole('sequences', values.sequences, 0);
-  if (steps < warmup + 4)
+  if (steps < warmup + 4 && values.conversations === undefined)
     throw new Error(`--steps is ${steps}; at least 4 after --warmup (${warmup}) must count.`);
   const policies = [...new Set(values.policy)];
   for (const text of policies) {
     const { policy } = parsePolicy(text);
-    if (policy.warmup > warmup)
+    if (policy.warmup > warmup && values.conversations === undefined)
       throw new Error(
         `${text} learns in ${policy.warmup} steps, and --warmup is ${warmup}: steps that keep every row would count.`,
       );
@@ -130,6 +153,12 @@ export function readOptions(argv: readonly string[]): Options | null {
     sequences,
     policies,
     tasks: values.tasks,
+    conversations: values.conversations === undefined ? undefined : conversationNames(values.conversations),
+    code: values.code,
+    foreign: values.foreign,
+    long: whole('long', values.long, 4),
+    minutes,
+    chart: values.chart,
     reference,
     node: values.node,
     json: values.json,

@@ -18,7 +18,7 @@ export interface NamedPolicy {
 export const POLICY_SYNTAX = `KIND:VALUE[,key=value...]
   KIND     paper | learned (VALUE: tau), mass (epsilon), uniform (c of c/S), probability (p), preset (high, balanced, fast)
   keys     warmup, refitEvery (steps); axis=step|length; exponent=free|NUMBER|prior, variance (of the prior);
-           dropped=none|renormalise|mean|linear; normaliser=exact|estimate; shareGroup, keepNewest, keepLargest, guard = on|off
+           dropped=none|renormalise|mean|linear; normaliser=exact|estimate; keys=exact|shadow; shareGroup, keepNewest, keepLargest, guard = on|off
   example  mass:0.05,dropped=none,exponent=prior,variance=0.04`;
 
 const FLAGS = ['shareGroup', 'keepNewest', 'keepLargest', 'guard'] as const;
@@ -66,11 +66,14 @@ export function parsePolicy(text: string): NamedPolicy {
     given.delete(key);
     return found;
   };
+  const keys = take('keys') ?? 'exact';
+  // A preset has another level with the shadow.
   const policy: Record<string, unknown> = {
     ...(kind === 'preset'
-      ? presetPolicy(value as Quality)
+      ? presetPolicy(value as Quality, keys as NonNullable<ThresholdPolicy['keys']>)
       : base(kind, value === '' ? Number.NaN : Number(value))),
   };
+  if (value !== 'exact') policy.keys = keys;
   for (const key of ['warmup', 'refitEvery']) {
     const number = take(key);
     if (number !== undefined) policy[key] = Number(number);

@@ -47,6 +47,8 @@ class FakeEvaluator {
               keptHead: kept / 2,
               keptGroup: kept,
               keptMass: 0.9,
+              leastMass: 0.8,
+              guarded: 0,
               drift: [kept, kept, kept, 2 * kept],
               heads: [[kept / 2, kept / 2]],
               groups: [[kept]],

@@ -29,22 +29,30 @@ export function shardOf(plan: Plan, { index, count }: Shard): Plan {
   };
 }
 
-/** Measures what the store does not hold yet. */
+/**
+ * Measures what the store does not hold yet.
+ *
+ * @param until milliseconds since 1970: nothing more is begun then
+ * @returns whether everything is measured
+ */
 export async function measure(
   evaluator: Evaluator,
   plan: Plan,
   store: Store,
   say: (message: string) => void,
-): Promise<void> {
+  until = Number.POSITIVE_INFINITY,
+): Promise<boolean> {
   const { policies, sequences, options, tasks } = plan;
   for (const [i, sequence] of sequences.entries()) {
     const missing = policies.filter((policy) => !store.get(figuresKey(policy, sequence)));
     const exact = figuresKey('exact', sequence);
     if (missing.length === 0 && store.get(exact)) continue;
+    if (Date.now() > until) return false;
     const where = `sequence ${i + 1} of ${sequences.length}`;
     say(`${where}: exact`);
     store.set(exact, await evaluator.exact(sequence.tokens, options));
     for (const policy of missing) {
+      if (Date.now() > until) return false;
       say(`${where}: ${policy}`);
       store.set(figuresKey(policy, sequence), await evaluator.policy(sequence.tokens, policy, options));
     }
@@ -53,10 +61,23 @@ export async function measure(
     for (const policy of ['exact', ...policies]) {
       const key = taskKey(policy, task);
       if (store.get(key)) continue;
+      if (Date.now() > until) return false;
       say(`${task.name}: ${policy}`);
       store.set(key, await evaluator.task(task.items, policy === 'exact' ? null : policy));
     }
   }
+  return true;
+}
+
+/** The sequences and tasks of which everything is measured. */
+export function completeIn(plan: Plan, store: Store): Plan {
+  const all = (key: (policy: string) => string) =>
+    ['exact', ...plan.policies].every((policy) => store.get(key(policy)) !== undefined);
+  return {
+    ...plan,
+    sequences: plan.sequences.filter((sequence) => all((policy) => figuresKey(policy, sequence))),
+    tasks: plan.tasks.filter((task) => all((policy) => taskKey(policy, task))),
+  };
 }
 
 /** The table of a run that is complete. */

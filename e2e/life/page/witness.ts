@@ -85,6 +85,12 @@ export async function livingBuffers(): Promise<string[]> {
   return [...buffers.values()];
 }
 
+/** How many buffers of the plugin's there are now, and their bytes. */
+export const ownBuffers = (): { count: number; bytes: number } => ({
+  count: buffers.size,
+  bytes: [...buffers.keys()].reduce((sum, { size }) => sum + size, 0),
+});
+
 /** Errors since the last time. */
 export const takeErrors = (): string[] => errors.splice(0);
 
