@@ -16,6 +16,7 @@ const TYPES: Record<string, string> = {
   '.png': 'image/png',
   '.json': 'application/json',
   '.wasm': 'application/wasm',
+  '.pdf': 'application/pdf',
 };
 
 /** A running static server. */

@@ -93,8 +93,8 @@ describe('life', () => {
 describe('batches and streams', () => {
   test('prompts of several lengths decoded together give stock tokens with tau 0, and sift', async () => {
     const result = await session.page.evaluate(async (text) => {
-      const { loadSmall, enableSift, encode, generateBatch } = window.sift;
-      const generator = await loadSmall('small');
+      const { keptSmall, enableSift, encode, generateBatch } = window.sift;
+      const generator = await keptSmall('small');
       const ids = encode(generator, text);
       const prompts = [ids.slice(0, 70), ids.slice(300, 345)];
       const exact = await enableSift(generator, { tau: 0 });
@@ -106,7 +106,6 @@ describe('batches and streams', () => {
       await generateBatch(generator, prompts, 8);
       const report = await sift.report();
       sift.dispose();
-      await generator.dispose();
       return { dense, stock, report };
     }, someText());
     expect(result.dense).toEqual(result.stock);
@@ -118,8 +117,8 @@ describe('batches and streams', () => {
 
   test('the mask of a single prompt grows in one array, that of a batch has its padding, and both are stock while disabled', async () => {
     const result = await session.page.evaluate(async (text) => {
-      const { loadSmall, enableSift, encode, generateBatch } = window.sift;
-      const generator = await loadSmall('small');
+      const { keptSmall, enableSift, encode, generateBatch } = window.sift;
+      const generator = await keptSmall('small');
       type Run = (feeds: Record<string, { data: BigInt64Array }>, ...rest: unknown[]) => Promise<unknown>;
       const decoder = Object.values(generator.model.sessions)[0] as { run: Run };
       const run = decoder.run.bind(decoder);
@@ -146,7 +145,6 @@ describe('batches and streams', () => {
       const reasons = (await sift.report()).reasons.map(({ reason }) => reason);
       sift.dispose();
       const own = Object.hasOwn(generator.model, '_update_model_kwargs_for_generation');
-      await generator.dispose();
       return { on, off, reasons, own };
     }, someText());
     const { on, off } = result;
@@ -165,9 +163,9 @@ describe('batches and streams', () => {
 
   test('streaming, sampling and a stop in the middle leave nothing behind', async () => {
     const result = await session.page.evaluate(async (text) => {
-      const { loadSmall, enableSift, encode, generate, TextStreamer, InterruptableStoppingCriteria } =
+      const { keptSmall, enableSift, encode, generate, TextStreamer, InterruptableStoppingCriteria } =
         window.sift;
-      const generator = await loadSmall('small');
+      const generator = await keptSmall('small');
       const sift = await enableSift(generator, { warmup: 3, siftFrom: 0 });
       const ids = encode(generator, text).slice(0, 60);
       const before = await generate(generator, ids, 8);
@@ -189,7 +187,6 @@ describe('batches and streams', () => {
       const interrupted = await sift.report();
       const after = await generate(generator, ids, 8);
       sift.dispose();
-      await generator.dispose();
       return { before, after, pieces, steps: interrupted.steps, conversations: interrupted.conversations };
     }, someText());
     expect(result.after).toEqual(result.before);
@@ -202,8 +199,8 @@ describe('batches and streams', () => {
 describe('crossover', () => {
   test('steps below it read every row, and the report says so; it is measured while sift is enabled', async () => {
     const result = await session.page.evaluate(async (text) => {
-      const { loadSmall, enableSift, encode, generate } = window.sift;
-      const generator = await loadSmall('small');
+      const { keptSmall, enableSift, encode, generate } = window.sift;
+      const generator = await keptSmall('small');
       const ids = encode(generator, text).slice(0, 60);
       const given = await enableSift(generator, { siftFrom: 64 });
       await generate(generator, ids, 8);
@@ -212,7 +209,6 @@ describe('crossover', () => {
       const auto = await enableSift(generator);
       const measured = (await auto.report()).crossover;
       auto.dispose();
-      await generator.dispose();
       return { report, measured };
     }, someText());
     const { report, measured } = result;
@@ -233,8 +229,8 @@ describe('crossover', () => {
 describe('errors', () => {
   test('each says what is wrong and what to do', async () => {
     const failures = await session.page.evaluate(async () => {
-      const { loadSmall, enableSift, encode, generate, failure, env } = window.sift;
-      const generator = await loadSmall('small');
+      const { keptSmall, loadSmall, enableSift, encode, generate, failure, env } = window.sift;
+      const generator = await keptSmall('small');
       const result = {
         tau: await failure(() => enableSift(generator, { tau: 1.5 })),
         mode: await failure(() => enableSift(generator, { mode: 'fast' as never })),
@@ -255,7 +251,6 @@ describe('errors', () => {
       (await enableSift(generator)).dispose();
       (env.backends.onnx as { webgpu?: object }).webgpu = webgpu;
       await generate(generator, encode(generator, 'Once upon a time'), 2);
-      await generator.dispose();
       return result;
     });
     expect(failures.tau).toMatchObject({ code: 'INVALID_OPTION', message: expect.stringContaining('tau') });

@@ -25,18 +25,23 @@ const count = fc.integer({ min: 1, max: 7 });
 const place = fc.integer({ min: 1, max: 5 });
 
 function call(prompts: fc.Arbitrary<Text[]>): fc.Arbitrary<Call> {
-  return fc.record({
-    kind: fc.constantFrom('greedy', 'greedy', 'greedy', 'sample', 'beams', 'several', 'stream'),
-    prompts,
-    count,
-    seed,
-    stopAt: maybe(place, 4),
-    throwAt: maybe(place, 12),
-    interjection: maybe(
-      fc.record({ at: place, does: fc.constantFrom('enable', 'disable', 'dispose', 'report') }),
-      3,
-    ),
-  });
+  return fc
+    .record({
+      kind: fc.constantFrom('greedy', 'greedy', 'greedy', 'sample', 'beams', 'several', 'stream'),
+      prompts,
+      count,
+      seed,
+      stopAt: maybe(place, 4),
+      throwAt: maybe(place, 12),
+      interjection: maybe(
+        fc.record({ at: place, does: fc.constantFrom('enable', 'disable', 'dispose', 'report') }),
+        3,
+      ),
+    })
+    .map((call) =>
+      // transformers.js streams no batch: it throws before the first step, so that nothing can be done in one.
+      call.kind === 'stream' && call.prompts.length > 1 ? { ...call, interjection: null } : call,
+    );
 }
 const single = call(fc.array(text(length), { minLength: 1, maxLength: 1 }));
 const anyCall = call(

@@ -54,6 +54,8 @@ async function generateBatch(
   return prompts.map((_, row) => all.slice(row * (length + count) + length, (row + 1) * (length + count)));
 }
 
+const kept = new Map<string, Promise<TextGenerationPipeline>>();
+
 const api = {
   env,
   enableSift,
@@ -87,6 +89,15 @@ const api = {
       dtype: 'fp32',
       ...options,
     }) as Promise<TextGenerationPipeline>,
+  /**
+   * The same, loaded once for all tests of the page: on the software adapter the runtime takes seven seconds to compile a model's programs.
+   * Tests leave it with sift off, and do not dispose of it.
+   */
+  keptSmall: (name: string): Promise<TextGenerationPipeline> => {
+    const found = kept.get(name) ?? api.loadSmall(name);
+    kept.set(name, found);
+    return found;
+  },
   /** A speech model of the test's own (tools/models/small-speech.ts). */
   loadSpeech: (name: string): Promise<PreTrainedModel> =>
     AutoModelForSpeechSeq2Seq.from_pretrained(name, { device: 'webgpu', dtype: 'fp32' }),

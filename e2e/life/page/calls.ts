@@ -108,14 +108,17 @@ export async function generate(
   }
 }
 
-/** Cuts a conversation, as an app does that edits its history: the rows go through the CPU. */
+/**
+ * Cuts a conversation, as an app does that edits its history: the rows go through the CPU. Reading them gives the GPU's memory back: of a
+ * tensor that was read without that, `DynamicCache.dispose` of transformers.js takes no notice any more, with sift and without.
+ */
 export async function crop(chat: Chat, length: number): Promise<void> {
   const parts: Record<string, Tensor> = {};
   const { cache } = chat;
   for (const [name, tensor] of Object.entries(cache) as [string, Tensor][]) {
     const [batch, heads, rows, size] = tensor.dims as [number, number, number, number];
     const kept = Math.min(length, rows);
-    const data = (await tensor.ort_tensor.getData()) as Float32Array;
+    const data = (await tensor.ort_tensor.getData(true)) as Float32Array;
     const cut = new Float32Array(batch * heads * kept * size);
     for (let head = 0; head < batch * heads; head++)
       cut.set(data.subarray(head * rows * size, (head * rows + kept) * size), head * kept * size);

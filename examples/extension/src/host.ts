@@ -16,10 +16,9 @@ export interface Host {
  * @param onLost - the document is gone, and the model with it
  */
 export function hostOf(tab: string, onState: (state: ToPanel) => void, onLost: () => void): Host {
-  let port: chrome.runtime.Port | undefined;
+  let line: Promise<chrome.runtime.Port> | undefined;
 
-  async function connect(): Promise<chrome.runtime.Port> {
-    if (port) return port;
+  async function open(): Promise<chrome.runtime.Port> {
     // The service worker may be asleep. The message wakes it.
     const answer: HostReady | { error: string } = await chrome.runtime.sendMessage({
       type: 'need-host',
@@ -28,11 +27,20 @@ export function hostOf(tab: string, onState: (state: ToPanel) => void, onLost: (
     const made = chrome.runtime.connect({ name: PORT + tab });
     made.onMessage.addListener(onState);
     made.onDisconnect.addListener(() => {
-      if (port === made) port = undefined;
+      line = undefined;
       onLost();
     });
-    port = made;
     return made;
+  }
+
+  function connect(): Promise<chrome.runtime.Port> {
+    if (line) return line;
+    const opening = open();
+    opening.catch(() => {
+      if (line === opening) line = undefined;
+    });
+    line = opening;
+    return opening;
   }
 
   return { connect, send: async (message) => (await connect()).postMessage(message) };

@@ -1,8 +1,10 @@
 // Runs the model on the GPU, one question at a time.
 import 'sift-attention/register'; // so that sift can be enabled again after a generation, when the preset changes
 import { InterruptableStoppingCriteria, TextStreamer } from '@huggingface/transformers';
+import { type Code, codeAskedFor, looksLikeCode } from './codes.ts';
+import { explain, PlainError } from './explain.ts';
 import { type Loaded, modelFor, unload } from './model.ts';
-import { chatFrame, firstSentence, textFrame } from './prompt.ts';
+import { chatFrame, type Frame, firstSentence, textFrame } from './prompt.ts';
 import type { Ask, Exchange, FromWorker, ToWorker } from './protocol.ts';
 
 const tell = (message: FromWorker) => postMessage(message);
@@ -18,49 +20,78 @@ const median = (values: readonly number[]): number | null =>
   values.length === 0 ? null : [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
 /** The prompt as text, with as much of the page as may be read. */
-function promptOf({ generator, chat, positions }: Loaded, { page, question, settings }: Ask) {
+function promptOf({ generator, chat, positions }: Loaded, frame: Frame, { page, settings }: Ask) {
   const { tokenizer } = generator;
-  const frame = chat ? chatFrame(page, question) : textFrame(question);
   const count = (text: string) => tokenizer.encode(text).length;
   // A chat template adds some tokens of its own.
   const around = count(frame.before) + count(frame.after) + (chat ? 64 : 4);
   const room = Math.min(settings.contextLimit, positions - settings.answerLimit) - around;
-  if (room < 16) throw new Error('The question is too long for the number of tokens that may be read.');
+  if (room < 16)
+    throw new PlainError(
+      'There is no room for the page. Ask a shorter question, or allow fewer tokens of an answer, or more of a page.',
+    );
   const tokens = tokenizer.encode(page.text, { add_special_tokens: false });
   const cut = tokens.length > room;
   const text = cut ? tokenizer.decode(tokens.slice(0, room), { skip_special_tokens: true }) : page.text;
   const whole = `${frame.before}${text}${frame.after}`;
-  return { whole, cut, promptTokens: count(whole) };
+  return { whole, cut, read: text.length, promptTokens: count(whole) };
+}
+
+/** What the embedded model is asked for. It is not asked what it cannot answer. */
+function codeFor({ question, page, settings }: Ask): Code | undefined {
+  if (settings.model !== 'embedded') return undefined;
+  const code = codeAskedFor(question, page.text);
+  if (!code)
+    throw new PlainError('The embedded model finds codes that a page states. It cannot answer this.');
+  return code;
+}
+
+/** The answer so far as it may be shown. */
+function shown(text: string, chat: boolean, { begins }: Frame, code: Code | undefined) {
+  // A chat model ends by itself. Another would go on with a text of its own.
+  if (chat) return { text: text.trim(), complete: false };
+  const sentence = firstSentence(text);
+  if (!code) return sentence;
+  if (!looksLikeCode(sentence.text)) return { text: '', complete: true };
+  return { text: `${begins} ${sentence.text}`, complete: sentence.complete || sentence.text.endsWith('.') };
 }
 
 async function answer(ask: Ask): Promise<void> {
+  const code = codeFor(ask);
   const loaded = await modelFor(ask.settings, (model) => tell({ type: 'model', model }));
-  if (stopped) return change(ask.id, { status: 'stopped' });
+  if (stopped) return;
   const { generator, chat, sift } = loaded;
-  const { whole, cut, promptTokens } = promptOf(loaded, ask);
+  const frame = code?.frame ?? (chat ? chatFrame(ask.page, ask.question) : textFrame(ask.question));
+  const { whole, cut, read, promptTokens } = promptOf(loaded, frame, ask);
+  if (code && cut && code.end > read)
+    throw new PlainError(
+      `The code stands further down than the ${ask.settings.contextLimit.toLocaleString()} tokens of a page that are read at most. Allow more in the settings.`,
+    );
   change(ask.id, { status: 'reading', cut, promptTokens });
 
   const times: number[] = [];
+  const ids: bigint[] = [];
   let text = '';
   let complete = false;
   const start = performance.now();
   const streamer = new TextStreamer(generator.tokenizer, {
     skip_prompt: true,
     skip_special_tokens: true,
-    token_callback_function: () => {
+    // The library would hold text back until the next space. Here each token is shown when it comes.
+    callback_function: () => {},
+    token_callback_function: (tokens: bigint[]) => {
       times.push(performance.now());
-    },
-    callback_function: (piece: string) => {
-      if (complete) return;
-      text += piece;
-      // A chat model ends by itself. Another would go on with a text of its own.
-      const sentence = chat ? { text: text.trim(), complete: false } : firstSentence(text);
-      complete = sentence.complete;
+      ids.push(...tokens);
+      if (complete || stopped) return;
+      // A character may be made of several tokens, of which not all are here.
+      text = generator.tokenizer.decode(ids, { skip_special_tokens: true }).replace(/\uFFFD+$/, '');
+      const part = shown(text, chat, frame, code);
+      complete = part.complete;
       if (complete) stopper.interrupt();
       const steps = times.slice(1).map((time, i) => time - times[i]!);
       change(ask.id, {
         status: 'answering',
-        answer: sentence.text,
+        answer: part.text,
         tokens: times.length,
         firstToken: times[0]! - start,
         perToken: median(steps),
@@ -69,7 +100,7 @@ async function answer(ask: Ask): Promise<void> {
   });
   stopper.reset();
   await generator(chat ? [{ role: 'user', content: whole }] : whole, {
-    max_new_tokens: ask.settings.answerLimit,
+    max_new_tokens: code ? Math.min(16, ask.settings.answerLimit) : ask.settings.answerLimit,
     do_sample: false,
     return_full_text: false,
     streamer,
@@ -78,23 +109,17 @@ async function answer(ask: Ask): Promise<void> {
     tokenizer_encode_kwargs: { enable_thinking: false },
   } as object);
   const report = await sift?.report();
-  change(ask.id, {
-    status: stopped ? 'stopped' : 'done',
-    read: report?.keptGroup ?? null,
-    steps: report?.steps ?? null,
-  });
-}
-
-/** What a person can do about an error. */
-function explain(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
-  if (/fetch|network/i.test(message))
-    return `A file of the model did not arrive. Models of the hub need a network. The embedded model does not. (${message})`;
-  if (/not locate|404|401|unauthorized/i.test(message))
-    return `The hub has no such model, or not with these weights. (${message})`;
-  if (/out of memory|OUT_OF_MEMORY|allocat/i.test(message))
-    return `The GPU has no room for this. Let fewer tokens of a page be read, or choose a smaller model. (${message})`;
-  return message;
+  if (stopped) return;
+  const figures = { read: report?.keptGroup ?? null, steps: report?.steps ?? null };
+  // The page states the code, so that a wrong one can be told.
+  if (code && firstSentence(text).text.replace(/\.$/, '') !== code.value)
+    return change(ask.id, {
+      ...figures,
+      status: 'failed',
+      answer: '',
+      error: 'The embedded model did not find this code. It is small, and misses one at times.',
+    });
+  change(ask.id, { ...figures, status: 'done' });
 }
 
 async function work(): Promise<void> {
@@ -102,10 +127,12 @@ async function work(): Promise<void> {
   for (current = waiting.shift(); current; current = waiting.shift()) {
     stopped = false;
     const { id } = current;
+    change(id, { status: 'waiting' });
     try {
       await answer(current);
     } catch (error) {
-      change(id, { status: 'failed', error: explain(error) });
+      if (!stopped) change(id, { status: 'failed', error: explain(error) });
+      if (error instanceof PlainError) continue;
       // After an error the state of the GPU is not known. The next question loads the model again.
       await unload();
       tell({ type: 'model', model: { phase: 'none' } });
@@ -117,12 +144,15 @@ addEventListener('message', ({ data }: MessageEvent<ToWorker>) => {
   if (data.type === 'ask') {
     waiting.push(data.ask);
     void work();
-  } else if (current?.id === data.id) {
+    return;
+  }
+  if (current?.id === data.id) {
     stopped = true;
     stopper.interrupt();
   } else {
     const at = waiting.findIndex(({ id }) => id === data.id);
     if (at >= 0) waiting.splice(at, 1);
-    change(data.id, { status: 'stopped' });
   }
+  // What the GPU is doing ends a little later, and is not shown any more.
+  change(data.id, { status: 'stopped' });
 });

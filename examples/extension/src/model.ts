@@ -2,6 +2,7 @@
 import { env, type ProgressInfo, pipeline, type TextGenerationPipeline } from '@huggingface/transformers';
 import wasmUrl from 'onnxruntime-web/ort-wasm-simd-threaded.asyncify.wasm?url';
 import { enableSift, type Sift } from 'sift-attention';
+import { PlainError } from './explain.ts';
 import type { ModelState, Settings } from './protocol.ts';
 
 export interface Loaded {
@@ -45,9 +46,12 @@ async function load({ model, dtype }: Settings, onState: (state: ModelState) => 
   env.allowRemoteModels = !embedded;
   // The browser's cache takes files of the hub. It refuses those of an extension, which are on the disk anyway.
   env.useBrowserCache = !embedded;
-  onState({ phase: 'loading', name, fraction: null });
+  onState({ phase: 'none' });
   if (!(await navigator.gpu?.requestAdapter()))
-    throw new Error('This browser has no WebGPU here, or no graphics adapter for it.');
+    throw new PlainError(
+      'This browser has no WebGPU, or no graphics adapter for it, and the model runs on nothing else. The page chrome://gpu says why. Switching on graphics acceleration in the browser’s settings may help.',
+    );
+  onState({ phase: 'loading', name, fraction: null });
   const generator = await pipeline('text-generation', embedded ? 'tiny' : model, {
     device: 'webgpu',
     dtype: embedded ? 'q4' : dtype,
@@ -86,12 +90,17 @@ export async function modelFor(settings: Settings, onState: (state: ModelState) 
   loaded.sift = undefined;
   siftKey = '';
   if (quality !== 'off') {
-    onState({ phase: 'enabling', name });
+    onState({ phase: 'enabling', name, fraction: null });
     // Where sift cannot work, the model still does.
-    loaded.sift = await enableSift(loaded.generator, { quality, siftFrom, onUnsupported: 'ignore' });
+    loaded.sift = await enableSift(loaded.generator, {
+      quality,
+      siftFrom,
+      onUnsupported: 'ignore',
+      onProgress: ({ fraction }) => onState({ phase: 'enabling', name, fraction }),
+    });
   }
   siftKey = wantedSift;
   const siftOff = loaded.sift?.unsupported?.message ?? null;
-  onState({ phase: 'ready', name, adapter: await adapterName(), siftOff });
+  onState({ phase: 'ready', name, adapter: await adapterName(), quality, siftOff });
   return loaded;
 }

@@ -10,6 +10,7 @@ import {
   type Exchange,
   type FromPanel,
   type FromWorker,
+  isOpen,
   type ModelState,
   PORT,
 } from './protocol.ts';
@@ -39,8 +40,7 @@ function change(id: string, changes: Partial<Exchange>): void {
   }
 }
 
-const isOpen = ({ status }: Exchange) =>
-  status === 'waiting' || status === 'reading' || status === 'answering';
+const othersWait = (tab: string) => [...exchanges].some(([other, it]) => other !== tab && isOpen(it));
 
 /** Ends the worker. What was asked is answered by the reason. */
 function endWorker(reason: string): void {
@@ -70,11 +70,17 @@ function startWorker(): Worker {
 }
 
 function ask(tab: string, ask: Ask): void {
+  // One question of a tab at a time: the panel offers no more.
+  const before = exchanges.get(tab);
+  if (before && isOpen(before)) {
+    tell(tab);
+    return;
+  }
   exchanges.set(tab, {
     id: ask.id,
     question: ask.question,
     answer: '',
-    status: 'waiting',
+    status: othersWait(tab) ? 'queued' : 'waiting',
     error: null,
     promptTokens: 0,
     cut: false,
@@ -89,16 +95,25 @@ function ask(tab: string, ask: Ask): void {
   tell(tab);
 }
 
+/** Stops the question of a tab. Loading ends too, unless another tab waits for it: the library can't be stopped while it loads. */
+function stop(tab: string): void {
+  const exchange = exchanges.get(tab);
+  if (!exchange || !isOpen(exchange)) return;
+  const loading = model.phase === 'loading' || model.phase === 'enabling';
+  if (loading && !othersWait(tab)) {
+    exchange.status = 'stopped';
+    endWorker('');
+  } else worker?.postMessage({ type: 'stop', id: exchange.id } satisfies ToWorker);
+}
+
 chrome.runtime.onConnect.addListener((port) => {
   if (!port.name.startsWith(PORT)) return;
   const tab = port.name.slice(PORT.length);
   clearTimeout(idle);
   ports.set(tab, port);
   port.onMessage.addListener((message: FromPanel) => {
-    if (message.type === 'ask') return ask(tab, message);
-    const exchange = exchanges.get(tab);
-    if (exchange && isOpen(exchange))
-      worker?.postMessage({ type: 'stop', id: exchange.id } satisfies ToWorker);
+    if (message.type === 'ask') ask(tab, message);
+    else stop(tab);
   });
   // An answer goes on when its panel is closed, and the panel finds it when it is opened again.
   port.onDisconnect.addListener(() => {

@@ -28,7 +28,13 @@ export interface PageText {
   readonly text: string;
 }
 
-export type Status = 'waiting' | 'reading' | 'answering' | 'done' | 'stopped' | 'failed';
+/** `queued`: another tab's question is being answered. `waiting`: for the model to be loaded. */
+export type Status = 'queued' | 'waiting' | 'reading' | 'answering' | 'done' | 'stopped' | 'failed';
+
+const OPEN: readonly Status[] = ['queued', 'waiting', 'reading', 'answering'];
+
+/** Whether more of an exchange is still to come. */
+export const isOpen = ({ status }: Exchange): boolean => OPEN.includes(status);
 
 /** A question and its answer. */
 export interface Exchange {
@@ -53,11 +59,12 @@ export interface Exchange {
 export type ModelState =
   | { readonly phase: 'none' }
   | { readonly phase: 'loading'; readonly name: string; readonly fraction: number | null }
-  | { readonly phase: 'enabling'; readonly name: string }
+  | { readonly phase: 'enabling'; readonly name: string; readonly fraction: number | null }
   | {
       readonly phase: 'ready';
       readonly name: string;
       readonly adapter: string;
+      readonly quality: Settings['quality'];
       /** Why sift is off although the preset asks for it; null if it is on, or the preset is off. */
       readonly siftOff: string | null;
     };
@@ -92,6 +99,12 @@ export const PORT = 'tab:';
 /** Asks the service worker for the document that holds the model. */
 export interface NeedHost {
   readonly type: 'need-host';
+}
+
+/** Tells the panel of a tab that the icon was clicked again. The click gives leave to read the tab's page. */
+export interface Clicked {
+  readonly type: 'clicked';
+  readonly tab: string;
 }
 
 /** The service worker's answer. `made`: the document was not there. */

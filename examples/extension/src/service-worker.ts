@@ -1,6 +1,6 @@
 // Opens the panel, and makes the document that holds the model. It keeps no state: Chrome ends a service worker that has had nothing to
 // do for half a minute, and starts it again for the next event.
-import type { HostReady, NeedHost } from './protocol.ts';
+import type { Clicked, HostReady, NeedHost } from './protocol.ts';
 
 const HOST = 'offscreen.html';
 
@@ -10,6 +10,8 @@ chrome.action.onClicked.addListener(({ id: tabId }) => {
   // Each tab has a panel of its own. Chrome opens a panel only while it handles the click, so that nothing is awaited before.
   void chrome.sidePanel.setOptions({ tabId, path: `panel.html?tab=${tabId}`, enabled: true });
   void chrome.sidePanel.open({ tabId });
+  // A panel that is open already stays as it is, and reads the page again. If there is none, nobody listens.
+  chrome.runtime.sendMessage({ type: 'clicked', tab: String(tabId) } satisfies Clicked).catch(() => {});
 });
 
 // Without this, the panel would be offered on tabs that the extension may not read.
@@ -35,7 +37,7 @@ async function makeHost(): Promise<HostReady> {
   return { made: true };
 }
 
-chrome.runtime.onMessage.addListener((message: NeedHost, _sender, answer) => {
+chrome.runtime.onMessage.addListener((message: NeedHost | Clicked, _sender, answer) => {
   if (message.type !== 'need-host') return false;
   making ??= makeHost().finally(() => {
     making = undefined;

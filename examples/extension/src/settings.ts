@@ -33,7 +33,14 @@ function fill(form: HTMLFormElement, settings: Settings): void {
     field(form, name).value = String(settings[name]);
 }
 
-/** Shows the fields that matter, and what this device can do. */
+/** Shows the fields that matter to the model. The embedded one has weights of one kind. */
+function showFields(form: HTMLFormElement): void {
+  const { value } = field<HTMLSelectElement>(form, 'model');
+  form.querySelector<HTMLElement>('#hub-id')!.hidden = value !== '';
+  form.querySelector<HTMLElement>('#weights')!.hidden = value === 'embedded';
+}
+
+/** Shows what this device can do. */
 async function showDevice(form: HTMLFormElement): Promise<void> {
   const note = form.querySelector('#settings-note')!;
   const adapter = await navigator.gpu?.requestAdapter();
@@ -57,16 +64,15 @@ export async function settingsForm(
   form: HTMLFormElement,
   onChange: (settings: Settings) => void,
 ): Promise<void> {
-  const model = field<HTMLSelectElement>(form, 'model');
   const show = (settings: Settings) => {
     fill(form, settings);
-    form.querySelector<HTMLElement>('#hub-id')!.hidden = model.value !== '';
+    showFields(form);
     onChange(settings);
   };
   show(await loadSettings());
   form.addEventListener('submit', (event) => event.preventDefault());
   form.addEventListener('change', () => {
-    form.querySelector<HTMLElement>('#hub-id')!.hidden = model.value !== '';
+    showFields(form);
     form.reportValidity();
     const settings = read(form);
     if (settings) void chrome.storage.local.set({ settings });

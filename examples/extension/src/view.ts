@@ -27,13 +27,30 @@ export function figures(exchange: Exchange): string {
   return parts.join(' · ');
 }
 
-const WAITING = { waiting: 'Waiting for the model…', reading: 'Reading the page…' } as const;
+const WAITING = {
+  queued: 'Waiting: a question of another tab is being answered…',
+  waiting: 'Waiting for the model…',
+  reading: 'Reading the page…',
+} as const;
 
 function answerOf({ status, answer, error }: Exchange): string {
-  if (status === 'failed') return answer ? `${answer}\n\n${error}` : (error ?? 'It failed.');
-  if (status === 'waiting' || status === 'reading') return WAITING[status];
-  if (status === 'stopped') return answer ? `${answer} (stopped)` : 'Stopped.';
-  return answer || 'The model had no answer.';
+  switch (status) {
+    case 'failed':
+      return [answer, error || 'It failed.'].filter(Boolean).join('\n\n');
+    case 'stopped':
+      return answer ? `${answer} (stopped)` : 'Stopped.';
+    case 'answering':
+      return answer || WAITING.reading;
+    case 'done':
+      return answer || 'The model had no answer.';
+    default:
+      return WAITING[status];
+  }
+}
+
+/** Sets a text where it differs: what reads the page aloud would say it again. */
+export function setText(part: Element, text: string): void {
+  if (part.textContent !== text) part.textContent = text;
 }
 
 /** Shows an exchange: a new one at the end, or what changed of one that is shown. */
@@ -48,34 +65,38 @@ export function showExchange(list: HTMLOListElement, exchange: Exchange): void {
     list.append(item);
   }
   item.dataset.status = exchange.status;
-  const set = (selector: string, text: string) => {
-    const part = item.querySelector(selector)!;
-    if (part.textContent !== text) part.textContent = text;
-  };
-  set('.answer', answerOf(exchange));
-  set('.figures', figures(exchange));
+  // What is read aloud is the answer, not each piece of it.
+  item.querySelector('.answer')!.setAttribute('aria-busy', String(exchange.status === 'answering'));
+  setText(item.querySelector('.answer')!, answerOf(exchange));
+  setText(item.querySelector('.figures')!, figures(exchange));
 }
 
-/** What the status line says, and how far loading is; `fraction` is undefined where nothing goes on. */
-export function describe(model: ModelState, again: boolean): { text: string; fraction?: number | null } {
+const percent = (fraction: number | null) => (fraction === null ? '' : ` ${Math.round(100 * fraction)}%`);
+
+/**
+ * What the status line says, and how far loading is; `fraction` is undefined where nothing goes on.
+ *
+ * @param wasReady - the name of the model that was in memory before; empty if none was
+ */
+export function describe(model: ModelState, wasReady: string): { text: string; fraction?: number | null } {
   switch (model.phase) {
     case 'none':
       return {
-        text: again
+        text: wasReady
           ? 'The model is no longer in memory. The next question loads it again.'
           : 'The first question loads the model.',
       };
     case 'loading': {
-      const percent = model.fraction === null ? '' : ` ${Math.round(100 * model.fraction)}%`;
-      return { text: `Loading ${model.name}${again ? ' again' : ''}…${percent}`, fraction: model.fraction };
+      const { name, fraction } = model;
+      return { text: `Loading ${name}${wasReady === name ? ' again' : ''}…${percent(fraction)}`, fraction };
     }
     case 'enabling':
-      return { text: 'Trying sift on this GPU…', fraction: null };
-    case 'ready':
-      return {
-        text: model.siftOff
-          ? `Ready, without sift: ${model.siftOff}`
-          : `Ready: ${model.name} on ${model.adapter}`,
-      };
+      return { text: `Trying sift on this GPU…${percent(model.fraction)}`, fraction: model.fraction };
+    case 'ready': {
+      const { name, adapter, quality, siftOff } = model;
+      if (siftOff) return { text: `Ready, without sift: ${siftOff}` };
+      const sift = quality === 'off' ? 'without sift, as the settings ask' : `with sift (${quality})`;
+      return { text: `Ready ${sift}: ${name}, on ${adapter}` };
+    }
   }
 }

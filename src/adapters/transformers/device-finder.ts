@@ -27,10 +27,13 @@ export function noteBindGroup(device: GPUDevice, { entries }: GPUBindGroupDescri
  */
 export class DeviceFinder {
   private readonly owners = new Map<GPUBuffer, GPUDevice>();
+  /** Those that encode: all that is seen of a device whose `createBindGroup` another library has wrapped. */
+  private readonly encoding = new Set<GPUDevice>();
   private readonly interceptions: Interception[];
 
   constructor() {
     listening.add(this);
+    const { encoding } = this;
     this.interceptions = [
       ...watchPrograms(GPUDevice.prototype),
       intercept(
@@ -39,6 +42,15 @@ export class DeviceFinder {
         (original, it) =>
           function (this: GPUDevice, descriptor) {
             if (it.active) noteBindGroup(this, descriptor);
+            return original.call(this, descriptor);
+          },
+      ),
+      intercept(
+        GPUDevice.prototype,
+        'createCommandEncoder',
+        (original, it) =>
+          function (this: GPUDevice, descriptor) {
+            if (it.active) encoding.add(this);
             return original.call(this, descriptor);
           },
       ),
@@ -54,7 +66,7 @@ export class DeviceFinder {
 
   /** Whether any device was at work. */
   get sawWork(): boolean {
-    return this.owners.size > 0;
+    return this.devices.length > 0;
   }
 
   /** The device of a run, by its outputs. */
@@ -70,7 +82,8 @@ export class DeviceFinder {
 
   /** Those that were at work. */
   get devices(): GPUDevice[] {
-    return [...new Set(this.owners.values())];
+    const { owners, encoding } = this;
+    return [...new Set(owners.size > 0 ? owners.values() : encoding)];
   }
 
   /** Stops listening. */
