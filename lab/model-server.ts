@@ -1,7 +1,7 @@
 import { createReadStream, statSync } from 'node:fs';
 import { extname, join, normalize, resolve } from 'node:path';
 import { Readable } from 'node:stream';
-import type { Plugin } from 'vite';
+import type { Plugin, PreviewServer } from 'vite';
 
 /** A file of a model, to be served. */
 export interface ModelFile {
@@ -16,28 +16,30 @@ const TYPES: Readonly<Record<string, string>> = {
   '.wasm': 'application/wasm',
 };
 
-/**
- * Has Vite's server serve models that are not where it looks for files.
- *
- * @param find - gives the file of a path: null if there is none, undefined if the path is not one of a model
- */
-export const modelServer = (find: (path: string) => ModelFile | null | undefined): Plugin => ({
+/** Gives the file of a path: null if there is none, undefined if the path is not one of a model. */
+type Find = (path: string) => ModelFile | null | undefined;
+
+/** Has a server of Vite's serve files that are not where it looks for them. */
+export function serveFiles({ middlewares }: Pick<PreviewServer, 'middlewares'>, find: Find): void {
+  middlewares.use((request, response, next) => {
+    const path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname);
+    const file = find(path);
+    if (file === undefined) return next();
+    if (file === null) {
+      response.statusCode = 404;
+      return void response.end();
+    }
+    response.setHeader('Content-Length', file.bytes);
+    response.setHeader('Content-Type', TYPES[extname(path)] ?? 'application/octet-stream');
+    if (request.method === 'HEAD') return void response.end();
+    file.read().pipe(response);
+  });
+}
+
+/** Has Vite's server serve models that are not where it looks for files. */
+export const modelServer = (find: Find): Plugin => ({
   name: 'model-server',
-  configureServer(server) {
-    server.middlewares.use((request, response, next) => {
-      const path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname);
-      const file = find(path);
-      if (file === undefined) return next();
-      if (file === null) {
-        response.statusCode = 404;
-        return void response.end();
-      }
-      response.setHeader('Content-Length', file.bytes);
-      response.setHeader('Content-Type', TYPES[extname(path)] ?? 'application/octet-stream');
-      if (request.method === 'HEAD') return void response.end();
-      file.read().pipe(response);
-    });
-  },
+  configureServer: (server) => serveFiles(server, find),
 });
 
 /** A file out of memory. */

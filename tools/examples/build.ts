@@ -1,6 +1,7 @@
 import { cpSync, existsSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { InlineConfig, Plugin } from 'vite';
+import { fileInFolder, serveFiles } from '../../lab/model-server.ts';
 import { ROOT } from '../../lab/root.ts';
 
 const LIBRARY = /@huggingface[\\/]transformers[\\/]dist[\\/]transformers\.web\.js$/;
@@ -19,6 +20,26 @@ export function softwareAdapters(): Plugin {
       const head = `import { hideNarrowSubgroups } from ${JSON.stringify(hide)};\nhideNarrowSubgroups();\n`;
       return { code: head + code, map: null };
     },
+  };
+}
+
+/** Where transformers.js gets its runtime, in its own text. */
+const RUNTIME = /`https:\/\/cdn\.jsdelivr\.net\/npm\/onnxruntime-web@\$\{[^}]*\}\/dist\/`/g;
+
+/** Has an example run without a network: the runtime and the models of this repository come from the server that shows it. */
+export function offline(): Plugin {
+  const folders = { '/onnxruntime-web/': 'node_modules/onnxruntime-web/dist', '/models/': 'models' };
+  return {
+    name: 'offline',
+    transform: (code, id) =>
+      LIBRARY.test(id.split('?')[0]!)
+        ? { code: code.replace(RUNTIME, "'/onnxruntime-web/'"), map: null }
+        : null,
+    configurePreviewServer: (server) =>
+      serveFiles(server, (path) => {
+        const found = Object.entries(folders).find(([prefix]) => path.startsWith(prefix));
+        return found && fileInFolder(join(ROOT, found[1]), path.slice(found[0].length));
+      }),
   };
 }
 

@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ROOT } from '../../lab/root.ts';
 import { fillMarkers } from '../../quality/report/tables.ts';
+import { exampleConfig, linkPackage } from '../examples/build.ts';
 import { writeApi } from './api.ts';
 import { linked, pictureName } from './links.ts';
 import { PAGES } from './pages.ts';
@@ -35,6 +36,14 @@ export function writePages(folder: string): void {
   }
 }
 
+/** Builds the example that the page of examples shows live, on the package that is built. */
+async function writeLiveExample(folder: string): Promise<void> {
+  linkPackage();
+  const { build } = await import('vite');
+  const config = exampleConfig(join(ROOT, 'examples/kernel'));
+  await build({ ...config, build: { outDir: join(folder, 'public/examples/kernel'), emptyOutDir: true } });
+}
+
 /**
  * Builds the site.
  * @param base path at which it is served, with a slash at both ends
@@ -44,6 +53,7 @@ export async function buildSite(base: string, outDir = 'site/dist'): Promise<voi
   rmSync(PREPARED, { recursive: true, force: true });
   writePages(PREPARED);
   await writeApi(join(PREPARED, 'api'));
+  await writeLiveExample(PREPARED);
   const { build } = await import('vitepress');
   await build(join(ROOT, 'site'), { base, outDir: resolve(ROOT, outDir) });
 }

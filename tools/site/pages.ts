@@ -32,6 +32,7 @@ export const SECTIONS: readonly Section[] = [
     text: 'Use it',
     pages: [
       own('Start', 'start'),
+      own('Examples', 'examples'),
       own('How it works, in pictures', 'how-it-works'),
       own('Options and presets', 'options'),
       own('Reading the report', 'report'),

@@ -1,0 +1,9 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vite';
+
+export default defineConfig({
+  root: fileURLToPath(new URL('.', import.meta.url)),
+  base: './', // the built page works in any folder of a static server
+  worker: { format: 'es' }, // so that what the worker imports later is loaded later
+  build: { target: 'es2022', chunkSizeWarningLimit: 2000 },
+});
