@@ -7,6 +7,7 @@ import {
   encodeQuery,
   encodeRow,
   hadamard,
+  isForeign,
   scaleOf,
   shadowProduct,
   shadowStatistics,
@@ -141,6 +142,25 @@ describe('attention with the shadow', () => {
       total: (length - 64) * 9 + 2 * 64 * 64,
       dense: 2 * length * 64,
     });
+  });
+
+  test('rows that the statistics do not describe are read: those of other text after one token again and again', () => {
+    const fixed = draw(size);
+    const k = draw(length * size).map((x, i) => fixed[i % size]! + (i < 200 * size ? 1e-3 * x : x));
+    const other = inputsOf(k, draw(4 * size), size);
+    const measured = inputsOf(k.slice(0, 200 * size), draw(4 * size), size);
+    const statistics = [shadowStatistics(resolveInputs(measured), 0, 0)];
+    const rows = (from: number, to: number) =>
+      Array.from({ length: to - from }, (_, i) =>
+        isForeign(encodeRow(k.subarray((from + i) * size, (from + i + 1) * size), statistics[0]!)),
+      );
+    expect(rows(0, 200)).not.toContain(true);
+    expect(rows(200, length)).not.toContain(false);
+    const { groupKept, output } = siftedAttention(other, thresholds(0.5), { ...options, statistics });
+    expect(groupKept.slice(200, length)).toEqual(new Uint8Array(length - 200).fill(1));
+    const dense = siftedAttention(other, Array<number>(4).fill(-Infinity)).output;
+    const error = output.reduce((sum, value, i) => sum + (value - dense[i]!) ** 2, 0) / dot(dense, dense);
+    expect(Math.sqrt(error)).toBeLessThan(0.2);
   });
 
   test('with every row read it is dense attention', () => {

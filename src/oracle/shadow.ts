@@ -1,4 +1,4 @@
-import { CODE_STEP, ESTIMATE_KEYS, hadamardSize, MOMENT_ROWS } from '../policy/index.ts';
+import { CODE_STEP, ESTIMATE_KEYS, hadamardSize, LARGEST_SCALE, MOMENT_ROWS } from '../policy/index.ts';
 import { spread } from './estimate.ts';
 import type { ResolvedInputs } from './inputs.ts';
 
@@ -90,6 +90,14 @@ export function encodeRow(row: ArrayLike<number>, { mean, deviation }: ShadowSta
   return { codes, scale };
 }
 
+/** Whether the statistics do not describe a row: its scale says so, and its scores are not made use of. */
+export function isForeign({ codes, scale }: ShadowRow): boolean {
+  return scale > 128 + 4 * Math.log2(hadamardSize(codes.length)) + LARGEST_SCALE;
+}
+
+/** What a row that is foreign has for a score: so low that it adds nothing to a normaliser. */
+export const FOREIGN = -1e4;
+
 /** The scale that a byte stands for. */
 export function scaleOf(byte: number): number {
   return 2 ** ((byte - 128) / 8);
@@ -127,7 +135,7 @@ export function isEdgeKey(key: number, length: number): boolean {
 }
 
 /**
- * Scores as the shadow has them, and the exact ones of the edge keys: [batch, queryHeads, capacity].
+ * Scores as the shadow has them, {@link FOREIGN} for rows that it does not describe, and the exact ones of the edge keys: [batch, queryHeads, capacity].
  *
  * @param given - what rows are encoded with, [batch * kvHeads], if it is not measured from these rows
  */
@@ -151,7 +159,7 @@ export function shadowScores(
       const row = encodeRow(slice(k, (group * capacity + key) * headSize, headSize), statistics);
       queries.forEach((query, i) => {
         const head = b * queryHeads + (group % kvHeads) * groupSize + i;
-        scores[head * capacity + key] = scale * shadowProduct(query, row);
+        scores[head * capacity + key] = isForeign(row) ? FOREIGN : scale * shadowProduct(query, row);
       });
     }
   }

@@ -5,7 +5,7 @@ import { estimateLogNormaliser } from './estimate.ts';
 import type { AttentionInputs, ResolvedInputs } from './inputs.ts';
 import { resolveInputs } from './inputs.ts';
 import { addDropped, type ValueMoments, valueMoments } from './moments.ts';
-import { betweenEdges, isEdgeKey, type ShadowStatistics, shadowScores } from './shadow.ts';
+import { betweenEdges, FOREIGN, isEdgeKey, type ShadowStatistics, shadowScores } from './shadow.ts';
 
 /** What is done with the rows above the threshold; a ThresholdPolicy fits. Everything defaults to the paper's. */
 export interface SiftedAttentionOptions {
@@ -100,6 +100,10 @@ export function shadowLogProbabilities(
   const scores = shadowScores(resolveInputs(inputs), attention.scores, statistics);
   const screened = judgedLogProbabilities(inputs, { ...attention, scores }, 'estimate');
   const exact = screened.map((log, at) => attention.scores[at]! - scores[at]! + log);
+  // A row that the shadow does not describe is read whatever it holds.
+  screened.forEach((_, at) => {
+    if (scores[at] === FOREIGN) screened[at] = Infinity;
+  });
   return { screened, exact, scores };
 }
 

@@ -27,6 +27,13 @@ export const ESTIMATE_KEYS = { sink: 16, newest: 48, samples: 64 } as const;
 /** Distance between the values of neighbouring codes of the shadow, over the scale of their row: four of them cover 2.4 to either side. */
 export const CODE_STEP = 1.2;
 
+/**
+ * How many times the scale of a row that its statistics describe a row of the shadow may have, in eighths of an octave: a factor of 2.8.
+ * Rows beyond are read, because the errors of their scores grow with the scale. After a prompt of one token again and again, whose channels
+ * have hardly any deviation, those of other text do so beyond all bounds (docs/quality.md).
+ */
+export const LARGEST_SCALE = 12;
+
 /** Elements of a block that the shadow's rotation mixes: the largest power of two that divides the head size. */
 export function hadamardSize(headSize: number): number {
   return headSize & -headSize;

@@ -3,6 +3,7 @@ export {
   ESTIMATE_KEYS,
   GUARD,
   hadamardSize,
+  LARGEST_SCALE,
   LINEAR_GAIN,
   MOMENT_GROWTH,
   MOMENT_ROWS,

@@ -1,6 +1,10 @@
 // Scores of keys from their shadow. A lane has whole rows, up to AT_ONCE at a time, so that no lane has to ask another for its part.
-//   AT_ONCE   rows that a lane loads before it waits for one
-// Constants: AT_ONCE, PLANES, CODE_VEC, CODE_WORDS, HEADS, SHADOW_GROUP
+//   AT_ONCE         rows that a lane loads before it waits for one
+//   LARGEST_SCALE   the byte of the largest scale with which a row's scores are made use of. A larger scale says that the statistics do not
+//                   describe the row, and the errors of its scores grow with it. So such rows are read.
+// Constants: AT_ONCE, LARGEST_SCALE, PLANES, CODE_VEC, CODE_WORDS, HEADS, SHADOW_GROUP
+
+const FOREIGN = 1e30;                    // the score of a row that the statistics do not describe: above every cut
 
 struct ShadowRows {
   codes: array<Codes, AT_ONCE * PLANES>,
@@ -45,16 +49,20 @@ fn shadow_scores(scores: ptr<function, ShadowScores>, rows: ptr<function, Shadow
     let unit = query_unit[h];
     let sum = query_sum[h];
     for (var r = 0u; r < AT_ONCE; r++) { // unroll
-      (*scores)[r * HEADS + h] = f32(2 * product[r * HEADS + h] - sum) * (unit * scale_of((*rows).scales[r] & 255u)) + offset;
+      let byte = (*rows).scales[r] & 255u;
+      let score = f32(2 * product[r * HEADS + h] - sum) * (unit * scale_of(byte)) + offset;
+      (*scores)[r * HEADS + h] = select(score, FOREIGN, byte > LARGEST_SCALE);
     }
   }
 }
 
-// The scores of one row, for all heads, to base 2.
+// The scores of one row, for all heads, to base 2. Of a row that the statistics do not describe they are as low as can be, because this is for
+// the normaliser: without the row it is less, and then more rows are read.
 fn shadow_score(at: Place, row: u32) -> PerHead {
   let begin = codes_begin(at.batch, at.kv_head) / CODE_VEC + row / SHADOW_GROUP * PLANES * SHADOW_GROUP + row % SHADOW_GROUP;
   let scale_word = scales_begin(at.batch, at.kv_head) + row / 4u;
-  let scale = scale_of((shadow[scale_word / CODE_VEC][scale_word % CODE_VEC] >> (8u * (row % 4u))) & 255u);
+  let byte = (shadow[scale_word / CODE_VEC][scale_word % CODE_VEC] >> (8u * (row % 4u))) & 255u;
+  let scale = scale_of(byte);
   var score: PerHead;
   for (var h = 0u; h < HEADS; h++) { // unroll
     var product = 0;
@@ -65,7 +73,8 @@ fn shadow_score(at: Place, row: u32) -> PerHead {
         product = byte_dot((codes >> (2u * i)) & 0x03030303u, query[i], product);
       }
     }
-    score[h] = f32(2 * product - query_sum[h]) * (query_unit[h] * scale) + query_offset[h];
+    let known = f32(2 * product - query_sum[h]) * (query_unit[h] * scale) + query_offset[h];
+    score[h] = select(known, -FOREIGN, byte > LARGEST_SCALE);
   }
   return score;
 }

@@ -141,6 +141,26 @@ describe('the shadow', () => {
     for (const error of errors) expect(error).toBeLessThan(ERROR_BOUND.f32);
   }, 60_000);
 
+  test('rows that the statistics do not describe are read, and their scores from the shadow are not made use of', async ({
+    skip,
+  }) => {
+    if (!canUseSubgroups(device)) skip();
+    const shape = { queryHeads: 4, kvHeads: 2, headSize: 64, dtype: 'f32' } as const;
+    // From row 1,030 on keys are four times as large, as if those before had a quarter of the deviation. Not larger, because then hardly
+    // any row but one would have a probability that shows.
+    const larger = { from: 1030, times: 4 };
+    const { errors } = await grow(device, shape, [1030, 1099, 1200], { larger });
+    for (const error of errors) expect(error).toBeLessThan(ERROR_BOUND.f32);
+    // A kernel that takes the scores of such rows for what they are does not pass. Kernels are kept by their tuning.
+    const restore = replaceText(wgsl.shadowScores, 'byte > LARGEST_SCALE', 'false');
+    try {
+      const { errors: wrong } = await grow(device, shape, [1030, 1099, 1200], { larger, shadowChunk: 499 });
+      expect(Math.max(...wrong)).toBeGreaterThan(ERROR_BOUND.f32);
+    } finally {
+      restore();
+    }
+  }, 60_000);
+
   describe('faults that must show', () => {
     const faults: Record<string, [module: WgslModule, from: string, to: string]> = {
       'the scale of another row': [wgsl.shadowScores, '(8u * (row % 4u))', '(8u * ((row + 1u) % 4u))'],
@@ -282,21 +302,32 @@ async function outcomes(
 /**
  * A cache that grows, with a step at each of the lengths: how far each is from the reference, whose statistics are those of the rows at the
  * last length at which everything was encoded; and the shadow as it is after the last step.
+ *
+ * @param given.larger the row from which on keys are so many times as large
+ * @param given.shadowChunk of the kernels, which are kept by it
  */
-async function grow(device: GPUDevice, shape: AttentionShape, lengths: readonly number[]) {
+async function grow(
+  device: GPUDevice,
+  shape: AttentionShape,
+  lengths: readonly number[],
+  given: { larger?: { from: number; times: number }; shadowChunk?: number } = {},
+) {
+  const { larger = { from: Number.POSITIVE_INFINITY, times: 1 }, shadowChunk } = given;
   const { queryHeads, kvHeads, headSize, dtype } = shape;
   const random = createRandom(5);
   const capacity = lengths.at(-1)! + 3;
-  const rounded = async (count: number) => {
-    const buffer = upload(device, random.normals(count), dtype);
+  const rounded = async (count: number, times: (row: number) => number = () => 1) => {
+    const normals = random.normals(count).map((x, i) => x * times(Math.floor(i / headSize) % capacity));
+    const buffer = upload(device, normals, dtype);
     return { buffer, values: Float64Array.from(await download(device, buffer, count, dtype)) };
   };
   const q = await rounded(queryHeads * headSize);
-  const k = await rounded(kvHeads * capacity * headSize);
+  const k = await rounded(kvHeads * capacity * headSize, (row) => (row < larger.from ? 1 : larger.times));
   const v = await rounded(kvHeads * capacity * headSize);
   const output = upload(device, new Float32Array(queryHeads * headSize), dtype);
   const resources = await createStepResources(device);
-  const variant = fastestVariant(device, shape);
+  const fastest = fastestVariant(device, shape);
+  const variant = { ...fastest, tuning: { ...fastest.tuning, ...(shadowChunk && { shadowChunk }) } };
   const encoder = await AttentionEncoder.create(resources, shape, variant, POLICY);
   const state = new LayerState(device, shape, 1, POLICY);
   const errors: number[] = [];

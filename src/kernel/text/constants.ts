@@ -3,6 +3,7 @@ import {
   ESTIMATE_KEYS,
   GUARD,
   hadamardSize,
+  LARGEST_SCALE,
   LINEAR_GAIN,
   MOMENT_ROWS,
 } from '../../policy/index.ts';
@@ -183,6 +184,8 @@ export function kernelConstants(kernel: Kernel, shape: AttentionShape, variant: 
     HADAMARD: hadamardSize(shape.headSize),
     /** Distance between the values of neighbouring codes, over the scale of their row. */
     CODE_STEP: String(CODE_STEP),
+    // The rotation is not normalised, so that scales grow by the square root of its size.
+    LARGEST_SCALE: 128 + 4 * Math.log2(hadamardSize(shape.headSize)) + LARGEST_SCALE,
     /** Rows of a group. */
     SHADOW_GROUP,
     /** u32 that a lane reads of a row at a time, and how many such vectors a row has. */
