@@ -34,7 +34,8 @@ export const repositoryServer = (
   configFile: false,
   cacheDir: `.cache/vite-${cache}`,
   // Pre-bundled, the runtime would look for its WebAssembly beside the bundle.
-  optimizeDeps: { exclude: ['onnxruntime-web'] },
+  // The examples are projects of their own, which import the package by its name: Vite would look for it, and then bundle nothing beforehand.
+  optimizeDeps: { entries: ['{e2e,quality,lab,tools}/**/*.html'], exclude: ['onnxruntime-web'] },
   logLevel: 'error',
   ...others,
   server: { port: 0, watch: null, ...server },

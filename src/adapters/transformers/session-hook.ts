@@ -25,8 +25,8 @@ export class SessionHook {
   /** The session's own `run`. */
   readonly run: OrtSession['run'];
   private waiting: Waiting | undefined;
-  /** Settles when the turn in progress is over. */
-  private busy: Promise<Tensors> | undefined;
+  /** Settles when the run of the turn in progress is over, or will not come. */
+  private busy: Promise<unknown> | undefined;
 
   /** @param life ends with the session, and takes the hook away with it */
   constructor(
@@ -43,13 +43,18 @@ export class SessionHook {
     );
     const release = intercept(session, 'release', (original) => async () => {
       life.dispose();
-      // The runtime must not release a session that is running.
+      // The runtime must not release a session that is running, or that the library is about to run: that breaks its memory for good.
       await this.busy;
       return original.call(session);
     });
     life.defer(() => {
-      run.remove();
-      release.remove();
+      const remove = () => {
+        run.remove();
+        release.remove();
+      };
+      // A run of the plugin's that is still to come must not reach the runtime.
+      if (this.busy) this.busy.then(remove);
+      else remove();
     });
   }
 
@@ -85,14 +90,12 @@ export class SessionHook {
         }
       },
     };
-    try {
-      await trigger();
-    } catch (error) {
-      // Without outputs the library may fail, once the work is done.
+    // Without outputs the library may fail, once the work is done.
+    this.busy = trigger().catch((error) => {
       result ??= { error };
-    } finally {
-      this.waiting = undefined;
-    }
+    });
+    await this.busy;
+    this.waiting = this.busy = undefined;
     this.life.check();
     if (!result) throw new SiftError('UNSUPPORTED_MODEL', 'The model did not run its decoder.');
     if ('error' in result) throw result.error;
@@ -112,10 +115,7 @@ export class SessionHook {
     const { waiting } = this;
     if (waiting && Object.values(feeds).some((tensor) => waiting.marks.has(tensor))) {
       this.waiting = undefined;
-      this.busy = waiting.take(feeds);
-      const outputs = await this.busy;
-      this.busy = undefined;
-      return outputs;
+      return waiting.take(feeds);
     }
     return this.route ? this.route(feeds, rest) : this.run(feeds, ...rest);
   }
